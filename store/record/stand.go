@@ -1,0 +1,100 @@
+package record
+
+// Stand is how a record stands at one replica.
+type Stand struct {
+	Key Key
+	// Head is the version at the end of upstream's line, as far as it came down;
+	// at the top replica the head itself. Nil before any.
+	Head *Version
+	// Pending are this replica's own versions that Head does not include yet,
+	// oldest first.
+	Pending []Ref
+	// Shown is what pages, search and API show: Head, the last pending version
+	// where it saw everything, or the preview of both.
+	Shown *Version
+	// Seq is the feed position at which the record stands; lower ones are old.
+	Seq uint64
+	// Gone says that the record left this replica's scope; only names stay.
+	Gone bool
+	// Parked is upstream's reason for not taking the last pending version.
+	Parked Reason
+	// Known holds, of the names asked for, those in the record's history.
+	Known map[Name]Digest
+	// Refused holds, of the names asked for, those that are parked here.
+	Refused map[Name]Digest
+}
+
+// Preview reports whether Shown is no version of its own but Head with the
+// pending version laid over it.
+func (s *Stand) Preview() bool {
+	return s.Shown != nil && s.Shown.Name.IsZero()
+}
+
+// Tag names what is shown, for a writer to say what it saw: a version's name,
+// or both names of a preview joined by "~".
+func (s *Stand) Tag() string {
+	switch {
+	case s.Shown == nil:
+		return ""
+	case !s.Preview():
+		return s.Shown.Name.String()
+	default:
+		return s.Head.Name.String() + "~" + s.Pending[len(s.Pending)-1].Name.String()
+	}
+}
+
+// Place says where an entry is, for people to see.
+type Place string
+
+// The places.
+const (
+	Here    Place = "here"    // saved here, not yet at the centre
+	Centre  Place = "centre"  // the centre proved that it holds it
+	NeedsUs Place = "you"     // it needs a person: parked, or a conflict is open
+	Nowhere Place = "nowhere" // not held here
+)
+
+// Decided is a change handed in from below together with what the engine made
+// of it.
+type Decided struct {
+	Change
+	// On is the head that the decision was made on; zero for none. Applying fails
+	// with ErrMoved when it is not the head any more.
+	On      Ref
+	Verdict Verdict
+	Reason  Reason
+	// Merge is the version above Change and On, still without name; nil where
+	// none is needed. The replica that applies it names it.
+	Merge *Version
+}
+
+// Arrival is a change that came down from upstream together with how the
+// record looks with it.
+type Arrival struct {
+	Change
+	// On is the last pending version that the decision saw; zero for none.
+	On Ref
+	// Preview is what to show where a pending version is laid over the change;
+	// nil where the change alone is shown.
+	Preview *Version
+}
+
+// Stretch is everything between two commit marks of an exchange. It is applied
+// whole or not at all; applying it again changes nothing.
+type Stretch struct {
+	// Peer is the replica at the other side.
+	Peer string
+	// Taken are changes handed in from below (upstream's half).
+	Taken []Decided
+	// Arrived are changes that came down (the asking half), and Answers,
+	// Receipts and Cursor what came with them.
+	Arrived  []Arrival
+	Answers  []Answer
+	Receipts []Receipt
+	Cursor   *Cursor
+}
+
+// Empty reports whether there is nothing to apply.
+func (s *Stretch) Empty() bool {
+	return len(s.Taken) == 0 && len(s.Arrived) == 0 && len(s.Answers) == 0 && len(s.Receipts) == 0 && s.Cursor == nil
+}
