@@ -1,0 +1,160 @@
+// Package config is the settings of a station's program, read strictly from a
+// TOML file.
+//
+// It owns the names of all settings, their defaults, what may stand in each,
+// and the words that tell a person what is wrong with a file, in Vietnamese and
+// English. It promises that an empty file works, that nothing in a file is
+// ever ignored in silence, and that a bad new file never replaces good
+// settings. It does not know what the settings do.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// MaxBytes is the largest settings file that is read.
+const MaxBytes = 1 << 20
+
+// Config is all settings. It is a plain value: copy it freely.
+type Config struct {
+	Station Station
+	Data    Data
+	Centre  Centre
+	Page    Page
+	Drop    Drop
+	Sync    Sync
+	Log     Log
+}
+
+// Station says who this is.
+type Station struct {
+	Name     string // this replica's name: 1 to 40 of a-z, 0-9 and "-"
+	Language string // what people see: "vi" or "en"
+}
+
+// Data says where records live.
+type Data struct {
+	Folder  string // absolute
+	Journal string // absolute, best on a second disk; "" means inside Folder
+}
+
+// Centre says whom to reconcile with.
+type Centre struct {
+	URL string // "https://host:port"; "" means the station works alone
+}
+
+// Page says where the pages and the API are offered.
+type Page struct {
+	Listen string // "host:port"; port 0 lets the system choose
+}
+
+// Drop is the folder that files are taken from.
+type Drop struct {
+	Folder     string        // absolute; "" means inside Data.Folder
+	Poll       time.Duration // how often the folder is looked at, beside being told of changes
+	References string        // "strict": a reference to nothing sets a file aside; "lenient": it does not
+}
+
+// Sync is when the station speaks with its centre.
+type Sync struct {
+	Every  time.Duration // at least this often
+	Urgent time.Duration // this long after an entry was saved
+}
+
+// Log is what the program writes about itself.
+type Log struct {
+	Level string // "debug", "info", "warn" or "error"
+}
+
+// Default is the settings of an empty file. An empty dataDir means
+// DefaultFolder.
+func Default(dataDir string) Config {
+	if dataDir == "" {
+		dataDir = DefaultFolder()
+	}
+	return Config{
+		Station: Station{Name: "station", Language: "vi"},
+		Data:    Data{Folder: dataDir},
+		Page:    Page{Listen: "127.0.0.1:8642"},
+		Drop:    Drop{Poll: 30 * time.Second, References: "strict"},
+		Sync:    Sync{Every: 5 * time.Minute, Urgent: 2 * time.Second},
+		Log:     Log{Level: "info"},
+	}
+}
+
+// DefaultFolder is where this system keeps a service's data: /var/lib/tram, or
+// Tram below ProgramData on Windows.
+func DefaultFolder() string {
+	if runtime.GOOS != "windows" {
+		return "/var/lib/tram"
+	}
+	base := os.Getenv("ProgramData")
+	if base == "" {
+		base = `C:\ProgramData`
+	}
+	return filepath.Join(base, "Tram")
+}
+
+// DropFolder is Drop.Folder, or its place inside the data folder.
+func (c Config) DropFolder() string {
+	if c.Drop.Folder != "" {
+		return c.Drop.Folder
+	}
+	return filepath.Join(c.Data.Folder, "drop")
+}
+
+// JournalFolder is Data.Journal, or its place inside the data folder.
+func (c Config) JournalFolder() string {
+	if c.Data.Journal != "" {
+		return c.Data.Journal
+	}
+	return filepath.Join(c.Data.Folder, "journal")
+}
+
+// Load reads the file over the defaults. Folders in it are relative to the
+// folder that the file is in. Every error is an *Error; errors.Is finds
+// fs.ErrNotExist in that of a missing file.
+func Load(path string) (Config, error) {
+	text, err := read(path)
+	if err != nil {
+		return Config{}, err
+	}
+	return parse(text, path)
+}
+
+func parse(text []byte, path string) (Config, error) {
+	c, err := Parse(text, filepath.Dir(path))
+	var bad *Error
+	if errors.As(err, &bad) {
+		bad.File = path
+		return Config{}, bad
+	}
+	return c, err
+}
+
+// read takes in at most MaxBytes; a file that never ends costs no memory.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{Code: NoFile, File: path, cause: err}
+	}
+	if err != nil {
+		return nil, &Error{Code: Unreadable, File: path, cause: err}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
+	if err != nil {
+		return nil, &Error{Code: Unreadable, File: path, cause: err}
+	}
+	if len(text) > MaxBytes {
+		return nil, &Error{Code: TooLarge, File: path, Hint: fmt.Sprint(MaxBytes >> 20)}
+	}
+	return text, nil
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setting is one key of the file: how it is read, shown for comparing, and
+// whether a running program takes a new value.
+type setting struct {
+	key  string
+	like string // an example
+	live bool
+	set  func(c *Config, value, folder string) *Error
+	get  func(c *Config) string
+}
+
+// settings is the one list of everything that a file may say.
+func settings() []setting {
+	return []setting{
+		{key: "station.name", like: "tram-a", set: name, get: func(c *Config) string { return c.Station.Name }},
+		choice("station.language", true, func(c *Config) *string { return &c.Station.Language }, "vi", "en"),
+		folder("data.folder", func(c *Config) *string { return &c.Data.Folder }),
+		folder("data.journal", func(c *Config) *string { return &c.Data.Journal }),
+		{key: "centre.url", like: "https://centre.example:8643", set: centre, get: func(c *Config) string { return c.Centre.URL }},
+		{key: "page.listen", like: "127.0.0.1:8642", set: listen, get: func(c *Config) string { return c.Page.Listen }},
+		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),
+		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),
+		choice("drop.references", false, func(c *Config) *string { return &c.Drop.References }, "strict", "lenient"),
+		duration("sync.every", "5m", 10*time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.Sync.Every }),
+		duration("sync.urgent", "2s", 0, time.Hour, func(c *Config) *time.Duration { return &c.Sync.Urgent }),
+		choice("log.level", true, func(c *Config) *string { return &c.Log.Level }, "debug", "info", "warn", "error"),
+	}
+}
+
+// Diff tells which settings differ: those that a running program takes over,
+// and those that need it to be started again. Both are keys of the file, in its
+// order.
+func Diff(old, new Config) (live, restart []string) {
+	for _, s := range settings() {
+		switch {
+		case s.get(&old) == s.get(&new):
+		case s.live:
+			live = append(live, s.key)
+		default:
+			restart = append(restart, s.key)
+		}
+	}
+	return live, restart
+}
+
+func choice(key string, live bool, field func(*Config) *string, allowed ...string) setting {
+	return setting{key: key, like: allowed[0], live: live,
+		set: func(c *Config, value, _ string) *Error {
+			if !slices.Contains(allowed, value) {
+				return &Error{Code: BadChoice, Hint: strings.Join(allowed, ", ")}
+			}
+			*field(c) = value
+			return nil
+		},
+		get: func(c *Config) string { return *field(c) }}
+}
+
+func duration(key, like string, least, most time.Duration, field func(*Config) *time.Duration) setting {
+	return setting{key: key, like: like, live: true,
+		set: func(c *Config, value, _ string) *Error {
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return &Error{Code: BadDuration, Hint: like}
+			}
+			if d < least || d > most {
+				return &Error{Code: OutOfRange, Hint: short(least) + " – " + short(most)}
+			}
+			*field(c) = d
+			return nil
+		},
+		get: func(c *Config) string { return field(c).String() }}
+}
+
+// short leaves out the zero units that time.Duration shows: "24h", not "24h0m0s".
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func folder(key string, field func(*Config) *string) setting {
+	like := filepath.Join(DefaultFolder(), strings.TrimPrefix(key, "data."))
+	return setting{key: key, like: like,
+		set: func(c *Config, value, base string) *Error {
+			if strings.ContainsAny(value, "\x00\n\r") {
+				return &Error{Code: BadFolder, Hint: like}
+			}
+			if value == "" { // the default
+				return nil
+			}
+			if !filepath.IsAbs(value) {
+				value = filepath.Join(base, value)
+			}
+			abs, err := filepath.Abs(value)
+			if err != nil {
+				return &Error{Code: BadFolder, Hint: like, cause: err}
+			}
+			*field(c) = abs
+			return nil
+		},
+		get: func(c *Config) string { return *field(c) }}
+}
+
+func name(c *Config, value, _ string) *Error {
+	ok := len(value) > 0 && len(value) <= 40 && value[0] != '-' && value[len(value)-1] != '-'
+	for i := range len(value) {
+		b := value[i]
+		ok = ok && (b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-')
+	}
+	if !ok {
+		return &Error{Code: BadName, Hint: "tram-a"}
+	}
+	c.Station.Name = value
+	return nil
+}
+
+// centre takes an https address without path, user or query; "" means none.
+func centre(c *Config, value, _ string) *Error {
+	if value == "" {
+		c.Centre.URL = ""
+		return nil
+	}
+	u, err := url.Parse(value)
+	bad := err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" || u.Path != "" && u.Path != "/"
+	if !bad && u.Port() != "" {
+		n, err := strconv.ParseUint(u.Port(), 10, 16)
+		bad = err != nil || n == 0
+	}
+	if bad || strings.HasSuffix(u.Host, ":") {
+		return &Error{Code: BadURL, Hint: "https://centre.example:8643"}
+	}
+	c.Centre.URL = "https://" + u.Host
+	return nil
+}
+
+// listen takes an IP address or "localhost" and a port; other names would
+// depend on whoever answers for them.
+func listen(c *Config, value, _ string) *Error {
+	host, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err == nil && host != "localhost" {
+		_, err = netip.ParseAddr(host)
+	}
+	if err != nil {
+		return &Error{Code: BadAddress, Hint: "127.0.0.1:8642"}
+	}
+	c.Page.Listen = value
+	return nil
+}
