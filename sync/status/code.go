@@ -1,0 +1,112 @@
+package status
+
+// Code names a kind of health value. The list is closed and only grows; a
+// reader shows an unknown one as UnknownCode, never drops it.
+type Code string
+
+// The codes that stop saving or sending.
+const (
+	StoreStopped  Code = "store-stopped"  // the store met an I/O error and takes nothing more
+	DiskFull      Code = "disk-full"      // too little space to save
+	KeyProblem    Code = "key-problem"    // the key that opens the records is missing or wrong
+	DatabaseHeld  Code = "database-held"  // another process holds the database
+	PortInUse     Code = "port-in-use"    // the page's port is taken by another program
+	SecondPC      Code = "second-pc"      // another PC speaks for this station
+	EnrolRefused  Code = "enrol-refused"  // the one-time code was refused
+	CentreRefuses Code = "centre-refuses" // the centre's deny list names this station
+	Certificate   Code = "certificate"    // one side's certificate does not verify
+	VersionOld    Code = "version-old"    // the centre no longer speaks with this version
+)
+
+// The codes of the way to the centre.
+const (
+	NotEnrolled    Code = "not-enrolled"    // no identity yet
+	CentreNonsense Code = "centre-nonsense" // its answer cannot be read
+	CentreBusy     Code = "centre-busy"     // it said: later
+	NoLink         Code = "no-link"         // it cannot be reached
+	LinkCuts       Code = "link-cuts"       // the link breaks before an exchange ends
+	Silent         Code = "silent"          // no report for a day, as seen at the centre
+	Behind21       Code = "behind-21"       // 21 days without reaching or sending
+	Behind7        Code = "behind-7"
+	Behind3        Code = "behind-3"
+	Behind1        Code = "behind-1"
+)
+
+// The codes of the PC, its records and its folders.
+const (
+	ClockDoubt      Code = "clock-doubt"      // the PC's clock is or was wrong
+	DatabaseRebuilt Code = "database-rebuilt" // the database was unreadable, set aside and made anew
+	JournalTrouble  Code = "journal-trouble"  // the journal's disk does not answer
+	Restored        Code = "restored"         // an older copy of the data folder was put back
+	Healed          Code = "healed"           // records differed from the centre's and were brought together
+	DiskLow         Code = "disk-low"
+	Parked          Code = "parked"          // the centre could not take some entries
+	Conflicts       Code = "conflicts"       // a person must decide between values
+	Untold          Code = "untold"          // values that did not win, not yet shown to who typed them
+	FileAside       Code = "file-aside"      // a file in the drop folder was not taken
+	DropUnreadable  Code = "drop-unreadable" // the drop folder cannot be read
+	ConfigRefused   Code = "config-refused"  // a changed setting is wrong; the old ones hold
+	Practice        Code = "practice"        // made-up people only
+	Fine            Code = "fine"            // nothing is wrong
+	UnknownCode     Code = "unknown"         // stands for a code this program does not know
+)
+
+// rule is what Judge knows of a code.
+type rule struct {
+	code     Code
+	severity Severity
+	// explains are the codes that follow from this one.
+	explains []Code
+}
+
+// rules lists every code, the likelier cause before the likelier effect.
+func rules() []rule {
+	behind := []Code{Behind21, Behind7, Behind3, Behind1}
+	and := func(more ...Code) []Code { return append(more, behind...) }
+	return []rule{
+		{KeyProblem, Stop, and(StoreStopped)},
+		{DatabaseHeld, Stop, and(PortInUse)},
+		{DiskFull, Stop, and(StoreStopped, JournalTrouble)},
+		{StoreStopped, Stop, behind},
+		{SecondPC, Stop, and(CentreRefuses)},
+		{EnrolRefused, Stop, and(NotEnrolled)},
+		{CentreRefuses, Stop, and(Certificate)},
+		{VersionOld, Stop, and(CentreNonsense)},
+		{Certificate, Stop, behind},
+		{CentreNonsense, Warn, behind},
+		{NoLink, Info, and(NotEnrolled)},
+		{LinkCuts, Info, behind},
+		{CentreBusy, Info, behind},
+		{NotEnrolled, Warn, behind},
+		{Silent, Warn, behind},
+		{PortInUse, Stop, nil},
+		{Parked, Warn, behind},
+		{Behind21, Stop, nil},
+		{Behind7, Warn, nil},
+		{DatabaseRebuilt, Warn, nil},
+		{JournalTrouble, Warn, nil},
+		{ClockDoubt, Warn, nil},
+		{Conflicts, Warn, nil},
+		{Behind3, Warn, nil},
+		{DropUnreadable, Warn, nil},
+		{FileAside, Warn, nil},
+		{ConfigRefused, Warn, nil},
+		{DiskLow, Warn, nil},
+		{UnknownCode, Warn, nil},
+		{Behind1, Info, nil},
+		{Untold, Info, nil},
+		{Restored, Info, nil},
+		{Healed, Info, nil},
+		{Practice, Info, nil},
+		{Fine, OK, nil},
+	}
+}
+
+// Codes lists every code.
+func Codes() []Code {
+	var out []Code
+	for _, r := range rules() {
+		out = append(out, r.code)
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"tram/store/record"
+)
+
+const (
+	// MaxReport is how long an encoded report may be, in bytes.
+	MaxReport = 1024
+	// maxRead is how much a reader takes: a newer station may say more.
+	maxRead  = 4 << 10
+	maxCodes = 8
+	maxInt   = 1 << 50 // above every time in milliseconds and every disk in bytes
+)
+
+// ErrReport says that a text is no status report.
+var ErrReport = errors.New("not a status report")
+
+// Failure says how the last exchange failed. The list is closed and only grows.
+type Failure string
+
+// The failures; empty where the last exchange succeeded.
+const (
+	FailLink        Failure = "link"        // the centre could not be reached
+	FailCut         Failure = "cut"         // the link broke in mid-exchange
+	FailLater       Failure = "later"       // the centre asked to come later
+	FailRefused     Failure = "refused"     // the centre refuses this station
+	FailCertificate Failure = "certificate" // a certificate did not verify
+	FailNonsense    Failure = "nonsense"    // the answer could not be read
+	FailVersion     Failure = "version"     // the centre wants a newer version
+	FailSecond      Failure = "second"      // the centre heard another PC as this station
+	FailHere        Failure = "here"        // this PC could not read or save
+)
+
+// code is the health value that a failure shows as; empty for none of its own.
+func (f Failure) code() Code {
+	switch f {
+	case FailLink:
+		return NoLink
+	case FailCut:
+		return LinkCuts
+	case FailLater:
+		return CentreBusy
+	case FailRefused:
+		return CentreRefuses
+	case FailCertificate:
+		return Certificate
+	case FailNonsense:
+		return CentreNonsense
+	case FailVersion:
+		return VersionOld
+	case FailSecond:
+		return SecondPC
+	case "", FailHere: // the store's own code says what is wrong here
+		return ""
+	}
+	return UnknownCode
+}
+
+// Position is the last receipt: upstream proved that it holds the lineage up
+// to N, at At by its clock (Unix milliseconds).
+type Position struct {
+	Lineage record.Lineage `json:"l"`
+	N       uint64         `json:"n"`
+	At      int64          `json:"at"`
+}
+
+// Report is what a station says of itself. It holds counts and codes, never a
+// patient's data. Times are Unix milliseconds by the station's own clock, 0
+// for never; sizes are bytes. Readers ignore fields they do not know.
+type Report struct {
+	Station string `json:"s"`
+	Version string `json:"v"`
+	Made    int64  `json:"t"`
+	// Offset is what upstream's clock was ahead at the last exchange, in
+	// milliseconds; Doubt says that this clock is or was wrong.
+	Offset int64  `json:"off,omitempty"`
+	Doubt  bool   `json:"dbt,omitempty"`
+	OS     string `json:"os"`
+	Arch   string `json:"ar"`
+
+	DiskFree  int64 `json:"df"`
+	DiskTotal int64 `json:"dt"`
+	Database  int64 `json:"db"`
+
+	People  int64 `json:"pe"`
+	Records int64 `json:"re"`
+	// Waiting counts entries not yet answered, Parked those upstream could not
+	// take, Untold values in the vault whose writer has not seen it.
+	Waiting   int64 `json:"wa,omitempty"`
+	Parked    int64 `json:"pk,omitempty"`
+	Conflicts int64 `json:"cf,omitempty"`
+	Untold    int64 `json:"ut,omitempty"`
+	// Oldest is when the oldest entry that waits was made; 0 where none waits.
+	Oldest int64 `json:"old,omitempty"`
+
+	// Tried and Synced are when the last exchange was tried, and when one last
+	// succeeded; a failure never moves Synced.
+	Tried    int64   `json:"try,omitempty"`
+	Synced   int64   `json:"syn,omitempty"`
+	Failures int64   `json:"fn,omitempty"`
+	Failure  Failure `json:"fc,omitempty"`
+
+	Lineage record.Lineage `json:"li,omitempty"`
+	Receipt Position       `json:"rc,omitzero"`
+	// Up is how long the program has been running, in seconds.
+	Up int64 `json:"up"`
+	// Slot is the kind of slot that opened the key, such as "file" or "tpm".
+	Slot string `json:"key,omitempty"`
+	// Codes are the values that the station found by itself, beside those that
+	// Judge draws from the figures; the first 8 travel.
+	Codes []Code `json:"hc,omitempty"`
+}
+
+// Encode is the report as compact JSON of at most MaxReport bytes. Texts and
+// figures beyond what a station can mean are cut to size.
+func (r Report) Encode() []byte {
+	b, err := json.Marshal(r.bounded())
+	if err != nil { // plain fields always marshal
+		return nil
+	}
+	return b
+}
+
+// Parse reads a report that came from outside. It fails with ErrReport for
+// what is none; a text or figure out of bounds is cut to size. Whether the
+// station is the one it says is for the caller to compare.
+func Parse(b []byte) (Report, error) {
+	if len(b) > maxRead {
+		return Report{}, fmt.Errorf("%w: longer than %d bytes", ErrReport, maxRead)
+	}
+	var r Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Report{}, fmt.Errorf("%w: %w", ErrReport, err)
+	}
+	return r.bounded(), nil
+}
+
+// bounded cuts every part to what fits into MaxReport and can be shown.
+func (r Report) bounded() Report {
+	r.Station, r.Version = plain(r.Station, 63), plain(r.Version, 32)
+	r.OS, r.Arch, r.Slot = plain(r.OS, 12), plain(r.Arch, 12), plain(r.Slot, 12)
+	r.Failure = Failure(plain(string(r.Failure), 16))
+	if !r.Lineage.Valid() {
+		r.Lineage = ""
+	}
+	if !r.Receipt.Lineage.Valid() {
+		r.Receipt = Position{}
+	}
+	r.Offset = max(-maxInt, min(r.Offset, maxInt))
+	r.Receipt.N = min(r.Receipt.N, maxInt)
+	for _, n := range []*int64{
+		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
+		&r.Conflicts, &r.Untold, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up,
+	} {
+		*n = max(0, min(*n, maxInt))
+	}
+	var codes []Code
+	for _, c := range r.Codes[:min(len(r.Codes), maxCodes)] {
+		if c = Code(plain(string(c), 20)); c != "" {
+			codes = append(codes, c)
+		}
+	}
+	r.Codes = codes
+	return r
+}
+
+// plain keeps of s the letters, digits and - . _ +, at most n of them, so that
+// a hostile report shows nothing but a word.
+func plain(s string, n int) string {
+	out := make([]byte, 0, min(len(s), n))
+	for i := 0; i < len(s) && len(out) < n; i++ {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '+' {
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
