@@ -1,0 +1,152 @@
+// Package blob keeps attachments by content: sealed files named so that nothing
+// can be told from them.
+//
+// It promises that an attachment is on the disk, whole, when Put returns, that
+// equal contents are kept once, and that Open gives back exactly what was put
+// or fails. It does not know which records refer to an attachment.
+package blob
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"tram/store/seal"
+)
+
+// Errors of attachments.
+var (
+	// ErrTooLarge says that an attachment exceeds the given limit.
+	ErrTooLarge = errors.New("the attachment is too large")
+	// ErrMissing says that there is no such attachment here.
+	ErrMissing = errors.New("no such attachment here")
+)
+
+// chunk is how much is sealed at a time, in bytes.
+const chunk = 64 << 10
+
+// Blobs is a folder of attachments. It is safe for concurrent use.
+type Blobs struct {
+	dir  string
+	keys *seal.Keys
+}
+
+// New makes the folder when it is missing.
+func New(dir string, keys *seal.Keys) (*Blobs, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open attachments: %w", err)
+	}
+	return &Blobs{dir, keys}, nil
+}
+
+// Put keeps what r gives, at most max bytes, and returns its id: the SHA-256 in hex.
+func (b *Blobs) Put(r io.Reader, max int64) (string, error) {
+	f, err := os.CreateTemp(b.dir, ".new-*")
+	if err != nil {
+		return "", fmt.Errorf("keep attachment: %w", err)
+	}
+	defer os.Remove(f.Name())
+	id, err := b.write(f, r, max)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", fmt.Errorf("keep attachment: %w", err)
+	}
+	if err := os.Rename(f.Name(), b.path(id)); err != nil {
+		return "", fmt.Errorf("keep attachment: %w", err)
+	}
+	return id, seal.SyncDir(b.dir)
+}
+
+// write seals chunk after chunk. The chunks are bound to their order and, by the
+// last one's mark, to their number; the id is checked when read.
+func (b *Blobs) write(w io.Writer, r io.Reader, max int64) (string, error) {
+	sum := sha256.New()
+	buf := make([]byte, chunk)
+	for n, total := uint32(0), int64(0); ; n++ {
+		m, err := io.ReadFull(r, buf)
+		last := err == io.EOF || err == io.ErrUnexpectedEOF
+		if err != nil && !last {
+			return "", err
+		}
+		if total += int64(m); total > max {
+			return "", ErrTooLarge
+		}
+		sum.Write(buf[:m])
+		sealed := b.keys.Seal(place(n, last), buf[:m])
+		if err := binary.Write(w, binary.LittleEndian, uint32(len(sealed))); err != nil {
+			return "", err
+		}
+		if _, err := w.Write(sealed); err != nil {
+			return "", err
+		}
+		if last {
+			return hex.EncodeToString(sum.Sum(nil)), nil
+		}
+	}
+}
+
+// Has reports whether the attachment is here.
+func (b *Blobs) Has(id string) bool {
+	_, err := os.Stat(b.path(id))
+	return err == nil
+}
+
+// Get writes the attachment to w. It fails when the attachment is not whole; what
+// was written until then must not be used.
+func (b *Blobs) Get(id string, w io.Writer) error {
+	f, err := os.Open(b.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrMissing
+	}
+	if err != nil {
+		return fmt.Errorf("read attachment: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	for n := uint32(0); ; n++ {
+		plain, last, err := b.next(f, n)
+		if err != nil {
+			return fmt.Errorf("read attachment: %w", err)
+		}
+		sum.Write(plain)
+		if _, err := w.Write(plain); err != nil {
+			return fmt.Errorf("read attachment: %w", err)
+		}
+		if last {
+			break
+		}
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != id {
+		return fmt.Errorf("read attachment: %w", seal.ErrAltered)
+	}
+	return nil
+}
+
+func (b *Blobs) next(r io.Reader, n uint32) (plain []byte, last bool, err error) {
+	var size uint32
+	if err := binary.Read(r, binary.LittleEndian, &size); err != nil || size > 2*chunk {
+		return nil, false, seal.ErrAltered
+	}
+	sealed := make([]byte, size)
+	if _, err := io.ReadFull(r, sealed); err != nil {
+		return nil, false, seal.ErrAltered
+	}
+	if plain, err = b.keys.Open(place(n, false), sealed); err == nil {
+		return plain, false, nil
+	}
+	plain, err = b.keys.Open(place(n, true), sealed)
+	return plain, true, err
+}
+
+// path hides the content's digest, by which a known picture could be recognised.
+func (b *Blobs) path(id string) string {
+	name := b.keys.Blind("blob", id)
+	return filepath.Join(b.dir, hex.EncodeToString(name[:]))
+}
+
+func place(n uint32, last bool) []byte { return fmt.Appendf(nil, "blob/%d/%t", n, last) }
