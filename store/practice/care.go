@@ -99,8 +99,8 @@ func (v *visit) plan() {
 
 func (v *visit) procedure() {
 	for _, row := range v.s.tables.rows["procedure"] {
-		if row[2] == v.ill.group && v.why == acute && !v.measured["procedure"] {
-			v.measured["procedure"] = true
+		if row[2] == v.ill.group && v.why == acute && !v.done["procedure"] {
+			v.done["procedure"] = true
 			v.add("Procedure", assistant, "status", "completed", "code", snomed(row[0], row[1]), "subject", v.subject(),
 				"encounter", v.within(), "performedDateTime", v.now(), "performer", list(object("actor", v.by(assistant))),
 				"bodySite", v.maybe(2, func() raw { return list(object("text", pick(v.r, v.s.tables.rows["place"])[0])) }),
@@ -112,10 +112,10 @@ func (v *visit) procedure() {
 // order is a test: asked for, measured, reported. Now and then the result is
 // still out.
 func (v *visit) order() {
-	if v.why == vaccination || v.why == newborn || v.why == growth || v.measured["order"] {
+	if v.why == vaccination || v.why == newborn || v.why == growth || v.done["order"] {
 		return
 	}
-	v.measured["order"] = true
+	v.done["order"] = true
 	row := pick(v.r, v.s.tables.rows["test"])
 	waiting := v.r.IntN(4) == 0
 	status := "completed"
@@ -144,10 +144,10 @@ func (v *visit) order() {
 }
 
 func (v *visit) appointment() {
-	if v.measured["appointment"] {
+	if v.done["appointment"] {
 		return
 	}
-	v.measured["appointment"] = true
+	v.done["appointment"] = true
 	on := v.today + day(3+v.r.IntN(26))
 	if v.why == followUp {
 		on = v.p.due

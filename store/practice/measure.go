@@ -76,8 +76,6 @@ func (v *visit) value(key string) float64 {
 			return 84 + 1.8*age + 5*noise
 		}
 		return v.p.systolic + 8*noise
-	case "dia":
-		return 0
 	case "temp":
 		return 36.7 + v.fever + 0.22*noise
 	case "pulse":
@@ -95,7 +93,7 @@ func (v *visit) value(key string) float64 {
 	case "height":
 		return v.tall() + 0.2*noise
 	case "bmi":
-		return v.kilos() / math.Pow(v.tall()/100, 2)
+		return v.drawn["weight"] / math.Pow(v.drawn["height"]/100, 2)
 	case "glucose":
 		return v.p.glucose + 0.6*noise + 0.3
 	case "hba1c":
@@ -134,11 +132,16 @@ func (v *visit) quantity(key string, value float64) raw {
 
 // measure writes one Observation, once in a visit.
 func (v *visit) measure(key string) string {
-	if v.measured[key] {
+	if v.done[key] {
 		return ""
 	}
-	v.measured[key] = true
-	value, role, category := v.value(key), nurse, "vital-signs"
+	v.done[key] = true
+	if key == "bmi" {
+		v.measure("weight")
+		v.measure("height")
+	}
+	v.drawn[key] = v.value(key)
+	value, role, category := v.drawn[key], nurse, "vital-signs"
 	switch key {
 	case "glucose", "hba1c", "hb", "chol", "creat", "wbc", "plt":
 		category = "laboratory"
@@ -162,10 +165,10 @@ func (v *visit) observe(role int, category string, code raw, element string, val
 // pressure is one Observation with two components, as R4's vital signs
 // profile for blood pressure wants it.
 func (v *visit) pressure() {
-	if v.measured["sys"] || v.p.age(v.today) < 4 {
+	if v.done["sys"] || v.p.age(v.today) < 4 {
 		return
 	}
-	v.measured["sys"] = true
+	v.done["sys"] = true
 	systolic := v.value("sys")
 	diastolic := 26 + 0.4*systolic + 4*v.r.NormFloat64()
 	component := func(key string, value float64) raw {

@@ -67,7 +67,7 @@ type Station struct {
 
 // New makes the staff and the people; no day yet.
 func New(seed uint64, options Options) *Station {
-	s := &Station{seed: seed, tables: readTables(), residents: options.People, newID: options.NewID}
+	s := &Station{seed: seed, tables: readTables(namesTable, placesTable, clinicTable, wordsTable), residents: options.People, newID: options.NewID}
 	if s.residents <= 0 {
 		s.residents = 1200
 	}

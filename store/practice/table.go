@@ -19,15 +19,18 @@ var clinicTable []byte
 //go:embed tables/words.txt
 var wordsTable []byte
 
+//go:embed tables/edits.txt
+var editsTable []byte
+
 // tables are the embedded files, by section: each row split at "|".
 type tables struct {
 	rows    map[string][][]string
 	weights map[string][]float64 // running sums of a second, numeric column
 }
 
-func readTables() *tables {
+func readTables(files ...[]byte) *tables {
 	t := &tables{rows: map[string][][]string{}, weights: map[string][]float64{}}
-	for _, file := range [][]byte{namesTable, placesTable, clinicTable, wordsTable} {
+	for _, file := range files {
 		section := ""
 		for line := range strings.Lines(string(file)) {
 			line = strings.TrimSpace(line)

@@ -20,8 +20,9 @@ type visit struct {
 
 	encounter string
 	ill       illness
-	fever     float64 // °C above normal
-	measured  map[string]bool
+	fever     float64            // °C above normal
+	done      map[string]bool    // measures, medicines and acts of this visit
+	drawn     map[string]float64 // values of measures
 	condition string
 }
 
@@ -48,7 +49,7 @@ func (v *visit) by(role int) raw {
 // run: what the visit is for, then what else may be done until the budget is
 // reached.
 func (v *visit) run() {
-	v.measured = map[string]bool{}
+	v.done, v.drawn = map[string]bool{}, map[string]float64{}
 	v.meet()
 	var more []func()
 	switch v.why {
@@ -76,8 +77,16 @@ func (v *visit) run() {
 	extra := []func(){func() { v.measure("weight") }, func() { v.measure("height") }, func() { v.measure("spo2") },
 		func() { v.measure("breath") }, func() { v.measure("bmi") }, v.procedure, v.order, v.appointment, v.task, v.communicate,
 		v.document, v.flag, v.consent, v.allergy, v.plan, v.waist, v.comment}
+	var early []func()
+	for _, step := range more {
+		if v.r.IntN(100) < 55 {
+			early = append(early, step)
+		} else {
+			extra = append(extra, step)
+		}
+	}
 	v.r.Shuffle(len(extra), func(i, j int) { extra[i], extra[j] = extra[j], extra[i] })
-	for _, step := range append(more, extra...) {
+	for _, step := range append(early, extra...) {
 		if len(v.out) >= v.budget {
 			break
 		}
@@ -102,17 +111,18 @@ func (v *visit) meet() {
 	}
 	v.ill = v.complaint()
 	say := v.text("say." + v.ill.group)
+	status, end := "finished", instant(v.today.at(v.clock+12+26*v.r.Float64()))
 	switch v.why {
 	case followUp:
 		kind = "Tái khám bệnh mạn tính"
 	case vaccination, newborn:
 		kind, role, place, say = "Tiêm chủng", vaccinator, 1, ""
+		end = instant(v.today.at(v.clock + 44 + 9*v.r.Float64()))
 	case pregnancy:
 		kind, role, place, say = "Khám thai", midwife, 2, v.text("birth")
 	case growth:
 		kind, role, place, say = "Theo dõi tăng trưởng", nurse, 0, v.text("grow")
 	}
-	status, end := "finished", instant(v.today.at(v.clock+9+26*v.r.Float64()))
 	if v.clock > 900 && v.r.IntN(6) == 0 {
 		status, end = "in-progress", ""
 	}
@@ -202,7 +212,7 @@ func (v *visit) suitable() (medicine, bool) {
 			break
 		}
 		m := v.s.medicines[pick(v.r, v.ill.medicines)]
-		if age >= m.from && age <= m.to && !v.measured[m.key] {
+		if age >= m.from && age <= m.to && !v.done[m.key] {
 			return m, true
 		}
 	}
@@ -222,10 +232,10 @@ func (s *Station) medicineOf(key string) int {
 // dosed by weight.
 func (v *visit) prescribe() {
 	m, ok := v.suitable()
-	if !ok || v.measured[m.key] {
+	if !ok || v.done[m.key] {
 		return
 	}
-	v.measured[m.key] = true
+	v.done[m.key] = true
 	dose := raw(m.dose)
 	if m.unit == "ml" && m.key != "ors" && v.p.age(v.today) < 12 {
 		dose = decimal(max(2.5, math.Round(v.kilos()*0.6)/2), 1)
@@ -305,12 +315,14 @@ func (v *visit) note(author int, sections ...string) raw {
 
 // text draws a sentence of each section.
 func (v *visit) text(sections ...string) string {
-	text := v.s.prose(v.r, sections...)
+	text := v.s.prose(v.r, v.p.age(v.today) < 15, sections...)
 	v.s.notes = append(v.s.notes, text)
 	return text
 }
 
-func (s *Station) prose(r *rand.Rand, sections ...string) string {
+// prose draws a sentence of each section and fills its slots; what a child
+// does, and who cares for it, is drawn from other words.
+func (s *Station) prose(r *rand.Rand, child bool, sections ...string) string {
 	var b strings.Builder
 	for i, section := range sections {
 		if i > 0 {
@@ -331,6 +343,9 @@ func (s *Station) prose(r *rand.Rand, sections ...string) string {
 			case "d":
 				b.WriteString(strconv.Itoa(1 + r.IntN(14)))
 			default:
+				if child && len(s.tables.rows["child."+name]) > 0 {
+					name = "child." + name
+				}
 				b.WriteString(pick(r, s.tables.rows[name])[0])
 			}
 		}
