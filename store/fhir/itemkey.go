@@ -255,7 +255,8 @@ func keyFields(path string) (strong, slot []string) {
 		return by("item[x]"), nil
 	case "Provenance.agent":
 		return by("who", "type"), by("type")
-	case "QuestionnaireResponse.item", "QuestionnaireResponse.item.item", "Questionnaire.item":
+	case "Questionnaire.item", "Questionnaire.item.item", "QuestionnaireResponse.item",
+		"QuestionnaireResponse.item.item", "QuestionnaireResponse.item.answer.item":
 		return by("linkId"), nil
 	}
 	return nil, nil

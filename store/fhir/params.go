@@ -12,6 +12,7 @@ type Param struct {
 	Type    string   // token, string, date, reference, quantity, number, uri, composite or special
 	Expr    string   // FHIRPath of the definition, reduced to this kind
 	Targets []string // of a reference the kinds it may point to; empty means any
+	Parts   []string // of a composite the types of its components
 
 	paths      []path
 	components []component // of a composite
@@ -75,7 +76,7 @@ func (r *R4) addParam(f []string) error {
 				}
 				c.paths = append(c.paths, path)
 			}
-			p.components = append(p.components, c)
+			p.Parts, p.components = append(p.Parts, typ), append(p.components, c)
 		}
 	}
 	kinds := strings.Split(f[3], ",")

@@ -48,7 +48,8 @@ func (e *SyntaxError) Error() string {
 // Parse reads one JSON value by the strict grammar of RFC 8259. It refuses
 // what readers disagree about: a name twice in an object, invalid UTF-8, lone
 // surrogates, a byte order mark, anything after the value. Every error is a
-// *SyntaxError. The result shares no memory with b.
+// *SyntaxError. The result shares no memory with b; its texts share one copy
+// of b, which lives as long as any of them.
 func Parse(b []byte, l Limits) (*Value, error) {
 	def := DefaultLimits()
 	if l.Bytes <= 0 {

@@ -281,11 +281,14 @@ func isDate(typ, s string) bool {
 
 // DateRange returns the first and last millisecond (Unix time) that a partial
 // date, dateTime or instant covers: "2024" is the whole year, "10:30" the whole
-// minute. What has no zone is local to loc.
+// minute. What has no zone is local to loc, nil being UTC.
 func DateRange(text string, loc *time.Location) (low, high int64, ok bool) {
 	m, seconds, ok := scan(text)
 	if !ok {
 		return 0, 0, false
+	}
+	if loc == nil {
+		loc = time.UTC
 	}
 	if m.zone {
 		loc = time.FixedZone("", m.offset)

@@ -125,7 +125,7 @@ func (r *R4) concrete(t *typeDef, v *Value) *typeDef {
 // RewriteRefs returns v with f applied to every literal reference: each
 // Reference.reference and, as a transaction demands (FHIR R4 http.html#trules),
 // each urn:uuid: or urn:oid: literal in an element of type uri, url, oid or
-// uuid but Identifier's. Resources in a Bundle or Parameters are left alone. It
+// uuid that is a link. Resources in a Bundle or Parameters are left alone. It
 // returns v itself when nothing changed.
 func (r *R4) RewriteRefs(v *Value, f func(literal string) string) *Value {
 	return r.rewrite(v, r.types[v.Str("resourceType")], f)
@@ -198,15 +198,15 @@ func isURN(s string) bool {
 	return strings.HasPrefix(s, "urn:uuid:") || strings.HasPrefix(s, "urn:oid:")
 }
 
-// literalHere says where a literal stands. An Identifier's and a Coding's
-// system names an identity that outlives the transaction.
+// literalHere says where a literal stands. A system, an extension's url and a
+// fullUrl are names in themselves, not links.
 func literalHere(t *typeDef, e *Elem) bool {
 	if t.path == "Reference" {
 		return e.Name == "reference"
 	}
 	switch e.Type {
 	case "uri", "url", "oid", "uuid":
-		return e.Name != "system" && !(t.path == "Extension" && e.Name == "url")
+		return e.Name != "system" && e.Name != "fullUrl" && !(t.path == "Extension" && e.Name == "url")
 	}
 	return false
 }
