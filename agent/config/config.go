@@ -35,7 +35,7 @@ type Config struct {
 
 // Station says who this is.
 type Station struct {
-	Name     string // this replica's name: 1 to 40 of a-z, 0-9 and "-"
+	Name     string // this replica's name: 1 to 40 of a-z, 0-9 and "-"; "" means the one that enrolment gives
 	Language string // what people see: "vi" or "en"
 }
 
@@ -80,7 +80,7 @@ func Default(dataDir string) Config {
 		dataDir = DefaultFolder()
 	}
 	return Config{
-		Station: Station{Name: "station", Language: "vi"},
+		Station: Station{Language: "vi"},
 		Data:    Data{Folder: dataDir},
 		Page:    Page{Listen: "127.0.0.1:8642"},
 		Drop:    Drop{Poll: 30 * time.Second, References: "strict"},
@@ -90,7 +90,7 @@ func Default(dataDir string) Config {
 }
 
 // DefaultFolder is where this system keeps a service's data: /var/lib/tram, or
-// Tram below ProgramData on Windows.
+// Tram\data below ProgramData on Windows.
 func DefaultFolder() string {
 	if runtime.GOOS != "windows" {
 		return "/var/lib/tram"
@@ -99,7 +99,7 @@ func DefaultFolder() string {
 	if base == "" {
 		base = `C:\ProgramData`
 	}
-	return filepath.Join(base, "Tram")
+	return filepath.Join(base, "Tram", "data")
 }
 
 // DropFolder is Drop.Folder, or its place inside the data folder.

@@ -119,7 +119,7 @@ func folder(key string, field func(*Config) *string) setting {
 }
 
 func name(c *Config, value, _ string) *Error {
-	ok := len(value) > 0 && len(value) <= 40 && value[0] != '-' && value[len(value)-1] != '-'
+	ok := len(value) <= 40 && !strings.HasPrefix(value, "-") && !strings.HasSuffix(value, "-")
 	for i := range len(value) {
 		b := value[i]
 		ok = ok && (b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-')
