@@ -9,8 +9,6 @@
 // carried.
 package status
 
-import "tram/store/record"
-
 // Severity says how much a health value matters.
 type Severity string
 
@@ -78,23 +76,3 @@ func Worst(values []Health) Severity {
 
 // Well reports whether nobody needs to do anything: nothing is Warn or Stop.
 func Well(values []Health) bool { return Worst(values).level() < Warn.level() }
-
-// PlaceWords tells where an entry is: a badge of a few words, and what it means.
-func PlaceWords(lang string, p record.Place) (badge, meaning string) {
-	return lookup(lang, "place."+string(p))
-}
-
-// VerdictWords tells what the centre made of an entry, and what to do.
-func VerdictWords(lang string, v record.Verdict) (title, todo string) {
-	return lookup(lang, "verdict."+string(v))
-}
-
-// ReasonWords tells why an entry was not taken, and what to do.
-func ReasonWords(lang string, r record.Reason) (title, todo string) {
-	return lookup(lang, "reason."+string(r))
-}
-
-// SeverityWords is a severity as a badge, and what it means.
-func SeverityWords(lang string, s Severity) (badge, meaning string) {
-	return lookup(lang, "severity."+string(s))
-}
