@@ -26,7 +26,7 @@ const (
 	opEquals    = 'e' // whose field name is want
 	opResolve   = 'r' // references to kind name
 	opHasExt    = 'h' // that have an extension with URL name
-	opTrue      = 't' // exists and is not false, as a boolean
+	opTrue      = 't' // whether field name exists and is not false
 	opRoot      = '%' // the whole resource
 )
 
@@ -43,9 +43,12 @@ type node struct {
 func compilePath(expr string) (path, error) {
 	s := expr
 	if before, ok := strings.CutSuffix(s, " != false"); ok {
-		field, _, _ := strings.Cut(before, ".exists() and ")
+		field, _, ok := strings.Cut(before, ".exists() and ")
 		p, err := compilePath(field)
-		return append(p, step{op: opTrue}), err
+		if err != nil || !ok || len(p) != 1 {
+			return nil, fmt.Errorf("%w: path %q", errTable, expr)
+		}
+		return path{{op: opTrue, name: p[0].name}}, nil
 	}
 	var p path
 	if strings.HasPrefix(s, "(") {
@@ -156,7 +159,7 @@ func (r *R4) walk(root, n node, p path, out []node) []node {
 	case opRoot:
 		return r.walk(root, root, rest, out)
 	case opAs:
-		if n.typ == s.name {
+		if n.typ == s.name || supertype(n.typ) == s.name {
 			return r.walk(root, n, rest, out)
 		}
 	case opEquals:
@@ -183,11 +186,28 @@ func (r *R4) walk(root, n node, p path, out []node) []node {
 			out = r.walkField(root, ext, "value", -1, rest, out)
 		}
 	case opTrue:
-		n.value = NewBool(n.value.Text != "false")
-		n.typ = "boolean"
-		return append(out, n)
+		// Also said of who has no such field: deceased=false finds the living.
+		found := r.walkField(root, n, s.name, -1, nil, nil)
+		is := len(found) > 0 && found[0].value.Text != "false"
+		return append(out, node{value: NewBool(is), typ: "boolean"})
 	}
 	return out
+}
+
+// supertype is what a type specialises (FHIR R4 datatypes.html), "" where that
+// is Element. "as" takes such types too.
+func supertype(typ string) string {
+	switch typ {
+	case "canonical", "url", "oid", "uuid":
+		return "uri"
+	case "code", "id", "markdown":
+		return "string"
+	case "positiveInt", "unsignedInt":
+		return "integer"
+	case "Age", "Count", "Distance", "Duration":
+		return "Quantity"
+	}
+	return ""
 }
 
 // refKind is the kind that a Reference points to as far as it says so itself.

@@ -96,7 +96,8 @@ func TestSearchValuesOfRarePaths(t *testing.T) {
 	for _, c := range []struct{ text, param, want string }{
 		{`{"resourceType":"Patient","deceasedDateTime":"2024"}`, "deceased", "|true"},
 		{`{"resourceType":"Patient","deceasedDateTime":"2024"}`, "death-date", "2024-01-01T00:00:00.000..2024-12-31T23:59:59.999"},
-		{`{"resourceType":"Patient"}`, "deceased", ""},
+		{`{"resourceType":"Patient"}`, "deceased", "|false"},
+		{`{"resourceType":"ConceptMap","sourceCanonical":"http://a"}`, "source-uri", "@http://a"},
 		{`{"resourceType":"Location","position":{"latitude":22.50,"longitude":103.9}}`, "near", "'22.50,103.9"},
 		{`{"resourceType":"Bundle","type":"document","entry":[{"resource":{"resourceType":"Composition","id":"c"}},{"resource":{"resourceType":"Composition","id":"d"}}]}`, "composition", "Composition /c"},
 		{`{"resourceType":"RiskAssessment","prediction":[{"probabilityDecimal":0.50}]}`, "probability", "'0.50"},
