@@ -17,6 +17,9 @@ var ErrCode = errors.New("not an enrolment code: 16 letters and digits in groups
 // through a network.
 type Code [10]byte
 
+// codeLen is the length of a code without dashes: 80 bits at 5 each, no rest.
+const codeLen = 16
+
 // crockford is Douglas Crockford's base 32: no I, L, O, U, which are misread.
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -50,6 +53,9 @@ func ParseCode(s string) (Code, error) {
 			r = '1'
 		}
 		b.WriteRune(r)
+	}
+	if b.Len() != codeLen {
+		return Code{}, ErrCode
 	}
 	raw, err := base32.NewEncoding(crockford).WithPadding(base32.NoPadding).DecodeString(b.String())
 	if err != nil || len(raw) != len(Code{}) {

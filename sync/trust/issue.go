@@ -162,7 +162,11 @@ func checkClient(c, root *x509.Certificate) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrForeign, err)
 	}
-	return certName(c)
+	name, err := certName(c)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return name, nil
 }
 
 func pool(root *x509.Certificate) *x509.CertPool {
