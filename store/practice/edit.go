@@ -107,7 +107,7 @@ func change(resource []byte, class string, salt int) ([]byte, string) {
 		element, way, needs := row[2], row[3], row[4]
 		old := m.get(element)
 		way, adds := strings.CutSuffix(way, "+")
-		if old == "" && !adds {
+		if old == "" && (!adds || element == "occurrenceDateTime" && m.get("occurrenceTiming") != "") {
 			continue
 		}
 		c := changer{t: t, salt: salt, needs: needs, r: rand.New(rand.NewPCG(uint64(salt), 8))}
@@ -154,8 +154,6 @@ func (c changer) value(way string, old raw) raw {
 		return list(append(parseList(old), object("text", c.words()))...)
 	case "display":
 		return within(old, "display", quote(c.words()))
-	case "displays":
-		return list(append(parseList(old), object("display", c.words()))...)
 	case "language":
 		return quote("vi-x-p" + strconv.Itoa(c.salt&0xfffff))
 	case "code":
@@ -276,15 +274,16 @@ func (c changer) address(old raw) raw {
 	})
 }
 
-// dose changes the amount and says so in the text.
+// dose changes the amount and says so in the text. It needs an Element.id:
+// without one, two changed dosages are two dosages.
 func (c changer) dose(old raw) raw {
 	said := quote("Đổi liều: " + c.words())
-	if len(parseList(old)) == 0 {
-		return list(object("text", said))
-	}
 	return first(old, func(item raw) raw {
 		m, err := parseMembers(item)
 		if err != nil {
+			return ""
+		}
+		if m.get("id") == "" {
 			return ""
 		}
 		rates := first(m.get("doseAndRate"), func(rate raw) raw {

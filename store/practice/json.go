@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 )
 
 // raw is a JSON value as text; numbers keep the digits they were made with.
@@ -17,7 +19,7 @@ func decimal(value float64, digits int) raw { return raw(strconv.FormatFloat(val
 // object writes keys and values in the order given. A string, raw, bool or
 // int is a value; "" and an empty raw are left out, as FHIR has no empty values.
 func object(pairs ...any) raw {
-	var b bytes.Buffer
+	var b strings.Builder
 	b.WriteByte('{')
 	for i := 0; i < len(pairs); i += 2 {
 		var value raw
@@ -76,6 +78,9 @@ func texts(items ...string) raw {
 }
 
 func quote(text string) raw {
+	if !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' || c == utf8.RuneError }) {
+		return raw(`"` + text + `"`)
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

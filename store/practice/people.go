@@ -77,6 +77,9 @@ func (s *Station) settle(r *rand.Rand) {
 		p.id = s.newID()
 	}
 	for _, p := range s.people {
+		if p.spouse != nil && p.spouse.id == "" { // the last household is cut short
+			p.spouse = nil
+		}
 		s.expect(r, p)
 	}
 }
@@ -90,7 +93,7 @@ func (s *Station) household(r *rand.Rand, number int) {
 	}
 	ethnic := s.ethnic(r)
 	family := s.tables.word(r, "surname."+ethnic[0])
-	years := 22 + 34*math.Sqrt(r.Float64())*r.Float64() + 26*r.Float64()*r.Float64()
+	years := 22 + 32*math.Sqrt(r.Float64())*r.Float64() + 36*r.Float64()*r.Float64()
 	head := s.add(r, h, ethnic, family, r.IntN(100) < 24, years, "head")
 	head.phone = h.phone
 	var mother *person
@@ -115,8 +118,8 @@ func (s *Station) household(r *rand.Rand, number int) {
 	if mother != nil && years < 66 {
 		s.children(r, mother, family, years)
 	}
-	if r.IntN(100) < 30 && years < 62 {
-		elder := years + 20 + 9*r.Float64()
+	if r.IntN(100) < 34 && years < 62 {
+		elder := max(60, years+20) + 9*r.Float64()
 		s.add(r, h, ethnic, family, r.IntN(100) < 62, elder, "elder")
 		if r.IntN(100) < 40 {
 			s.add(r, h, ethnic, s.tables.word(r, "surname."+ethnic[0]), true, elder-3, "elder")

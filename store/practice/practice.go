@@ -3,7 +3,8 @@
 // Training, demos, tests and benchmarks use it.
 //
 // It promises that all of it follows from a seed and the options: the same
-// ones give the same bytes, on every machine. It owns the tables of names,
+// ones give the same bytes on every amd64 machine; another processor may round
+// a measured value differently. It owns the tables of names,
 // illnesses, medicines and sentences that it draws from. Nobody in it exists:
 // its identifier systems say so, its telephone prefixes belong to no mobile
 // network, its personal numbers begin with the province code 099, which is
@@ -105,6 +106,26 @@ func New(seed uint64, options Options) *Station {
 // Shared returns what all people share: the Organization, its Locations, the
 // Practitioners with a PractitionerRole each, the Medications.
 func (s *Station) Shared() []Entry { return append([]Entry(nil), s.shared...) }
+
+// Name is what the station is called.
+func (s *Station) Name() string { return s.name }
+
+// Member is one of the staff.
+type Member struct {
+	User  string // the author of records
+	Name  string
+	Title string
+	ID    string // of the Practitioner
+}
+
+// Staff returns the members in a fixed order, the head of the station first.
+func (s *Station) Staff() (all []Member) {
+	for i := range s.staff {
+		one := &s.staff[i]
+		all = append(all, Member{one.user, one.fullName(), one.title, one.practitioner})
+	}
+	return all
+}
 
 // People is the number of people that live in the commune on the first day.
 func (s *Station) People() int { return s.residents }

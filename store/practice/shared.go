@@ -119,6 +119,7 @@ func (s *Station) makeStaff(r *rand.Rand, one *staff, row []string) {
 		"organization", reference("Organization", s.org, s.name),
 		"code", list(object("coding", list(object("system", "http://terminology.hl7.org/CodeSystem/practitioner-role", "code", one.role)), "text", row[3])),
 		"specialty", list(object("text", row[5])),
+		"telecom", list(object("system", "phone", "value", one.phone, "use", "work")),
 		"availableTime", list(object("daysOfWeek", texts("mon", "tue", "wed", "thu", "fri"),
 			"availableStartTime", "07:00:00", "availableEndTime", "17:00:00")))
 }

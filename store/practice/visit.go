@@ -110,25 +110,25 @@ func (v *visit) meet() {
 		role = assistant
 	}
 	v.ill = v.complaint()
-	say := v.text("say." + v.ill.group)
+	words := "say." + v.ill.group
 	status, end := "finished", instant(v.today.at(v.clock+12+26*v.r.Float64()))
 	switch v.why {
 	case followUp:
 		kind = "Tái khám bệnh mạn tính"
 	case vaccination, newborn:
-		kind, role, place, say = "Tiêm chủng", vaccinator, 1, ""
+		kind, role, place, words = "Tiêm chủng", vaccinator, 1, ""
 		end = instant(v.today.at(v.clock + 44 + 9*v.r.Float64()))
 	case pregnancy:
-		kind, role, place, say = "Khám thai", midwife, 2, v.text("birth")
+		kind, role, place, words = "Khám thai", midwife, 2, "birth"
 	case growth:
-		kind, role, place, say = "Theo dõi tăng trưởng", nurse, 0, v.text("grow")
+		kind, role, place, words = "Theo dõi tăng trưởng", nurse, 0, "grow"
 	}
 	if v.clock > 900 && v.r.IntN(6) == 0 {
 		status, end = "in-progress", ""
 	}
 	reason := raw("")
-	if say != "" {
-		reason = list(object("text", say))
+	if words != "" {
+		reason = list(object("text", v.text(words)))
 	}
 	v.encounter = v.add("Encounter", nurse, "status", status,
 		"class", coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "AMB", "ambulatory"),
@@ -286,7 +286,8 @@ func (v *visit) prescribe() {
 		"subject", v.subject(), "encounter", v.within(), "authoredOn", v.now(), "requester", v.by(doctor),
 		"reasonReference", reason,
 		"note", v.maybe(5, func() raw { return v.note(pharmacist, "edit") }),
-		"dosageInstruction", list(object("sequence", 1, "text", text,
+		// an id, because nothing else tells one dosage from another in a merge
+		"dosageInstruction", list(object("id", "1", "sequence", 1, "text", text,
 			"timing", object("repeat", object("boundsDuration", ucum(decimal(float64(days), 0), "ngày", "d"),
 				"frequency", times, "period", 1, "periodUnit", "d", "when", whens)),
 			"asNeededBoolean", m.key == "para500" || m.key == "paras",
