@@ -105,6 +105,7 @@ func (c *checker) object(v *Value, t *typeDef) {
 	}
 }
 
+// fields checks what an object has, then what it lacks.
 func (c *checker) fields(v *Value, t *typeDef, resource bool) {
 	if len(v.Fields) == 0 {
 		c.add("structure", IssueEmpty)
@@ -176,6 +177,7 @@ func (c *checker) base(v *Value, t *typeDef, b *base) {
 	}
 }
 
+// has finds an element, or of a primitive at least its sibling.
 func has(v *Value, e *Elem) bool {
 	if v.Get(e.Name) != nil {
 		return true
@@ -253,6 +255,7 @@ func (c *checker) sibling(v, primitive *Value, e *Elem) {
 	}
 }
 
+// complex checks one object and, when its structure is sound, what it says.
 func (c *checker) complex(v *Value, e *Elem) {
 	if e.Type == "Resource" {
 		c.resource(v, e.Name == "contained")

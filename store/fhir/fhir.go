@@ -203,6 +203,7 @@ func (r *R4) decodeStructure(lines []string) error {
 	return nil
 }
 
+// close indexes a type whose fields are complete.
 func (t *typeDef) close() {
 	t.index = make(map[string]int, len(t.elems))
 	for i := range t.elems {
@@ -210,6 +211,7 @@ func (t *typeDef) close() {
 	}
 }
 
+// addField adds the elements of one line: one, or one for each type of a choice.
 func (r *R4) addField(t *typeDef, f []string, sets []codeSet) error {
 	e := Elem{Name: f[1], Base: f[1], List: f[2] == "*" || f[2] == "+", Required: f[2] == "1" || f[2] == "+"}
 	if f[4] != "" {

@@ -119,6 +119,8 @@ func TestTables(t *testing.T) {
 		{"Observation.component", "referenceRange", Elem{Name: "referenceRange", Base: "referenceRange", Type: "BackboneElement", TypePath: "Observation.referenceRange", List: true, Backbone: true}},
 		{"Immunization", "occurrenceString", Elem{Name: "occurrenceString", Base: "occurrence[x]", Type: "string", Required: true, Primitive: true}},
 		{"Immunization", "doseQuantity", Elem{Name: "doseQuantity", Base: "doseQuantity", Type: "Quantity", TypePath: "Quantity"}},
+		{"MedicationRequest", "medicationReference", Elem{Name: "medicationReference", Base: "medication[x]", Type: "Reference", TypePath: "Reference", Required: true, Targets: []string{"Medication"}}},
+		{"MedicationRequest", "medicationCodeableConcept", Elem{Name: "medicationCodeableConcept", Base: "medication[x]", Type: "CodeableConcept", TypePath: "CodeableConcept", Required: true}},
 		{"Timing", "repeat", Elem{Name: "repeat", Base: "repeat", Type: "Element", TypePath: "Timing.repeat"}},
 		{"Patient", "gender", Elem{Name: "gender", Base: "gender", Type: "code", Primitive: true, CodeSystem: "http://hl7.org/fhir/administrative-gender", Codes: []string{"female", "male", "other", "unknown"}}},
 	} {

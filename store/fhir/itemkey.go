@@ -110,6 +110,7 @@ func conceptKey(v *Value) string {
 	return join(codes...)
 }
 
+// slotKey is the place of an item of a data type.
 func slotKey(typ string, v *Value) string {
 	switch typ {
 	case "ContactPoint":
@@ -168,6 +169,7 @@ func (r *R4) partKey(def *typeDef, v *Value, name string) string {
 	return join(keys...)
 }
 
+// wholeKey is a key in any case: where the type has none, the value itself.
 func (r *R4) wholeKey(e Elem, v *Value) string {
 	if k := r.dataKey(e, v); k != "" {
 		return k

@@ -60,6 +60,7 @@ func (r *R4) decodeSearch(lines []string) error {
 	return nil
 }
 
+// addParam compiles a definition for each kind that it serves.
 func (r *R4) addParam(f []string) error {
 	p := Param{Name: f[1], Type: f[2]}
 	if f[5] != "" {

@@ -84,6 +84,8 @@ func Parse(b []byte, l Limits) (*Value, error) {
 	return v, nil
 }
 
+// parser is one reading. Its functions return nil (or false) after fail; the
+// first failure is the one reported.
 type parser struct {
 	s     string
 	i     int
@@ -95,6 +97,7 @@ type parser struct {
 	err   *SyntaxError
 }
 
+// fail notes the first thing wrong and where.
 func (p *parser) fail(at int, code string) *Value {
 	if p.err == nil {
 		p.err = &SyntaxError{at, code}
@@ -143,6 +146,7 @@ func (p *parser) fresh(s Shape, text string) *Value {
 	return v
 }
 
+// value reads any value, at whose first character it stands.
 func (p *parser) value() *Value {
 	switch c := p.peek(); {
 	case c == '{' || c == '[':
@@ -195,6 +199,8 @@ func (p *parser) word(w string, s Shape) *Value {
 	return p.fresh(s, w)
 }
 
+// array reads on after '['. Items gather on one stack that all open arrays
+// share, so that each array is allocated once, at its final length.
 func (p *parser) array() *Value {
 	from := len(p.item)
 	if p.space(); p.peek() == ']' {
@@ -225,6 +231,7 @@ func (p *parser) array() *Value {
 	return v
 }
 
+// object reads on after '{', gathering fields as array gathers items.
 func (p *parser) object() *Value {
 	from := len(p.field)
 	if p.space(); p.peek() == '}' {
@@ -360,6 +367,8 @@ func (p *parser) escaped(from int) (string, bool) {
 	return "", false
 }
 
+// escape appends what the escape at p.i stands for. A pair of surrogates is one
+// character; half of one is refused, since UTF-8 has no bytes for it.
 func (p *parser) escape(out []byte) ([]byte, bool) {
 	at := p.i
 	p.i += 2
@@ -404,6 +413,7 @@ func (p *parser) escape(out []byte) ([]byte, bool) {
 	return out, false
 }
 
+// hex4 reads the four hexadecimal digits of a \u escape.
 func (p *parser) hex4() (rune, bool) {
 	if p.i+4 > len(p.s) {
 		return 0, false

@@ -108,6 +108,7 @@ func cutStep(s *string) string {
 	return part
 }
 
+// compileCall reads a function with its argument.
 func compileCall(name, arg string) (step, bool) {
 	switch {
 	case name == "as" || name == "ofType":
@@ -144,6 +145,7 @@ func (r *R4) evalAt(root, from node, paths []path) []node {
 	return out
 }
 
+// walk appends to out what the rest of a path finds from n.
 func (r *R4) walk(root, n node, p path, out []node) []node {
 	if len(p) == 0 {
 		return append(out, n)
@@ -218,6 +220,8 @@ func (r *R4) refKind(v *Value) string {
 	return v.Str("type")
 }
 
+// walkField goes to a field by its JSON name or by the stem of a choice; index
+// picks one item of a list, -1 all.
 func (r *R4) walkField(root, n node, name string, index int, rest path, out []node) []node {
 	if n.def == nil {
 		return out
@@ -232,7 +236,10 @@ func (r *R4) walkField(root, n node, name string, index int, rest path, out []no
 			continue
 		}
 		e := n.def.elem(f.Name)
-		if e != nil && len(e.Base) == len(name)+3 && e.Base[:len(name)] == name && e.Base != e.Name {
+		if e == nil {
+			continue
+		}
+		if stem, choice := strings.CutSuffix(e.Base, "[x]"); choice && stem == name {
 			out = r.walkItems(root, f.Value, e, index, rest, out)
 		}
 	}

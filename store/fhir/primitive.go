@@ -59,6 +59,7 @@ func inRange(s string, low int64) bool {
 	return err == nil && n >= low
 }
 
+// noControls: of the characters below 32 only tab, return and newline.
 func noControls(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < 0x20 && c != '\t' && c != '\r' && c != '\n' {
@@ -88,6 +89,7 @@ func isCode(s string) bool {
 		s[0] != ' ' && s[len(s)-1] != ' ' && !strings.Contains(s, "  ")
 }
 
+// isOID: a urn of arcs without leading zeros, the first of them 0, 1 or 2.
 func isOID(s string) bool {
 	s, ok := strings.CutPrefix(s, "urn:oid:")
 	arcs := strings.Split(s, ".")
@@ -244,6 +246,7 @@ func scanTime(s string) (int, moment) {
 	return n, m
 }
 
+// digits reads exactly n of them from the start of s.
 func digits(s string, n int) (v int, ok bool) {
 	if len(s) < n {
 		return 0, false
@@ -313,6 +316,5 @@ func DateRange(text string, loc *time.Location) (low, high int64, ok bool) {
 		}
 		to = from.Add(step)
 	}
-	low = from.UnixMilli()
-	return low, max(low, to.UnixMilli()-1), true
+	return from.UnixMilli(), to.UnixMilli() - 1, true
 }

@@ -66,6 +66,8 @@ func (r *R4) Refs(v *Value) []Ref {
 	return out
 }
 
+// eachRef walks by type, so that only a Reference's field counts, whatever
+// other elements are called "reference". found must not keep its path.
 func (r *R4) eachRef(v *Value, t *typeDef, path []string, found func(path []string, literal string)) {
 	if t == nil || v == nil {
 		return
@@ -131,6 +133,7 @@ func (r *R4) RewriteRefs(v *Value, f func(literal string) string) *Value {
 	return r.rewrite(v, r.types[v.Str("resourceType")], f)
 }
 
+// rewrite copies an object only once a field of it changes.
 func (r *R4) rewrite(v *Value, t *typeDef, f func(string) string) *Value {
 	if t == nil || v == nil || v.Shape != Object {
 		return v

@@ -98,6 +98,8 @@ func (r *R4) convert(out []SearchValue, typ string, n node) []SearchValue {
 	return out
 }
 
+// token: every coding is a value; a text beside them is one without a code, so
+// that :text finds it too. A ContactPoint's system and use do not count.
 func token(out []SearchValue, n node) []SearchValue {
 	v := n.value
 	switch n.typ {
@@ -171,6 +173,7 @@ func texts(out []SearchValue, n node) []SearchValue {
 	return out
 }
 
+// dates: a Period is one range; of a Timing each event and the bounds are.
 func (r *R4) dates(out []SearchValue, n node) []SearchValue {
 	switch n.typ {
 	case "Period":
@@ -203,6 +206,7 @@ func (r *R4) dates(out []SearchValue, n node) []SearchValue {
 	return out
 }
 
+// references: what is contained ("#x") or only displayed cannot be searched for.
 func (r *R4) references(out []SearchValue, n node) []SearchValue {
 	switch {
 	case n.typ == "Reference":
@@ -233,6 +237,7 @@ func (r *R4) references(out []SearchValue, n node) []SearchValue {
 // currencies is the code system of Money.currency (FHIR R4 datatypes.html#Money).
 const currencies = "urn:iso:std:iso:4217"
 
+// quantities: of a Range both ends are values.
 func quantities(out []SearchValue, n node) []SearchValue {
 	v := n.value
 	switch n.typ {
