@@ -6,7 +6,9 @@ import (
 	"strconv"
 )
 
-// inject writes the Immunization of the next dose of a vaccine.
+// inject writes the Immunization of the next dose of a vaccine. A lot lasts 45
+// days and expires within two years of its first use, so that a day's doses of
+// one vaccine share it.
 func (v *visit) inject(i int) {
 	one := v.s.vaccines[i]
 	k := v.p.doses[i]
@@ -80,6 +82,7 @@ func (v *visit) antenatal() {
 	}
 }
 
+// carePlan writes a plan with two activities: one with a date, one still to begin.
 func (v *visit) carePlan(title string, until day, author int, words string) {
 	v.add("CarePlan", author, "status", "active", "intent", "plan", "title", title+" – lần "+strconv.Itoa(1+v.p.contacts),
 		"description", v.text(words), "subject", v.subject(), "encounter", v.within(),
@@ -91,12 +94,14 @@ func (v *visit) carePlan(title string, until day, author int, words string) {
 		"note", v.note(author, words))
 }
 
+// plan is for people whose illness lasts.
 func (v *visit) plan() {
 	if len(v.p.chronic) > 0 {
 		v.carePlan("Quản lý bệnh mạn tính", v.today+180, doctor, "do")
 	}
 }
 
+// procedure is what is done by hand for the illness, at most one in a visit.
 func (v *visit) procedure() {
 	for _, row := range v.s.tables.rows["procedure"] {
 		if row[2] == v.ill.group && v.why == acute && !v.done["procedure"] {
@@ -143,6 +148,8 @@ func (v *visit) order() {
 		"effectiveDateTime", v.now(), "issued", v.now(), "performer", list(v.by(doctor)), "result", list(results...), "conclusion", conclusion)
 }
 
+// appointment books the next visit: on the day when a follow-up is due, else
+// within four weeks, on a working day.
 func (v *visit) appointment() {
 	if v.done["appointment"] {
 		return
@@ -163,6 +170,7 @@ func (v *visit) appointment() {
 			object("actor", v.by(doctor), "status", "accepted")))
 }
 
+// task is work for one of the staff, in any state.
 func (v *visit) task() {
 	role := v.r.IntN(len(v.s.staff))
 	v.add("Task", role, "status", pick(v.r, []string{"requested", "accepted", "in-progress", "completed"}), "intent", "order", "priority", "routine",
@@ -172,6 +180,7 @@ func (v *visit) task() {
 		"note", v.note(role, "edit"))
 }
 
+// communicate is a message that went out, now and then.
 func (v *visit) communicate() {
 	if v.r.IntN(3) > 0 {
 		return
@@ -184,7 +193,7 @@ func (v *visit) communicate() {
 
 // document is a letter to the next level, as text in the record itself.
 func (v *visit) document() {
-	if v.r.IntN(3) > 0 {
+	if v.condition == "" || v.r.IntN(3) > 0 {
 		return
 	}
 	letter := v.s.name + "\nHọ tên: " + v.p.fullName() + "\nNgày sinh: " + v.p.birth.String() + "\n" + v.text("letter", "say."+v.ill.group, "see", "letter")
@@ -196,6 +205,7 @@ func (v *visit) document() {
 		"context", object("encounter", list(v.within())))
 }
 
+// flag warns whoever opens the record; a person has one at most.
 func (v *visit) flag() {
 	if v.p.flagged || v.r.IntN(3) > 0 {
 		return
@@ -206,6 +216,7 @@ func (v *visit) flag() {
 		"period", object("start", v.today.String()), "encounter", v.within(), "author", v.by(nurse))
 }
 
+// consent has a policyRule, because R4 wants that or a policy (Consent, ppc-1).
 func (v *visit) consent() {
 	if v.r.IntN(3) > 0 {
 		return
@@ -218,7 +229,8 @@ func (v *visit) consent() {
 		"provision", object("type", decision, "period", object("start", v.today.String(), "end", (v.today+day(365+v.r.IntN(700))).String())))
 }
 
-// allergy writes the next allergy of the person that is not on record yet.
+// allergy writes the next allergy of the person that is not on record yet. Its
+// criticality is as often unknown as known, as in real records.
 func (v *visit) allergy() {
 	if len(v.p.allergies) == 0 {
 		return

@@ -11,6 +11,7 @@ const (
 	recordsPerDay = 330
 )
 
+// purpose is why somebody comes.
 type purpose int
 
 const (
@@ -22,6 +23,7 @@ const (
 	newborn
 )
 
+// slot is one visit of the agenda.
 type slot struct {
 	p   *person
 	why purpose
@@ -45,6 +47,7 @@ func (s *Station) work(n int) []Entry {
 	for i, one := range agenda {
 		left := len(agenda) - i
 		budget := (float64(target-len(entries)) + r.Float64()) / float64(left)
+		// visits differ in length; the last ones make up for it
 		if left > 3 {
 			budget += 1.6 * r.NormFloat64()
 		}
@@ -69,6 +72,7 @@ func (s *Station) agenda(r *rand.Rand, today day) []slot {
 	for _, child := range s.deliver(r, today) {
 		take(child, newborn)
 	}
+	// vaccines are opened on Wednesdays; on other days for few
 	session := 2
 	if (today+3)%7 == 2 {
 		session = 13
@@ -129,12 +133,13 @@ func (s *Station) deliver(r *rand.Rand, today day) (children []*person) {
 	return children
 }
 
+// born adds an inhabitant without a personal number, in the mother's house.
 func (s *Station) born(r *rand.Rand, mother *person, on day) *person {
-	family := mother.family
+	family, ethnic := mother.family, mother.ethnic
 	if mother.spouse != nil {
-		family = mother.spouse.family
+		family, ethnic = mother.spouse.family, mother.spouse.ethnic
 	}
-	child := s.add(r, mother.house, mother.ethnic, family, r.IntN(1000) < 473, 0, "child")
+	child := s.add(r, mother.house, ethnic, family, r.IntN(1000) < 473, 0, "child")
 	child.birth, child.mother, child.personalID, child.insurance = on, mother, "", ""
 	child.id = s.newID()
 	return child
@@ -156,5 +161,6 @@ func (s *Station) dueDoses(p *person, today day) (due []int) {
 			due = append(due, i)
 		}
 	}
+	// three injections in one visit are what parents accept
 	return due[:min(3, len(due))]
 }

@@ -93,6 +93,7 @@ func EditStatus(resource []byte, salt int) ([]byte, string) {
 	return change(resource, ClassMonotonic, salt)
 }
 
+// change takes the first row of the table that fits the resource.
 func change(resource []byte, class string, salt int) ([]byte, string) {
 	m, err := parseMembers(raw(resource))
 	if err != nil {
@@ -220,6 +221,7 @@ func (c changer) date(old raw) raw {
 	return ""
 }
 
+// period moves the start.
 func (c changer) period(old raw) raw {
 	m, err := parseMembers(old)
 	if err != nil {
@@ -228,6 +230,7 @@ func (c changer) period(old raw) raw {
 	return m.set("start", c.date(m.get("start"))).raw()
 }
 
+// code takes one of the other codes.
 func (c changer) code(old raw) raw {
 	var others []string
 	for _, code := range strings.Fields(c.needs) {
@@ -238,6 +241,7 @@ func (c changer) code(old raw) raw {
 	return quote(others[(c.salt%len(others)+len(others))%len(others)])
 }
 
+// onward is the next step of a status, "" at its end.
 func (c changer) onward(old raw) raw {
 	for _, step := range strings.Fields(c.needs) {
 		if from, to, _ := strings.Cut(step, ">"); quote(from) == old {
@@ -247,6 +251,7 @@ func (c changer) onward(old raw) raw {
 	return ""
 }
 
+// phone replaces the first telephone number and leaves e-mail alone.
 func (c changer) phone(old raw) raw {
 	number := quote("030" + strconv.Itoa(1000000+c.r.IntN(9000000)))
 	items := parseList(old)
@@ -260,6 +265,7 @@ func (c changer) phone(old raw) raw {
 	return list(append(items, object("system", "phone", "value", number, "use", "mobile"))...)
 }
 
+// address replaces the street of the first address.
 func (c changer) address(old raw) raw {
 	line := "Tổ " + strconv.Itoa(c.step()) + ", " + c.words()
 	if len(parseList(old)) == 0 {

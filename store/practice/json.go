@@ -69,6 +69,7 @@ func list(items ...raw) raw {
 	return raw("[" + b.String() + "]")
 }
 
+// texts is a list of strings.
 func texts(items ...string) raw {
 	quoted := make([]raw, len(items))
 	for i, item := range items {
@@ -77,6 +78,7 @@ func texts(items ...string) raw {
 	return list(quoted...)
 }
 
+// quote writes a string as JSON. Characters of HTML stay as they are.
 func quote(text string) raw {
 	if !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' || c == utf8.RuneError }) {
 		return raw(`"` + text + `"`)
@@ -102,6 +104,7 @@ type members []member
 
 var errNotObject = errors.New("not a JSON object")
 
+// parseMembers reads an object without reading its values.
 func parseMembers(text raw) (members, error) {
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -122,6 +125,7 @@ func parseMembers(text raw) (members, error) {
 	return all, nil
 }
 
+// get returns the value of a key as it was written, "" where it is absent.
 func (m members) get(key string) raw {
 	for _, one := range m {
 		if one.key == key {
@@ -152,6 +156,7 @@ func (m members) set(key string, value raw) members {
 	return append(out, member{key, value})
 }
 
+// raw writes the object again, without white space between its members.
 func (m members) raw() raw {
 	pairs := make([]any, 0, 2*len(m))
 	for _, one := range m {
@@ -160,6 +165,8 @@ func (m members) raw() raw {
 	return object(pairs...)
 }
 
+// parseList returns the items of a list as they were written; none where the
+// value is no list.
 func parseList(text raw) []raw {
 	var items []json.RawMessage
 	if json.Unmarshal([]byte(text), &items) != nil {

@@ -43,6 +43,7 @@ func medianWeight(years float64, girl bool) float64 {
 	return between(boys, girls, years, girl)
 }
 
+// medianHeight is medianWeight's sibling, in cm.
 func medianHeight(years float64, girl bool) float64 {
 	boys := []float64{49.9, 75.7, 87.1, 96.1, 103.3, 110, 116, 121.7, 127.3, 132.6, 137.8, 143.1, 149.1, 156, 161, 163.5, 164.5, 165, 165}
 	girls := []float64{49.1, 74, 85.7, 95.1, 102.7, 109.4, 115.1, 120.8, 126.6, 132.5, 138.6, 145, 149.5, 152, 153, 153.6, 154, 154.2, 154.2}
@@ -56,6 +57,7 @@ func medianHeight(years float64, girl bool) float64 {
 	return between(boys, girls, years, girl)
 }
 
+// between reads a table of one value a year.
 func between(boys, girls []float64, years float64, girl bool) float64 {
 	of := boys
 	if girl {
@@ -66,7 +68,8 @@ func between(boys, girls []float64, years float64, girl bool) float64 {
 }
 
 // value draws one measure of this person now; what belongs together moves
-// together: fever and pulse, weight and BMI, age and pressure.
+// together: fever and pulse, weight and BMI, age and pressure. The ranges are
+// those of textbooks, the spread is a guess.
 func (v *visit) value(key string) float64 {
 	noise := v.r.NormFloat64()
 	age := float64(v.p.age(v.today))
@@ -125,12 +128,15 @@ func (v *visit) value(key string) float64 {
 	panic("practice: no measure " + key)
 }
 
+// quantity is a value in the measure's unit, with as many digits as the device
+// shows: a temperature of 37 degrees is 37.0.
 func (v *visit) quantity(key string, value float64) raw {
 	row := v.s.tables.row("measure", key)
 	return ucum(decimal(value, whole(row[6])), row[4], row[5])
 }
 
-// measure writes one Observation, once in a visit.
+// measure writes one Observation, once in a visit, and returns its id; "" the
+// second time.
 func (v *visit) measure(key string) string {
 	if v.done[key] {
 		return ""
@@ -186,8 +192,10 @@ func (v *visit) pressure() {
 		"component", list(component("sys", systolic), component("dia", diastolic)))
 }
 
+// temperature is the first thing that reception measures.
 func (v *visit) temperature() { v.measure("temp") }
 
+// waist is measured of adults only.
 func (v *visit) waist() {
 	if v.p.age(v.today) >= 25 {
 		v.measure("waist")

@@ -36,6 +36,7 @@ type person struct {
 	visited            day
 }
 
+// house is a household: one address, one telephone.
 type house struct {
 	line, village string
 	number        int
@@ -52,6 +53,7 @@ type birth struct {
 // age in completed years.
 func (p *person) age(today day) int { return int(float64(today-p.birth) / 365.2425) }
 
+// months of life, with a fraction.
 func (p *person) months(today day) float64 { return float64(today-p.birth) / 30.4369 }
 
 // fullName is in the country's order: family, middle, given. Ê Đê names put
@@ -84,6 +86,8 @@ func (s *Station) settle(r *rand.Rand) {
 	}
 }
 
+// household is a head, mostly a spouse, their children at home, and sometimes
+// the parents.
 func (s *Station) household(r *rand.Rand, number int) {
 	h := &house{number: number, phone: s.newPhone(r)}
 	h.village = s.region.village + " " + s.tables.word(r, "village."+s.region.key)
@@ -110,13 +114,13 @@ func (s *Station) household(r *rand.Rand, number int) {
 		if spouse.female {
 			mother, years = spouse, float64(spouse.age(s.start))
 		}
-		family = head.family
+		// children have their father's name and group
 		if !spouse.female {
-			family = spouse.family
+			family, ethnic = spouse.family, spouse.ethnic
 		}
 	}
 	if mother != nil && years < 66 {
-		s.children(r, mother, family, years)
+		s.children(r, mother, ethnic, family, years)
 	}
 	if r.IntN(100) < 34 && years < 62 {
 		elder := max(60, years+20) + 9*r.Float64()
@@ -127,19 +131,21 @@ func (s *Station) household(r *rand.Rand, number int) {
 	}
 }
 
-func (s *Station) children(r *rand.Rand, mother *person, family string, years float64) {
+// children are born after the mother's twentieth year, some years apart.
+func (s *Station) children(r *rand.Rand, mother *person, ethnic []string, family string, years float64) {
 	wanted := []int{0, 1, 1, 2, 2, 2, 2, 2, 3, 3, 4}[r.IntN(11)]
 	age := years - 20 - 6*r.Float64()
 	for ; wanted > 0 && age > 0; wanted-- {
 		// grown children mostly have a household of their own
 		if age < 19 || r.IntN(100) < 28 {
-			child := s.add(r, mother.house, mother.ethnic, family, r.IntN(1000) < 473, age, "child")
+			child := s.add(r, mother.house, ethnic, family, r.IntN(1000) < 473, age, "child")
 			child.mother = mother
 		}
 		age -= 1.6 + 4*r.Float64()
 	}
 }
 
+// ethnic draws a group by the region's shares.
 func (s *Station) ethnic(r *rand.Rand) []string {
 	x := r.IntN(100)
 	rows := s.tables.rows["ethnic"]
@@ -158,6 +164,7 @@ func (s *Station) add(r *rand.Rand, h *house, ethnic []string, family string, fe
 	s.naming(r, p)
 	s.body(r, p)
 	age := p.age(s.start)
+	// the number comes with the registration of birth, which takes its time
 	if days := int(s.start - p.birth); days > 75 {
 		p.register(r)
 	}
@@ -175,6 +182,8 @@ func (s *Station) add(r *rand.Rand, h *house, ethnic []string, family string, fe
 	return p
 }
 
+// naming draws the names after the family name: for most people of the smaller
+// groups from their own, for the others as in the majority.
 func (s *Station) naming(r *rand.Rand, p *person) {
 	sex := "male"
 	if p.female {
@@ -190,13 +199,15 @@ func (s *Station) naming(r *rand.Rand, p *person) {
 			p.middle += " " + second
 		}
 	}
+	// nobody is called Anh Anh
 	for p.given == p.middle {
 		p.given = s.tables.word(r, "given."+sex)
 	}
 }
 
 // register gives the personal number: province, century and sex, year of
-// birth, six digits. And mostly an insurance number.
+// birth, six digits (the form of Decree 137/2015/NĐ-CP; from memory). And
+// mostly an insurance number of 15 characters: group, province, ten digits.
 func (p *person) register(r *rand.Rand) {
 	year, century := p.birth.year(), 0
 	if year >= 2000 {
@@ -218,6 +229,7 @@ func (p *person) register(r *rand.Rand) {
 	}
 }
 
+// newPhone has ten digits and a prefix that rings nowhere.
 func (s *Station) newPhone(r *rand.Rand) string {
 	return fmt.Sprintf("%s%07d", s.tables.word(r, "phone"), r.IntN(10000000))
 }

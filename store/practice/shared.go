@@ -10,6 +10,7 @@ import (
 // them is a real one, so that nothing made up is ever taken for a fact.
 func system(name string) string { return "http://practice.example/" + name }
 
+// staff is one who works at the station and signs records.
 type staff struct {
 	person
 	user, title, role string
@@ -26,6 +27,7 @@ const (
 	pharmacist
 )
 
+// reference points to a record and shows what it is called.
 func reference(kind, id, display string) raw {
 	return object("reference", kind+"/"+id, "display", display)
 }
@@ -34,6 +36,7 @@ func coding(system, code, display string) raw {
 	return object("system", system, "code", code, "display", display)
 }
 
+// concept is a CodeableConcept whose text is the display of its only coding.
 func concept(system, code, display string) raw {
 	return object("coding", list(coding(system, code, display)), "text", display)
 }
@@ -43,6 +46,8 @@ func hl7(system, code, display string) raw {
 	return object("coding", list(coding("http://terminology.hl7.org/CodeSystem/"+system, code, display)))
 }
 
+// snomed, loinc and atc carry the Vietnamese name as text: displays of those
+// systems exist in English only.
 func snomed(code, text string) raw {
 	return object("coding", list(object("system", "http://snomed.info/sct", "code", code)), "text", text)
 }
@@ -55,16 +60,19 @@ func atc(m medicine) raw {
 	return object("coding", list(object("system", "http://www.whocc.no/atc", "code", m.atc)), "text", m.name+" "+m.strength)
 }
 
+// share adds a record that belongs to no person.
 func (s *Station) share(kind, id string, pairs ...any) string {
 	s.shared = append(s.shared, Entry{Kind: kind, ID: id, Author: s.staff[doctor].user,
 		Resource: resource(kind, id, pairs...)})
 	return id
 }
 
+// resource begins with its kind and id, as FHIR's own examples do.
 func resource(kind, id string, pairs ...any) []byte {
 	return []byte(object(append([]any{"resourceType", kind, "id", id}, pairs...)...))
 }
 
+// makeShared draws the staff first, because all records name their author.
 func (s *Station) makeShared(r *rand.Rand) {
 	for _, row := range s.tables.rows["staff"] {
 		one := staff{title: row[1], role: row[2]}
@@ -135,6 +143,7 @@ func (p *person) name(use, prefix string) raw {
 	return object("use", use, "text", p.fullName(), "family", p.family, "given", texts(given...), "prefix", prefixes)
 }
 
+// address has the commune as city and no district: since July 2025 there are none.
 func (s *Station) address(use string, h *house) raw {
 	return object("use", use, "type", "physical", "text", h.line+", "+s.commune+", "+s.region.province,
 		"line", texts(h.line), "city", s.commune, "state", s.region.province, "country", "VN")
@@ -198,6 +207,7 @@ func (s *Station) identifiers(p *person) raw {
 	return list(all...)
 }
 
+// telecom is the own mobile telephone and that of the household.
 func (p *person) telecom() raw {
 	var own raw
 	if p.phone != "" {
@@ -209,6 +219,7 @@ func (p *person) telecom() raw {
 	return list(own, object("system", "phone", "value", p.house.phone, "use", "home"))
 }
 
+// contact is whom to call.
 func (s *Station) contact(p *person, code, relation string) raw {
 	return list(object("relationship", list(object("coding", list(object("system", "http://terminology.hl7.org/CodeSystem/v2-0131", "code", code)), "text", relation)),
 		"name", p.name("usual", ""), "telecom", p.telecom()))

@@ -28,6 +28,8 @@ type tables struct {
 	weights map[string][]float64 // running sums of a second, numeric column
 }
 
+// readTables reads files of sections: "[name]", then a row on each line; "#"
+// begins a line of comment.
 func readTables(files ...[]byte) *tables {
 	t := &tables{rows: map[string][][]string{}, weights: map[string][]float64{}}
 	for _, file := range files {
@@ -50,6 +52,7 @@ func readTables(files ...[]byte) *tables {
 	return t
 }
 
+// weigh adds to the running sum of a section, unless the column holds words.
 func (t *tables) weigh(section, weight string) {
 	w, err := strconv.ParseFloat(weight, 64)
 	if err != nil {
@@ -86,8 +89,11 @@ func (t *tables) row(section, key string) []string {
 	panic("practice: no " + key + " in table " + section)
 }
 
+// pick draws one, all alike.
 func pick[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
 
+// number reads a figure of a table, which is part of the program: a bad one is a
+// fault of the program.
 func number(text string) float64 {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
@@ -104,6 +110,7 @@ func span(text string) (from, to int) {
 	return whole(a), whole(b)
 }
 
+// region is a part of the country: how addresses are said there, who lives there.
 type region struct {
 	key, village, house, province string
 	communes                      []string
@@ -118,6 +125,7 @@ func (t *tables) regions() (regions []region) {
 	return regions
 }
 
+// illness is a diagnosis of primary care, with who gets it and what it is given.
 type illness struct {
 	code, name, group string
 	weight            float64
@@ -147,11 +155,13 @@ func (t *tables) illnesses(medicines []medicine) (all []illness) {
 	return all
 }
 
+// suits says whether a person of that age and sex may have it.
 func (ill illness) suits(p *person, today day) bool {
 	age := p.age(today)
 	return age >= ill.from && age <= ill.to && (ill.sex == "a" || ill.sex == "f" == p.female)
 }
 
+// medicine is one preparation of the station's pharmacy.
 type medicine struct {
 	key, atc, name, strength, form, unit, way string
 	dose                                      string
@@ -170,6 +180,8 @@ func (t *tables) medicines() (all []medicine) {
 	return all
 }
 
+// vaccine is a series of doses. The schedule follows the country's programme as
+// far as it is known; it is good for practice and decides about no child.
 type vaccine struct {
 	key, cvx, name    string
 	antigens          []string
@@ -192,6 +204,7 @@ func (t *tables) vaccines() (all []vaccine) {
 	return all
 }
 
+// allergen is what people react to, and how.
 type allergen struct{ code, name, category, reaction, reactionCode string }
 
 func (t *tables) allergens() (all []allergen) {

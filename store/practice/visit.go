@@ -36,8 +36,10 @@ func (v *visit) add(kind string, author int, pairs ...any) string {
 	return id
 }
 
+// now is the local time of the record that is being written.
 func (v *visit) now() string { return instant(v.today.at(v.clock)) }
 
+// subject, within and by refer to the person, the visit and a member of staff.
 func (v *visit) subject() raw { return reference("Patient", v.p.id, v.p.fullName()) }
 
 func (v *visit) within() raw { return object("reference", "Encounter/"+v.encounter) }
@@ -111,6 +113,7 @@ func (v *visit) meet() {
 	}
 	v.ill = v.complaint()
 	words := "say." + v.ill.group
+	// late in the day some are still waiting for a result
 	status, end := "finished", instant(v.today.at(v.clock+12+26*v.r.Float64()))
 	switch v.why {
 	case followUp:
@@ -130,6 +133,7 @@ func (v *visit) meet() {
 	if words != "" {
 		reason = list(object("text", v.text(words)))
 	}
+	// reception opens the visit, whoever sees the person then
 	v.encounter = v.add("Encounter", nurse, "status", status,
 		"class", coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "AMB", "ambulatory"),
 		"type", list(object("text", kind)),
@@ -141,6 +145,7 @@ func (v *visit) meet() {
 		"serviceProvider", object("reference", "Organization/"+s.org))
 }
 
+// mother is who comes with a small child; she need not be a patient herself.
 func (v *visit) mother() {
 	m := v.p.mother
 	v.add("RelatedPerson", nurse, "active", true, "patient", v.subject(),
@@ -149,8 +154,12 @@ func (v *visit) mother() {
 		"address", list(v.s.address("home", m.house)))
 }
 
-// complaint draws the illness of the visit: an old one that is due, or a new one.
+// complaint draws the illness of the visit: an old one that is due, a new one,
+// or none where a healthy person comes.
 func (v *visit) complaint() illness {
+	if v.why != followUp && v.why != acute {
+		return illness{}
+	}
 	if v.why == followUp {
 		every := v.s.illnesses[v.p.chronic[0]].every
 		v.p.due = v.today + day(every-2+v.r.IntN(5))
@@ -178,6 +187,8 @@ func (v *visit) complaint() illness {
 	return last
 }
 
+// diagnose writes the Condition. An illness that lasts is a problem of the
+// person's list; one that passes is a diagnosis of this visit.
 func (v *visit) diagnose() {
 	onset := v.today - day(v.r.IntN(9))
 	clinical, category, severity := "active", "encounter-diagnosis", raw("")
@@ -219,6 +230,7 @@ func (v *visit) suitable() (medicine, bool) {
 	return medicine{}, false
 }
 
+// medicineOf finds a medicine by its key in the table.
 func (s *Station) medicineOf(key string) int {
 	for i, m := range s.medicines {
 		if m.key == key {
@@ -260,6 +272,7 @@ func (v *visit) prescribe() {
 		when, times = "MORN", 1
 	}
 	way := v.s.tables.row("way", m.way)
+	// people write a comma, JSON a point
 	said := strings.ReplaceAll(string(dose), ".", ",")
 	text := way[3] + " " + said + " " + m.unit + "/lần, ngày " + strconv.Itoa(times) + " lần"
 	if m.way == "oral" {
@@ -299,58 +312,4 @@ func (v *visit) prescribe() {
 
 func ucum(value raw, unit, code string) raw {
 	return object("value", value, "unit", unit, "system", "http://unitsofmeasure.org", "code", code)
-}
-
-func (v *visit) maybe(oneIn int, make func() raw) raw {
-	if v.r.IntN(oneIn) > 0 {
-		return ""
-	}
-	return make()
-}
-
-// note is a list of one Annotation; its text is remembered for Identifying.
-func (v *visit) note(author int, sections ...string) raw {
-	text := v.text(sections...)
-	return list(object("authorReference", object("reference", "Practitioner/"+v.s.staff[author].practitioner), "time", v.now(), "text", text))
-}
-
-// text draws a sentence of each section.
-func (v *visit) text(sections ...string) string {
-	text := v.s.prose(v.r, v.p.age(v.today) < 15, sections...)
-	v.s.notes = append(v.s.notes, text)
-	return text
-}
-
-// prose draws a sentence of each section and fills its slots; what a child
-// does, and who cares for it, is drawn from other words.
-func (s *Station) prose(r *rand.Rand, child bool, sections ...string) string {
-	var b strings.Builder
-	for i, section := range sections {
-		if i > 0 {
-			b.WriteString(". ")
-		}
-		rest := pick(r, s.tables.rows[section])[0]
-		for {
-			before, after, found := strings.Cut(rest, "{")
-			b.WriteString(before)
-			if !found {
-				break
-			}
-			name, tail, _ := strings.Cut(after, "}")
-			rest = tail
-			switch name {
-			case "n":
-				b.WriteString(strconv.Itoa(2 + r.IntN(8)))
-			case "d":
-				b.WriteString(strconv.Itoa(1 + r.IntN(14)))
-			default:
-				if child && len(s.tables.rows["child."+name]) > 0 {
-					name = "child." + name
-				}
-				b.WriteString(pick(r, s.tables.rows[name])[0])
-			}
-		}
-	}
-	b.WriteByte('.')
-	return b.String()
 }
