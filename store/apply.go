@@ -1,0 +1,302 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"tram/store/record"
+)
+
+// Apply commits one stretch of an exchange: all of it or nothing. Applying it
+// again changes nothing. It fails with record.ErrMoved where a record is not
+// any more as the decision saw it, and with record.ErrNotFound where a change
+// that came as a name only is not held here.
+func (s *Store) Apply(ctx context.Context, st record.Stretch) error {
+	if st.Empty() {
+		return nil
+	}
+	err := s.update(ctx, func(tx *tx) error {
+		for _, d := range st.Taken {
+			if err := tx.takeLogged(st.Peer, d); err != nil {
+				return err
+			}
+		}
+		for _, a := range st.Arrived {
+			if err := tx.arrive(a, st.Cursor); err != nil {
+				return err
+			}
+		}
+		for _, a := range st.Answers {
+			if err := tx.answered(a); err != nil {
+				return err
+			}
+		}
+		for _, r := range st.Receipts {
+			if err := tx.receipted(r); err != nil {
+				return err
+			}
+		}
+		if st.Cursor != nil {
+			return tx.put(bCursors, []byte(st.Cursor.Feed), st.Cursor)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	return nil
+}
+
+// takeLogged names the merge, puts the change into the journal and takes it.
+func (t *tx) takeLogged(peer string, d record.Decided) error {
+	if d.Verdict == record.Known {
+		return t.take(peer, d)
+	}
+	if d.Merge != nil {
+		m := *d.Merge
+		m.Name, m.Stamp = t.s.draw(), t.s.opt.Clock()
+		m.Seen = m.Seen.With(m.Name)
+		d.Merge = &m
+	}
+	n := t.number(d.Key)
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	if r.Head != d.On {
+		return fmt.Errorf("%s: %w", d.Key, record.ErrMoved)
+	}
+	slim := d
+	slim.Version, slim.Merge = nil, nil
+	e := entry{Taken: &slim, Peer: peer}
+	if e.Version, err = d.Version.Encode(); err != nil {
+		return err
+	}
+	if d.Merge != nil {
+		if e.Merge, err = d.Merge.Encode(); err != nil {
+			return err
+		}
+	}
+	t.entries = append(t.entries, e)
+	return t.take(peer, d)
+}
+
+// take takes a change that a peer handed in, as it was decided.
+func (t *tx) take(peer string, d record.Decided) error {
+	if d.Verdict.Taken() {
+		if err := t.takeIn(peer, d); err != nil {
+			return err
+		}
+	} else if err := t.refuse(peer, d); err != nil {
+		return err
+	}
+	return t.extend(d.Ref.Name, d.Prev, d.Ref.Digest)
+}
+
+func (t *tx) takeIn(peer string, d record.Decided) error {
+	n, err := t.ensureNumber(d.Key)
+	if err != nil {
+		return err
+	}
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	if d.Verdict == record.Known || hasPast(r, d) {
+		return t.enrolReader(n, r, peer)
+	}
+	old, err := t.shown(n, r)
+	if err != nil {
+		return err
+	}
+	birth := len(r.Past) == 0
+	if err := t.remember(n, r, d.Version); err != nil {
+		return err
+	}
+	head := d.Version
+	if d.Merge != nil {
+		if err := t.remember(n, r, d.Merge); err != nil {
+			return err
+		}
+		head = d.Merge
+	}
+	r.Head = head.Ref()
+	if err := t.show(n, r, old, head); err != nil {
+		return err
+	}
+	if err := t.keepLost(n, head); err != nil {
+		return err
+	}
+	if err := t.spread(n, r, head, peer); err != nil {
+		return err
+	}
+	if err := t.Bucket(bRefused).Delete(t.s.blind("refused", d.Ref.String())); err != nil {
+		return err
+	}
+	if err := t.put(bStands, n, r); err != nil {
+		return err
+	}
+	if birth && d.Key.Kind == "Patient" && !t.replaying {
+		return t.bornAt(n, d.Key, peer)
+	}
+	return nil
+}
+
+func hasPast(r *row, d record.Decided) bool {
+	p, ok := r.find(d.Ref.Name)
+	return ok && p.Ref == d.Ref
+}
+
+// Refused is a change that this replica did not take, held until it can be.
+type Refused struct {
+	Peer    string         `json:"peer"`
+	Key     record.Key     `json:"key"`
+	Ref     record.Ref     `json:"ref"`
+	Verdict record.Verdict `json:"verdict"`
+	Reason  record.Reason  `json:"reason"`
+	Version []byte         `json:"version"`
+}
+
+func (t *tx) refuse(peer string, d record.Decided) error {
+	b, err := d.Version.Encode()
+	if err != nil {
+		return err
+	}
+	return t.put(bRefused, t.s.blind("refused", d.Ref.String()), Refused{peer, d.Key, d.Ref, d.Verdict, d.Reason, b})
+}
+
+// arrive takes a change that came down.
+func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
+	if cursor == nil {
+		return fmt.Errorf("a change without a cursor behind it")
+	}
+	n, err := t.ensureNumber(a.Key)
+	if err != nil {
+		return err
+	}
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	r.Key = a.Key
+	if r.Feed == cursor.Feed && a.Seq <= r.Seq && r.Seq > 0 {
+		return nil
+	}
+	if a.Gone {
+		if r.Feed != cursor.Feed {
+			return nil // it stands in the other feed now
+		}
+		r.Seq = a.Seq
+		return t.forget(n, r, cursor.Feed)
+	}
+	v := a.Version
+	if v == nil {
+		if v, err = t.version(n, r, a.Ref); err != nil {
+			return err
+		}
+	}
+	if last := lastOf(r.Pending); last != a.On {
+		return fmt.Errorf("%s: %w", a.Key, record.ErrMoved)
+	}
+	return t.arriveVersion(n, r, v, a, cursor.Feed)
+}
+
+func (t *tx) arriveVersion(n []byte, r *row, v *record.Version, a record.Arrival, feed string) error {
+	old, err := t.shown(n, r)
+	if err != nil {
+		return err
+	}
+	if err := t.remember(n, r, v); err != nil {
+		return err
+	}
+	if err := t.leaf("up/"+r.Feed, r.Leaf, r.Key); err != nil {
+		return err
+	}
+	r.Head, r.Feed, r.Seq, r.Gone = v.Ref(), feed, a.Seq, false
+	r.Leaf = leafOf(r.Key, r.Head)
+	if err := t.leaf("up/"+r.Feed, r.Leaf, r.Key); err != nil {
+		return err
+	}
+	r.Pending = slices.DeleteFunc(r.Pending, func(p record.Ref) bool { return v.Seen.Has(p.Name) })
+	shown := v
+	r.Preview = a.Preview != nil && len(r.Pending) > 0
+	switch {
+	case r.Preview:
+		b, err := a.Preview.Encode()
+		if err != nil {
+			return err
+		}
+		if err := t.putRaw(bPreviews, n, b); err != nil {
+			return err
+		}
+		shown = a.Preview
+	case len(r.Pending) > 0:
+		if shown, err = t.version(n, r, lastOf(r.Pending)); err != nil {
+			return err
+		}
+	default:
+		r.Parked = ""
+	}
+	if err := t.show(n, r, old, shown); err != nil {
+		return err
+	}
+	if err := t.keepLost(n, v); err != nil {
+		return err
+	}
+	return t.put(bStands, n, r)
+}
+
+func lastOf(refs []record.Ref) record.Ref {
+	if len(refs) == 0 {
+		return record.Ref{}
+	}
+	return refs[len(refs)-1]
+}
+
+// forget removes a record that left this replica's scope. Names stay, content
+// goes; own versions that upstream has not are kept aside for a person.
+func (t *tx) forget(n []byte, r *row, feed string) error {
+	old, err := t.shown(n, r)
+	if err != nil {
+		return err
+	}
+	for _, p := range r.Pending {
+		v, err := t.version(n, r, p)
+		if err != nil {
+			return err
+		}
+		b, err := v.Encode()
+		if err != nil {
+			return err
+		}
+		if err := t.append(bRescued, b); err != nil {
+			return err
+		}
+	}
+	if err := t.show(n, r, old, nil); err != nil {
+		return err
+	}
+	if err := t.leaf("up/"+feed, r.Leaf, r.Key); err != nil {
+		return err
+	}
+	for _, p := range r.Past {
+		if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
+			return err
+		}
+	}
+	if err := t.Bucket(bPreviews).Delete(n); err != nil {
+		return err
+	}
+	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq}
+	return t.put(bStands, n, gone)
+}
+
+// append adds a sealed value behind the last of a bucket.
+func (t *tx) append(bucket, plain []byte) error {
+	seq, err := t.Bucket(bucket).NextSequence()
+	if err != nil {
+		return err
+	}
+	return t.putRaw(bucket, u64(seq), plain)
+}

@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"tram/store/audit"
+	"tram/store/record"
+)
+
+// Finding is one thing that is wrong with a store.
+type Finding struct {
+	Code string // what is wrong, a code with words elsewhere
+	Key  record.Key
+	Text string // for an engineer; no patient's data
+}
+
+// checker goes through a store and holds its invariants against it.
+type checker struct {
+	*tx
+	found []Finding
+	// what the stands say should be elsewhere
+	index  map[string]bool
+	trees  map[string]record.Digest
+	people int
+}
+
+func (c *checker) bad(code string, key record.Key, format string, args ...any) {
+	c.found = append(c.found, Finding{code, key, fmt.Sprintf(format, args...)})
+}
+
+// Check holds every invariant against the store: heads, history, what is shown,
+// the index both ways, feeds, trees, conflicts, own changes and their chains,
+// the audit's chain. It reads everything; an empty answer says that all is well.
+func (s *Store) Check(ctx context.Context) ([]Finding, error) {
+	var out []Finding
+	err := s.view(func(tx *tx) error {
+		c := &checker{tx: tx, index: map[string]bool{}, trees: map[string]record.Digest{}}
+		for _, step := range []func() error{c.stands, c.feeds, c.indexBack, c.treesBack, c.own, c.auditChain} {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		if n := s.people.Len(); n != c.people {
+			c.bad("people", record.Key{}, "the index of people has %d, the records %d", n, c.people)
+		}
+		out = c.found
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("check: %w", err)
+	}
+	return out, nil
+}
+
+func (c *checker) stands() error {
+	return c.Bucket(bStands).ForEach(func(n, v []byte) error {
+		var r row
+		if err := c.open(bStands, n, v, &r); err != nil {
+			c.bad("stand", record.Key{}, "record %x: %v", n, err)
+			return nil
+		}
+		if string(c.number(r.Key)) != string(n) {
+			c.bad("number", r.Key, "the key leads to another number")
+		}
+		if r.Gone {
+			return nil
+		}
+		for _, p := range r.Past {
+			ver, err := c.versionAt(n, p.At)
+			switch {
+			case err != nil:
+				c.bad("version", r.Key, "version %s: %v", p.Ref.Name, err)
+			case ver.Ref() != p.Ref || ver.Key != r.Key:
+				c.bad("version", r.Key, "version %s has another content or name", p.Ref.Name)
+			}
+		}
+		for _, ref := range append(slices.Clone(r.Pending), r.Head) {
+			if p, ok := r.find(ref.Name); !ref.IsZero() && (!ok || p.Ref != ref) {
+				c.bad("head", r.Key, "version %s is not in the history", ref.Name)
+			}
+		}
+		c.standing(n, &r)
+		return nil
+	})
+}
+
+// standing holds what depends on what the record shows.
+func (c *checker) standing(n []byte, r *row) {
+	shown, err := c.shown(n, r)
+	if err != nil || shown == nil {
+		c.bad("shown", r.Key, "nothing can be shown: %v", err)
+		return
+	}
+	keys, patients, err := c.indexKeys(n, shown)
+	if err != nil {
+		c.bad("shown", r.Key, "%v", err)
+		return
+	}
+	for _, k := range keys {
+		c.index[string(k)] = true
+		if v := c.Bucket(bIndex).Get(k); v == nil {
+			c.bad("index", r.Key, "an index entry is missing")
+		}
+	}
+	if !slices.Equal(patients, r.Patients) {
+		c.bad("compartment", r.Key, "the compartments are not those of the content")
+	}
+	if has := c.Bucket(bContested).Get(n) != nil; has != shown.Contested() {
+		c.bad("contested", r.Key, "the list of conflicts says %t, the record %t", has, shown.Contested())
+	}
+	if r.Key.Kind == "Patient" && !shown.Deleted {
+		c.people++
+	}
+	if !r.Leaf.IsZero() {
+		if r.Leaf != leafOf(r.Key, r.Head) {
+			c.bad("leaf", r.Key, "the tree's leaf is not that of the head")
+		}
+		c.plant("up/"+r.Feed, r.Leaf, r.Key)
+	}
+	for _, f := range r.Readers {
+		v := c.Bucket(bFeedAt).Get(join(c.feedID(f), n))
+		var e feedEntry
+		if v == nil {
+			c.bad("feed", r.Key, "a feed does not offer it")
+		} else if _, err := c.get(bFeeds, join(c.feedID(f), v), &e); err != nil || e.Ref != r.Head || e.Gone || e.Old {
+			c.bad("feed", r.Key, "a feed offers another version")
+		} else {
+			c.plant(f, leafOf(e.Key, e.Ref), e.Key)
+		}
+	}
+}
+
+func (c *checker) plant(feed string, leaf record.Digest, key record.Key) {
+	at := string(join(c.feedID(feed), []byte{record.Bucket(key)}))
+	sum := c.trees[at]
+	for i := range sum {
+		sum[i] ^= leaf[i]
+	}
+	c.trees[at] = sum
+}
+
+// feeds holds every live place in a feed against the feed's list of records.
+func (c *checker) feeds() error {
+	return c.Bucket(bFeeds).ForEach(func(k, v []byte) error {
+		var e feedEntry
+		if err := c.open(bFeeds, k, v, &e); err != nil {
+			c.bad("feed", record.Key{}, "%v", err)
+			return nil
+		}
+		at := c.Bucket(bFeedAt).Get(join(k[:8], u64(e.Number)))
+		if live := string(at) == string(k[8:]); live == e.Old {
+			c.bad("feed", e.Key, "place %d of a feed is live %t, the list says %t", num(k[8:]), !e.Old, live)
+		}
+		return nil
+	})
+}
+
+func (c *checker) indexBack() error {
+	return c.Bucket(bIndex).ForEach(func(k, _ []byte) error {
+		if !c.index[string(k)] {
+			c.bad("index", record.Key{}, "an index entry leads to a record that does not show it")
+		}
+		return nil
+	})
+}
+
+func (c *checker) treesBack() error {
+	return c.Bucket(bTrees).ForEach(func(k, v []byte) error {
+		if want := c.trees[string(k)]; string(want[:]) != string(v) {
+			c.bad("tree", record.Key{}, "bucket %d of a tree is not the sum of its leaves", k[len(k)-1])
+		}
+		return nil
+	})
+}
+
+// own holds that every pending version waits for upstream, and that what waits is
+// in the chain of its lineage.
+func (c *checker) own() error {
+	return c.Bucket(bOwn).ForEach(func(k, v []byte) error {
+		var e ownEntry
+		if err := c.open(bOwn, k, v, &e); err != nil {
+			c.bad("own", record.Key{}, "%v", err)
+			return nil
+		}
+		if c.Bucket(bLinks).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
+			c.bad("chain", e.Key, "version %s is not in its lineage's chain", e.Ref.Name)
+		}
+		if at := c.Bucket(bOwnAt).Get(c.s.blind("own", e.Ref.Name.String())); string(at) != string(k) {
+			c.bad("own", e.Key, "version %s waits but is not listed", e.Ref.Name)
+		}
+		return nil
+	})
+}
+
+func (c *checker) auditChain() error {
+	var prev record.Digest
+	err := c.Bucket(bAudit).ForEach(func(k, v []byte) error {
+		var l audit.Linked
+		if err := c.open(bAudit, k, v, &l); err != nil || !l.Verify(prev) {
+			c.bad("audit", record.Key{}, "entry %d does not follow the one before", num(k))
+		}
+		prev = l.Chain
+		return nil
+	})
+	var top record.Digest
+	if _, err := c.get(bMeta, kAudit, &top); err != nil || top != prev {
+		c.bad("audit", record.Key{}, "the last entry is missing")
+	}
+	return err
+}

@@ -1,0 +1,284 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"tram/store/record"
+)
+
+// ErrCursor says that a cursor is not one of this feed: one side was restored.
+var ErrCursor = errors.New("the cursor is not of this feed")
+
+// Upstream is the other side to whom a replica offers what it made itself.
+const Upstream = "up"
+
+// feedEntry is one place in a feed. Of each record only the newest place is live;
+// the older ones stay as names, so that a cursor that stands there is known.
+type feedEntry struct {
+	Number uint64     `json:"n"`
+	Key    record.Key `json:"key"`
+	Ref    record.Ref `json:"ref"`
+	Gone   bool       `json:"gone,omitempty"`
+	Old    bool       `json:"old,omitempty"`
+}
+
+func (t *tx) feedID(feed string) []byte { return t.s.blind("feed", feed)[:8] }
+
+// FeedOf names the feed of a peer's own people.
+func FeedOf(peer string) string { return record.OwnFeed + "/" + peer }
+
+// offerTo appends a place to a feed and lets the record's older one go.
+func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
+	id := t.feedID(feed)
+	at := join(id, n)
+	if v := t.Bucket(bFeedAt).Get(at); len(v) == 8 {
+		key := join(id, v)
+		var old feedEntry
+		if _, err := t.get(bFeeds, key, &old); err != nil {
+			return err
+		}
+		if !old.Gone {
+			if err := t.leaf(feed, leafOf(old.Key, old.Ref), old.Key); err != nil {
+				return err
+			}
+		}
+		old.Old = true
+		if err := t.put(bFeeds, key, old); err != nil {
+			return err
+		}
+	}
+	if !e.Gone {
+		if err := t.leaf(feed, leafOf(e.Key, e.Ref), e.Key); err != nil {
+			return err
+		}
+	}
+	seq := t.feedEnd(id) + 1
+	if err := t.put(bFeeds, join(id, u64(seq)), e); err != nil {
+		return err
+	}
+	return t.Bucket(bFeedAt).Put(at, u64(seq))
+}
+
+// feedEnd is the last sequence of a feed; 0 for an empty one.
+func (t *tx) feedEnd(id []byte) uint64 {
+	c := t.Bucket(bFeeds).Cursor()
+	k, _ := c.Seek(join(id, u64(^uint64(0))))
+	if k == nil {
+		k, _ = c.Last()
+	} else {
+		k, _ = c.Prev()
+	}
+	if len(k) == 16 && string(k[:8]) == string(id) {
+		return num(k[8:])
+	}
+	return 0
+}
+
+// leafOf is what one agreed head adds to the tree.
+func leafOf(key record.Key, ref record.Ref) record.Digest {
+	return record.Sum([]byte("tram leaf 1"), []byte(key.String()), []byte(ref.String()))
+}
+
+// leaf adds a leaf to its bucket of a feed's tree, or takes it out again: both
+// are an exclusive or.
+func (t *tx) leaf(feed string, leaf record.Digest, key record.Key) error {
+	if leaf.IsZero() {
+		return nil
+	}
+	at := join(t.feedID(feed), []byte{record.Bucket(key)})
+	sum := make([]byte, len(leaf))
+	copy(sum, t.Bucket(bTrees).Get(at))
+	for i := range sum {
+		sum[i] ^= leaf[i]
+	}
+	return t.Bucket(bTrees).Put(at, sum)
+}
+
+// Epoch is the life of this replica's feeds.
+func (t *tx) epoch() (string, error) {
+	var e string
+	if ok, err := t.get(bMeta, kEpoch, &e); err != nil || ok {
+		return e, err
+	}
+	return "", nil
+}
+
+// Offer pages through what another replica lacks and may have: for Upstream the
+// own changes without an answer, for a peer its feed. It fails with ErrCursor
+// where the cursor is not of this feed.
+func (s *Store) Offer(to string, after record.Cursor, max int) (record.Page, error) {
+	var page record.Page
+	err := s.view(func(tx *tx) (err error) {
+		if to == Upstream {
+			page, err = tx.offerOwn(after.Seq, max)
+			return err
+		}
+		page, err = tx.offerFeed(to, after, max)
+		return err
+	})
+	if err != nil {
+		return record.Page{}, fmt.Errorf("offer: %w", err)
+	}
+	return page, nil
+}
+
+// feedName is the name under which a peer's feed is kept here.
+func feedName(peer, feed string) string {
+	if feed == record.SharedFeed {
+		return feed
+	}
+	return FeedOf(peer)
+}
+
+func (t *tx) offerFeed(to string, after record.Cursor, max int) (record.Page, error) {
+	epoch, err := t.epoch()
+	if err != nil {
+		return record.Page{}, err
+	}
+	id := t.feedID(feedName(to, after.Feed))
+	if err := t.knows(id, epoch, after); err != nil {
+		return record.Page{}, err
+	}
+	page := record.Page{Cursor: after}
+	page.Cursor.Epoch = epoch
+	c := t.Bucket(bFeeds).Cursor()
+	for k, v := c.Seek(join(id, u64(after.Seq+1))); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
+		var e feedEntry
+		if err := t.open(bFeeds, k, v, &e); err != nil {
+			return page, err
+		}
+		if len(page.Changes) == max {
+			page.More = true
+			return page, nil
+		}
+		seq := num(k[8:])
+		page.Cursor.Seq, page.Cursor.Digest = seq, entryDigest(epoch, seq, e)
+		if e.Old {
+			continue
+		}
+		ch := record.Change{Seq: seq, Key: e.Key, Ref: e.Ref, Gone: e.Gone}
+		if !e.Gone {
+			n := u64(e.Number)
+			r, err := t.row(n)
+			if err != nil {
+				return page, err
+			}
+			if ch.Version, err = t.version(n, r, e.Ref); err != nil {
+				return page, err
+			}
+		}
+		page.Changes = append(page.Changes, ch)
+	}
+	return page, nil
+}
+
+// knows refuses a cursor that this feed did not give.
+func (t *tx) knows(id []byte, epoch string, c record.Cursor) error {
+	if c.Seq == 0 {
+		return nil
+	}
+	var e feedEntry
+	ok, err := t.get(bFeeds, join(id, u64(c.Seq)), &e)
+	if err != nil {
+		return err
+	}
+	if !ok || c.Epoch != epoch || entryDigest(epoch, c.Seq, e) != c.Digest {
+		return ErrCursor
+	}
+	return nil
+}
+
+func entryDigest(epoch string, seq uint64, e feedEntry) record.Digest {
+	return record.Sum([]byte("tram feed 1"), []byte(epoch), u64(seq), []byte(e.Key.String()), []byte(e.Ref.String()), fmt.Append(nil, e.Gone))
+}
+
+// Cursor is how far this replica got in a feed of its upstream.
+func (s *Store) Cursor(feed string) (record.Cursor, error) {
+	c := record.Cursor{Feed: feed}
+	err := s.view(func(tx *tx) error {
+		_, err := tx.get(bCursors, []byte(feed), &c)
+		return err
+	})
+	return c, err
+}
+
+// Tree is the digest tree of one feed: with peer Upstream over what came down,
+// else over what that peer is offered.
+func (s *Store) Tree(peer, feed string) (record.Tree, error) {
+	var out record.Tree
+	err := s.view(func(tx *tx) error {
+		id := tx.feedID(treeName(peer, feed))
+		for i := range out {
+			copy(out[i][:], tx.Bucket(bTrees).Get(join(id, []byte{byte(i)})))
+		}
+		return nil
+	})
+	return out, err
+}
+
+func treeName(peer, feed string) string {
+	if peer == Upstream {
+		return "up/" + feed
+	}
+	return feedName(peer, feed)
+}
+
+// Leaves lists the agreed heads of one bucket of a tree, without content.
+func (s *Store) Leaves(peer, feed string, bucket byte) ([]record.Change, error) {
+	var out []record.Change
+	err := s.view(func(tx *tx) error {
+		if peer == Upstream {
+			return tx.Bucket(bStands).ForEach(func(k, v []byte) error {
+				var r row
+				if err := tx.open(bStands, k, v, &r); err != nil {
+					return err
+				}
+				if r.Feed == feed && !r.Gone && record.Bucket(r.Key) == bucket {
+					out = append(out, record.Change{Seq: r.Seq, Key: r.Key, Ref: r.Head})
+				}
+				return nil
+			})
+		}
+		id := tx.feedID(feedName(peer, feed))
+		c := tx.Bucket(bFeeds).Cursor()
+		for k, v := c.Seek(id); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
+			var e feedEntry
+			if err := tx.open(bFeeds, k, v, &e); err != nil {
+				return err
+			}
+			if !e.Old && !e.Gone && record.Bucket(e.Key) == bucket {
+				out = append(out, record.Change{Seq: num(k[8:]), Key: e.Key, Ref: e.Ref})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// spread offers a head to everyone who may have it: a record of people to those
+// who hold the people and to who handed it in, any other to all.
+func (t *tx) spread(n []byte, r *row, v *record.Version, sender string) error {
+	feeds, err := t.readers(r, sender)
+	if err != nil {
+		return err
+	}
+	e := feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}
+	for _, f := range feeds {
+		if err := t.offerTo(f, n, e); err != nil {
+			return err
+		}
+	}
+	for _, f := range r.Readers {
+		if !slices.Contains(feeds, f) {
+			gone := e
+			gone.Gone = true
+			if err := t.offerTo(f, n, gone); err != nil {
+				return err
+			}
+		}
+	}
+	r.Readers = feeds
+	return t.rescope(n, v)
+}

@@ -1,0 +1,261 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"tram/store/audit"
+	"tram/store/element"
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// Any as a Write's Base writes over whatever is shown.
+const Any = "*"
+
+// Write is one entry to make.
+type Write struct {
+	Key  record.Key
+	Base string // Stand.Tag that the writer saw; "" for a birth; Any
+	// Content is the resource; nil with Delete or Decisions.
+	Content   []byte
+	Delete    bool
+	Decisions []record.Decision
+	Author    string
+}
+
+// InvalidError says that a resource is no valid FHIR R4. It holds no content.
+type InvalidError struct {
+	Key    record.Key
+	Issues []fhir.Issue
+}
+
+func (e *InvalidError) Error() string {
+	if len(e.Issues) == 0 {
+		return fmt.Sprintf("%s is not a FHIR R4 resource", e.Key.Kind)
+	}
+	return fmt.Sprintf("%s is not valid FHIR R4: %s at %s", e.Key.Kind, e.Issues[0].Key, e.Issues[0].Path)
+}
+
+// Put makes entries, all or none, and returns the version that each came to:
+// the present one where the content is the same. They are durable when it
+// returns. It fails with record.ErrStale where the record no longer shows Base,
+// record.ErrExists for a birth under a taken id, record.ErrNotFound or
+// record.ErrDeleted where there is nothing to write to, and InvalidError.
+func (s *Store) Put(ctx context.Context, writes ...Write) ([]*record.Version, error) {
+	contents := make([]*fhir.Value, len(writes))
+	for i, w := range writes {
+		var err error
+		if contents[i], err = s.validate(w); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]*record.Version, len(writes))
+	err := s.update(ctx, func(tx *tx) error {
+		for i, w := range writes {
+			var err error
+			if out[i], err = tx.write(w, contents[i]); err != nil {
+				return fmt.Errorf("put %s: %w", w.Key, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// validate reads the content of a write; nil where it has none.
+func (s *Store) validate(w Write) (*fhir.Value, error) {
+	if !w.Key.Valid() || w.Author == "" {
+		return nil, fmt.Errorf("put: a write needs a key and an author")
+	}
+	if w.Content == nil {
+		if !w.Delete && len(w.Decisions) == 0 {
+			return nil, &InvalidError{Key: w.Key}
+		}
+		return nil, nil
+	}
+	v, err := element.Parse(w.Content)
+	if err != nil {
+		return nil, fmt.Errorf("put %s: %w", w.Key.Kind, err)
+	}
+	if issues := s.structure(v); len(issues) > 0 {
+		return nil, &InvalidError{w.Key, issues}
+	}
+	if v.Str("resourceType") != w.Key.Kind || v.Str("id") != w.Key.ID {
+		return nil, &InvalidError{w.Key, []fhir.Issue{{Code: "invalid", Path: w.Key.Kind + ".id", Key: "other-id"}}}
+	}
+	return v, nil
+}
+
+// structure are the faults for which a resource is refused. A reference to a
+// kind that may not stand there is none: HL7's own examples have it.
+func (s *Store) structure(v *fhir.Value) []fhir.Issue {
+	return slices.DeleteFunc(s.opt.R4.Check(v), func(i fhir.Issue) bool { return i.Key == fhir.IssueTarget })
+}
+
+// write makes one version on top of what is shown.
+func (t *tx) write(w Write, content *fhir.Value) (*record.Version, error) {
+	st, found, err := t.stand(w.Key)
+	if err != nil {
+		return nil, err
+	}
+	if st.Gone {
+		return nil, record.ErrNotFound
+	}
+	if err := admits(st, found, w); err != nil {
+		return nil, err
+	}
+	old := st.Shown
+	if old != nil && !st.Preview() && unchanged(old, w, content) {
+		return old, nil
+	}
+	v, err := t.compose(w, st, content)
+	if err != nil {
+		return nil, err
+	}
+	b, err := v.Encode()
+	if err != nil {
+		return nil, err
+	}
+	t.entries = append(t.entries, entry{Put: b})
+	if err := t.accept(v); err != nil {
+		return nil, err
+	}
+	action := audit.Update
+	switch {
+	case w.Delete:
+		action = audit.Delete
+	case len(w.Decisions) > 0:
+		action = audit.Decide
+	case old == nil:
+		action = audit.Create
+	}
+	return v, t.audit(audit.Entry{At: v.Stamp.Corrected(), Who: w.Author, Action: action, Key: w.Key, Version: v.Name})
+}
+
+// admits holds a write against what is shown.
+func admits(st *record.Stand, found bool, w Write) error {
+	switch {
+	case !found && (w.Delete || len(w.Decisions) > 0):
+		return record.ErrNotFound
+	case !found && w.Base != "" && w.Base != Any:
+		return record.ErrStale
+	case found && w.Base == "":
+		return record.ErrExists
+	case found && w.Base != Any && w.Base != st.Tag():
+		return record.ErrStale
+	case found && st.Shown.Deleted && len(w.Decisions) > 0:
+		return record.ErrDeleted
+	}
+	return nil
+}
+
+func unchanged(old *record.Version, w Write, content *fhir.Value) bool {
+	if w.Delete {
+		return old.Deleted
+	}
+	if content == nil || old.Deleted {
+		return false
+	}
+	have, err := element.Parse(old.Content)
+	return err == nil && fhir.Equal(have, content)
+}
+
+// compose names the version and traces which elements it sets.
+func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Version, error) {
+	old := st.Shown
+	v := &record.Version{Key: w.Key, Name: t.s.draw(), Author: w.Author, Stamp: t.s.opt.Clock(), Deleted: w.Delete}
+	r4 := t.s.opt.R4
+	if old == nil {
+		tree, err := element.Birth(r4, w.Key, content, v.Name)
+		if err != nil {
+			return nil, err
+		}
+		v.Seen, v.Content, v.Trace = record.Seen{}.With(v.Name), content.Bytes(), tree.Trace(v.Name)
+		return v, nil
+	}
+	v.Seen = old.Seen.With(v.Name)
+	if v.Base = old.Ref(); st.Preview() {
+		v.Base, v.Includes = st.Head.Ref(), []record.Ref{st.Pending[len(st.Pending)-1]}
+	}
+	tree, err := element.Read(r4, old)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case w.Delete:
+	case len(w.Decisions) > 0:
+		tree, err = element.Decide(tree, w.Decisions, v.Name)
+	default:
+		tree, err = element.Edit(r4, tree, content, v.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	v.Content = tree.Content().Bytes()
+	if content != nil {
+		v.Content = content.Bytes() // just as it was written, also in the order of its fields
+	}
+	v.Trace = tree.Trace(v.Name, old)
+	return v, t.checkDecided(w, v)
+}
+
+// checkDecided refuses a decision whose value FHIR does not allow.
+func (t *tx) checkDecided(w Write, v *record.Version) error {
+	if len(w.Decisions) == 0 {
+		return nil
+	}
+	content, err := element.Parse(v.Content)
+	if err != nil {
+		return err
+	}
+	if issues := t.s.structure(content); len(issues) > 0 {
+		return &InvalidError{w.Key, issues}
+	}
+	return nil
+}
+
+// accept takes in a version made here: the head at the top replica, pending
+// elsewhere. A second time it does nothing.
+func (t *tx) accept(v *record.Version) error {
+	n, err := t.ensureNumber(v.Key)
+	if err != nil {
+		return err
+	}
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	if _, ok := r.find(v.Name); ok {
+		return nil
+	}
+	old, err := t.shown(n, r)
+	if err != nil {
+		return err
+	}
+	if err := t.remember(n, r, v); err != nil {
+		return err
+	}
+	r.Preview = false
+	if t.s.opt.Top {
+		r.Head = v.Ref()
+	} else {
+		r.Pending = append(r.Pending, v.Ref())
+		if err := t.own(n, r.Key, v.Ref()); err != nil {
+			return err
+		}
+	}
+	if err := t.show(n, r, old, v); err != nil {
+		return err
+	}
+	if t.s.opt.Top {
+		if err := t.spread(n, r, v, ""); err != nil {
+			return err
+		}
+	}
+	return t.put(bStands, n, r)
+}

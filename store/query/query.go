@@ -1,0 +1,217 @@
+// Package query says which resources a FHIR R4 search wants.
+//
+// It owns the clauses of a search and whether a resource matches them, driven
+// by R4's table of search parameters (FHIR R4, search.html). It is pure, and does
+// not know how candidates are found.
+package query
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tram/store/fhir"
+	"tram/store/people"
+)
+
+// Query searches one kind. A resource must match every clause.
+type Query struct {
+	Kind    string
+	Clauses []Clause
+	Sort    []string // parameter names, "-" in front for descending
+	Limit   int      // 1 to MaxLimit; 0 is DefaultLimit
+	Page    string   // opaque, from Result.Next
+}
+
+// Limits of a page.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 1000
+)
+
+// Clause is one parameter; one of its values must match.
+type Clause struct {
+	Param    string
+	Modifier string
+	Values   []string // as in the URL, split at commas, escapes kept
+}
+
+// ParamError says that a search cannot be done as asked.
+type ParamError struct {
+	Param string
+	Why   string // unknown, modifier or value
+}
+
+func (e *ParamError) Error() string { return fmt.Sprintf("search parameter %s: %s", e.Param, e.Why) }
+
+// Check refuses what cannot be searched: unknown parameters, modifiers that do
+// not go with the type, values that cannot be read.
+func Check(r4 *fhir.R4, q Query) error {
+	for _, c := range q.Clauses {
+		p, ok := r4.Param(q.Kind, c.Param)
+		if !ok || p.Type == "composite" || p.Type == "special" {
+			return &ParamError{c.Param, "unknown"}
+		}
+		if !slices.Contains(modifiers(p.Type), c.Modifier) && !(p.Type == "reference" && r4.IsKind(c.Modifier)) {
+			return &ParamError{c.Param, "modifier"}
+		}
+		if p.Type == "date" && c.Modifier == "" {
+			for _, v := range c.Values {
+				_, rest := prefix(v)
+				if _, _, ok := fhir.DateRange(rest, time.UTC); !ok {
+					return &ParamError{c.Param, "value"}
+				}
+			}
+		}
+	}
+	for _, s := range q.Sort {
+		if _, ok := r4.Param(q.Kind, strings.TrimPrefix(s, "-")); !ok {
+			return &ParamError{s, "unknown"}
+		}
+	}
+	return nil
+}
+
+func modifiers(typ string) []string {
+	out := []string{"", "missing"}
+	switch typ {
+	case "string":
+		out = append(out, "exact", "contains")
+	case "token":
+		out = append(out, "not", "text")
+	case "reference":
+		out = append(out, "identifier")
+	case "uri":
+		out = append(out, "below", "above")
+	}
+	return out
+}
+
+// Matches reports whether a resource, known to be of q's kind, matches. Meta
+// holds what the store knows of it and the content does not say.
+func Matches(r4 *fhir.R4, q Query, v *fhir.Value, meta Meta) bool {
+	for _, c := range q.Clauses {
+		p, ok := r4.Param(q.Kind, c.Param)
+		if !ok || !matches(values(r4, v, p, meta), p, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// Meta is what the store knows of a resource.
+type Meta struct {
+	ID          string
+	LastUpdated int64 // Unix milliseconds
+}
+
+func values(r4 *fhir.R4, v *fhir.Value, p fhir.Param, m Meta) []fhir.SearchValue {
+	switch p.Name {
+	case "_id":
+		return []fhir.SearchValue{{Code: m.ID}}
+	case "_lastUpdated":
+		return []fhir.SearchValue{{Low: m.LastUpdated, High: m.LastUpdated}}
+	}
+	return r4.SearchValues(v, p)
+}
+
+func matches(have []fhir.SearchValue, p fhir.Param, c Clause) bool {
+	switch c.Modifier {
+	case "missing":
+		return slices.Contains(c.Values, fmt.Sprint(len(have) == 0))
+	case "not":
+		plain := c
+		plain.Modifier = ""
+		return !matches(have, p, plain)
+	}
+	for _, want := range c.Values {
+		for _, h := range have {
+			if one(h, p, c.Modifier, want) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func one(h fhir.SearchValue, p fhir.Param, modifier, want string) bool {
+	switch p.Type {
+	case "token":
+		return token(h, modifier, want)
+	case "string":
+		return text(h, modifier, want)
+	case "date":
+		return date(h, want)
+	case "reference":
+		return reference(h, modifier, want)
+	case "quantity", "number":
+		return quantity(h, p.Type, want)
+	case "uri":
+		return uri(h.URL, modifier, unescape(want))
+	}
+	return false
+}
+
+func token(h fhir.SearchValue, modifier, want string) bool {
+	if modifier == "text" {
+		return strings.Contains(people.Fold(h.Text), people.Fold(unescape(want)))
+	}
+	system, code, both := cut(want, '|')
+	if !both {
+		return h.Code == unescape(want)
+	}
+	return (system == "" && h.System == "" || unescape(system) == h.System) && (code == "" || unescape(code) == h.Code)
+}
+
+func text(h fhir.SearchValue, modifier, want string) bool {
+	want = unescape(want)
+	switch modifier {
+	case "exact":
+		return h.Text == want
+	case "contains":
+		return strings.Contains(people.Fold(h.Text), people.Fold(want))
+	}
+	return strings.HasPrefix(people.Fold(h.Text), people.Fold(want))
+}
+
+func uri(have, modifier, want string) bool {
+	switch modifier {
+	case "below":
+		return strings.HasPrefix(have, want)
+	case "above":
+		return strings.HasPrefix(want, have)
+	}
+	return have == want
+}
+
+func reference(h fhir.SearchValue, modifier, want string) bool {
+	if modifier == "identifier" {
+		return token(h, "", want)
+	}
+	want = unescape(want)
+	if modifier != "" {
+		return h.Kind == modifier && h.ID == want
+	}
+	if kind, id, typed := strings.Cut(want, "/"); typed && !strings.Contains(id, "/") {
+		return h.Kind == kind && h.ID == id
+	}
+	return h.ID == want && h.ID != "" || h.URL == want && h.URL != ""
+}
+
+// cut splits at the first separator that is not escaped.
+func cut(s string, sep byte) (before, after string, found bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' {
+			i++
+		} else if s[i] == sep {
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}
+
+// unescape takes back the escapes of FHIR R4 search, 3.1.1.4.0.2.
+func unescape(s string) string {
+	return strings.NewReplacer(`\\`, `\`, `\,`, `,`, `\|`, `|`, `\$`, `$`).Replace(s)
+}

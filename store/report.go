@@ -1,0 +1,346 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+
+	"tram/store/audit"
+	"tram/store/record"
+)
+
+// Counts tell how a replica stands: Records = Agreed + those of which upstream
+// has not said yet that it holds them.
+type Counts struct {
+	Records, People int
+	Agreed          int // shown just as upstream has it
+	Waiting         int // own changes without a receipt
+	Parked          int // own changes that upstream did not take
+	Held            int // changes from below that were not taken here
+	Conflicts       int // records with an open conflict
+	Vault           int // values that did not win
+	OldestUnsent    int64
+}
+
+// Waiting counts from the books, in time proportional to the records.
+func (s *Store) Waiting() (Counts, error) {
+	var c Counts
+	err := s.view(func(tx *tx) error {
+		c.Conflicts = tx.Bucket(bContested).Stats().KeyN
+		c.Vault = tx.Bucket(bVault).Stats().KeyN
+		c.Held = tx.Bucket(bRefused).Stats().KeyN
+		c.Records = tx.Bucket(bStands).Stats().KeyN
+		unsettled := map[uint64]bool{}
+		err := tx.Bucket(bOwn).ForEach(func(k, v []byte) error {
+			var e ownEntry
+			if err := tx.open(bOwn, k, v, &e); err != nil {
+				return err
+			}
+			unsettled[e.Number] = true
+			if e.Verdict == record.Parked {
+				c.Parked++
+				return nil
+			}
+			c.Waiting++
+			if c.OldestUnsent == 0 {
+				r, err := tx.row(u64(e.Number))
+				if err != nil || r.Gone {
+					return err
+				}
+				ver, err := tx.version(u64(e.Number), r, e.Ref)
+				if err != nil {
+					return err
+				}
+				c.OldestUnsent = ver.Stamp.Corrected()
+			}
+			return nil
+		})
+		c.Agreed = c.Records - len(unsettled)
+		return err
+	})
+	c.People = s.people.Len()
+	return c, err
+}
+
+// Entry is one own change and where it is.
+type Entry struct {
+	Key     record.Key
+	Version record.Name
+	Stamp   record.Stamp
+	Author  string
+	Place   record.Place
+	Reason  record.Reason
+}
+
+// WaitingList lists the own changes without a receipt, oldest first.
+func (s *Store) WaitingList(limit int) ([]Entry, error) {
+	var out []Entry
+	err := s.view(func(tx *tx) error {
+		c := tx.Bucket(bOwn).Cursor()
+		for k, v := c.First(); k != nil && len(out) < limit; k, v = c.Next() {
+			var e ownEntry
+			if err := tx.open(bOwn, k, v, &e); err != nil {
+				return err
+			}
+			r, err := tx.row(u64(e.Number))
+			if err != nil {
+				return err
+			}
+			entry := Entry{Key: e.Key, Version: e.Ref.Name, Place: record.Here, Reason: e.Reason}
+			if e.Verdict == record.Parked {
+				entry.Place = record.NeedsUs
+			}
+			if v, err := tx.version(u64(e.Number), r, e.Ref); err == nil {
+				entry.Stamp, entry.Author = v.Stamp, v.Author
+			}
+			out = append(out, entry)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// PlaceOf tells where one version is: at the centre only by its receipt, or
+// because it came from there.
+func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) {
+	place := record.Nowhere
+	err := s.view(func(tx *tx) error {
+		r, err := tx.row(tx.number(key))
+		if err != nil {
+			return err
+		}
+		if _, ok := r.find(name); !ok {
+			return nil
+		}
+		place, err = tx.placeOf(name)
+		return err
+	})
+	return place, err
+}
+
+func (t *tx) placeOf(name record.Name) (record.Place, error) {
+	at := t.Bucket(bOwnAt).Get(t.s.blind("own", name.String()))
+	if at == nil {
+		return record.Centre, nil // receipted, or it came down
+	}
+	var e ownEntry
+	if _, err := t.get(bOwn, at, &e); err != nil {
+		return record.Nowhere, err
+	}
+	if e.Verdict == record.Parked {
+		return record.NeedsUs, nil
+	}
+	return record.Here, nil
+}
+
+// Place tells where what a record shows is.
+func (s *Store) Place(st *record.Stand) (record.Place, error) {
+	switch {
+	case st.Shown == nil:
+		return record.Nowhere, nil
+	case st.Shown.Contested() || st.Parked != "":
+		return record.NeedsUs, nil
+	case len(st.Pending) > 0:
+		return s.PlaceOf(st.Key, st.Pending[len(st.Pending)-1].Name)
+	}
+	return s.PlaceOf(st.Key, st.Head.Name)
+}
+
+// Contested lists the records with an open conflict, at most limit.
+func (s *Store) Contested(limit int) ([]*record.Stand, error) {
+	var out []*record.Stand
+	err := s.view(func(tx *tx) error {
+		c := tx.Bucket(bContested).Cursor()
+		for k, _ := c.First(); k != nil && len(out) < limit; k, _ = c.Next() {
+			r, err := tx.row(k)
+			if err != nil {
+				return err
+			}
+			st, _, err := tx.stand(r.Key)
+			if err != nil {
+				return err
+			}
+			out = append(out, st)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Vault lists the values that did not win, newest first; of one record, or of
+// all with the zero key.
+func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
+	var out []VaultItem
+	err := s.view(func(tx *tx) error {
+		c := tx.Bucket(bVault).Cursor()
+		for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
+			var item VaultItem
+			if err := tx.open(bVault, k, v, &item); err != nil {
+				return err
+			}
+			if key.IsZero() || item.Key == key {
+				out = append(out, item)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Told notes that somebody has seen a vault item.
+func (s *Store) Told(ctx context.Context, id uint64, who string) error {
+	return s.update(ctx, func(tx *tx) error {
+		var item VaultItem
+		if ok, err := tx.get(bVault, u64(id), &item); err != nil || !ok || slices.Contains(item.Told, who) {
+			return err
+		}
+		item.Told = append(item.Told, who)
+		return tx.put(bVault, u64(id), item)
+	})
+}
+
+// Held lists the changes from below that were not taken here.
+func (s *Store) Held() ([]Refused, error) {
+	var out []Refused
+	err := s.view(func(tx *tx) error {
+		return tx.Bucket(bRefused).ForEach(func(k, v []byte) error {
+			var r Refused
+			if err := tx.open(bRefused, k, v, &r); err != nil {
+				return err
+			}
+			out = append(out, r)
+			return nil
+		})
+	})
+	return out, err
+}
+
+// Audit adds an entry about who looked or did something; At is filled in. It is
+// durable when it returns.
+func (s *Store) Audit(ctx context.Context, e audit.Entry) error {
+	e.At = s.opt.Clock().Corrected()
+	return s.update(ctx, func(tx *tx) error { return tx.audit(e) })
+}
+
+// AuditOf lists the entries about one record, newest first.
+func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
+	var out []audit.Linked
+	err := s.view(func(tx *tx) error {
+		n := tx.number(key)
+		if n == nil {
+			return nil
+		}
+		c := tx.Bucket(bAuditOf).Cursor()
+		k, _ := c.Seek(join(n, u64(^uint64(0))))
+		if k == nil {
+			k, _ = c.Last()
+		} else {
+			k, _ = c.Prev()
+		}
+		for ; len(k) == 16 && string(k[:8]) == string(n) && len(out) < limit; k, _ = c.Prev() {
+			var l audit.Linked
+			if _, err := tx.get(bAudit, k[8:], &l); err != nil {
+				return err
+			}
+			out = append(out, l)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Since pages through the history of a kind, or of all with Kind "".
+type Since struct {
+	Kind  string
+	After int64 // Unix milliseconds; versions stamped before are left out
+	Limit int
+	Page  string
+}
+
+// HistoryAll lists versions, those that came last first, and the next page.
+func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
+	var out []*record.Version
+	var lastOrder []byte
+	next := ""
+	err := s.view(func(tx *tx) error {
+		c := tx.Bucket(bOrder).Cursor()
+		k, n := c.Last()
+		if at, err := base64.RawURLEncoding.DecodeString(q.Page); err == nil && len(at) == 8 {
+			if k, n = c.Seek(at); k == nil {
+				k, n = c.Last()
+			} else {
+				k, n = c.Prev()
+			}
+		}
+		for ; k != nil; k, n = c.Prev() {
+			v, err := tx.versionAt(n, num(k))
+			if err == record.ErrNotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if q.Kind != "" && v.Key.Kind != q.Kind || v.Stamp.Corrected() < q.After {
+				continue
+			}
+			if len(out) == q.Limit {
+				next = base64.RawURLEncoding.EncodeToString(lastOrder)
+				return nil
+			}
+			out = append(out, v)
+			lastOrder = append([]byte(nil), k...)
+		}
+		return nil
+	})
+	return out, next, err
+}
+
+// VaultItem is a value that did not win, kept for whoever wants it back.
+type VaultItem struct {
+	ID    uint64      `json:"id"`
+	Key   record.Key  `json:"key"`
+	Merge record.Name `json:"merge"`
+	Lost  record.Lost `json:"lost"`
+	At    int64       `json:"at"`
+	Told  []string    `json:"told,omitempty"` // who has seen it
+}
+
+// keepLost puts the values that a merge decided against into the vault.
+func (t *tx) keepLost(n []byte, v *record.Version) error {
+	for _, l := range v.Lost {
+		seq, err := t.Bucket(bVault).NextSequence()
+		if err != nil {
+			return err
+		}
+		item := VaultItem{ID: seq, Key: v.Key, Merge: v.Name, Lost: l, At: v.Stamp.Corrected()}
+		if err := t.put(bVault, u64(seq), item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// audit chains an entry behind the last one.
+func (t *tx) audit(e audit.Entry) error {
+	var prev record.Digest
+	if _, err := t.get(bMeta, kAudit, &prev); err != nil {
+		return err
+	}
+	l, err := audit.Link(prev, e)
+	if err != nil {
+		return err
+	}
+	seq, err := t.Bucket(bAudit).NextSequence()
+	if err != nil {
+		return err
+	}
+	if err := t.put(bAudit, u64(seq), l); err != nil {
+		return err
+	}
+	if n := t.number(e.Key); n != nil {
+		if err := t.Bucket(bAuditOf).Put(join(n, u64(seq)), nil); err != nil {
+			return err
+		}
+	}
+	return t.put(bMeta, kAudit, l.Chain)
+}

@@ -1,0 +1,367 @@
+package store
+
+import (
+	"context"
+
+	"fmt"
+	"slices"
+
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// A person's stations are a record like others: a Basic with ScopeCode about
+// the patient, one StationURL extension for each station.
+const (
+	ScopeSystem = "urn:tram:scope"
+	ScopeCode   = "stations"
+	StationURL  = "urn:tram:station"
+	// keeper is the author of what the store itself writes.
+	keeper = "tram"
+)
+
+// Peer is a replica that has its upstream here.
+type Peer struct {
+	Name string `json:"name"`
+	// Station is what scopes name; several replicas may serve one station.
+	Station string `json:"station"`
+}
+
+// AddPeer makes a feed for a replica and fills it with what the replica may
+// have. For one that is known already it does nothing.
+func (s *Store) AddPeer(ctx context.Context, p Peer) error {
+	return s.update(ctx, func(tx *tx) error {
+		at := s.blind("peer", p.Name)
+		if tx.Bucket(bPeers).Get(at) != nil {
+			return nil
+		}
+		if err := tx.ensureEpoch(); err != nil {
+			return err
+		}
+		if err := tx.put(bPeers, at, p); err != nil {
+			return err
+		}
+		return tx.Bucket(bScope).ForEach(func(patient, v []byte) error {
+			var stations []string
+			if err := tx.open(bScope, patient, v, &stations); err != nil {
+				return err
+			}
+			if !slices.Contains(stations, p.Station) {
+				return nil
+			}
+			return tx.offerCompartment(patient)
+		})
+	})
+}
+
+// Peers lists the replicas that have their upstream here.
+func (s *Store) Peers() ([]Peer, error) {
+	var out []Peer
+	err := s.view(func(tx *tx) (err error) {
+		out, err = tx.peers()
+		return err
+	})
+	return out, err
+}
+
+func (t *tx) peers() ([]Peer, error) {
+	var out []Peer
+	err := t.Bucket(bPeers).ForEach(func(k, v []byte) error {
+		var p Peer
+		if err := t.open(bPeers, k, v, &p); err != nil {
+			return err
+		}
+		out = append(out, p)
+		return nil
+	})
+	return out, err
+}
+
+func (t *tx) ensureEpoch() error {
+	e, err := t.epoch()
+	if err != nil || e != "" {
+		return err
+	}
+	return t.put(bMeta, kEpoch, string(t.s.Lineage()))
+}
+
+// readers are the feeds that a record belongs in.
+func (t *tx) readers(r *row, sender string) ([]string, error) {
+	if len(r.Patients) == 0 {
+		if err := t.ensureEpoch(); err != nil {
+			return nil, err
+		}
+		return []string{record.SharedFeed}, nil
+	}
+	stations := map[string]bool{}
+	known := false
+	for _, p := range r.Patients {
+		var names []string
+		ok, err := t.get(bScope, u64(p), &names)
+		if err != nil {
+			return nil, err
+		}
+		known = known || ok
+		for _, s := range names {
+			stations[s] = true
+		}
+	}
+	peers, err := t.peers()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, p := range peers {
+		feed := FeedOf(p.Name)
+		if stations[p.Station] || p.Name == sender || !known && slices.Contains(r.Readers, feed) {
+			out = append(out, feed)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// enrolReader puts a record into the feed of the replica that handed it in,
+// unless its feed names it already.
+func (t *tx) enrolReader(n []byte, r *row, peer string) error {
+	feed := FeedOf(peer)
+	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Head.IsZero() {
+		return nil
+	}
+	r.Readers = append(slices.Clone(r.Readers), feed)
+	slices.Sort(r.Readers)
+	if err := t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}); err != nil {
+		return err
+	}
+	return t.put(bStands, n, r)
+}
+
+// bornAt gives a new person the station of the replica that handed it in.
+func (t *tx) bornAt(n []byte, patient record.Key, peer string) error {
+	var p Peer
+	if ok, err := t.get(bPeers, t.s.blind("peer", peer), &p); err != nil || !ok {
+		return err
+	}
+	if t.Bucket(bScope).Get(n) != nil {
+		return nil
+	}
+	key := record.Key{Kind: "Basic", ID: t.s.draw().String()}
+	_, err := t.write(Write{Key: key, Content: scopeContent(key.ID, patient.ID, []string{p.Station}), Author: keeper}, nil)
+	return err
+}
+
+func scopeContent(id, patient string, stations []string) []byte {
+	var ext []*fhir.Value
+	for _, s := range stations {
+		ext = append(ext, fhir.NewObject(
+			fhir.Field{Name: "url", Value: fhir.NewString(StationURL)},
+			fhir.Field{Name: "valueString", Value: fhir.NewString(s)}))
+	}
+	str := func(name, s string) fhir.Field { return fhir.Field{Name: name, Value: fhir.NewString(s)} }
+	fields := []fhir.Field{str("resourceType", "Basic"), str("id", id)}
+	if len(ext) > 0 {
+		fields = append(fields, fhir.Field{Name: "extension", Value: fhir.NewArray(ext...)})
+	}
+	coding := fhir.NewObject(str("system", ScopeSystem), str("code", ScopeCode))
+	fields = append(fields,
+		fhir.Field{Name: "code", Value: fhir.NewObject(fhir.Field{Name: "coding", Value: fhir.NewArray(coding)})},
+		fhir.Field{Name: "subject", Value: fhir.NewObject(str("reference", "Patient/"+patient))})
+	return fhir.NewObject(fields...).Bytes()
+}
+
+// IsScope reports whether a resource says which stations hold a person.
+func IsScope(v *fhir.Value) bool {
+	if v.Str("resourceType") != "Basic" {
+		return false
+	}
+	coding := v.Get("code").Get("coding")
+	return coding != nil && slices.ContainsFunc(coding.Items, func(c *fhir.Value) bool {
+		return c.Str("system") == ScopeSystem && c.Str("code") == ScopeCode
+	})
+}
+
+func stationsOf(v *fhir.Value) []string {
+	var out []string
+	if ext := v.Get("extension"); ext != nil {
+		for _, e := range ext.Items {
+			if e.Str("url") == StationURL {
+				out = append(out, e.Str("valueString"))
+			}
+		}
+	}
+	return out
+}
+
+// rescope takes over what a scope record says and offers the person's records
+// anew. At other than the top replica scope records are read, not obeyed.
+func (t *tx) rescope(n []byte, v *record.Version) error {
+	if v.Key.Kind != "Basic" || !t.s.opt.Top {
+		return nil
+	}
+	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
+	if err != nil || !IsScope(content) {
+		return err
+	}
+	patient, err := record.ParseKey(content.Get("subject").Str("reference"))
+	if err != nil {
+		return nil // about nobody: it opens nothing
+	}
+	pn, err := t.ensureNumber(patient)
+	if err != nil {
+		return err
+	}
+	stations := stationsOf(content)
+	if v.Deleted {
+		stations = nil
+	}
+	var have []string
+	if _, err := t.get(bScope, pn, &have); err != nil {
+		return err
+	}
+	if slices.Equal(have, stations) {
+		return nil
+	}
+	if err := t.put(bScope, pn, stations); err != nil {
+		return err
+	}
+	return t.offerCompartment(pn)
+}
+
+// offerCompartment brings a person's records into the feeds they belong in.
+func (t *tx) offerCompartment(patient []byte) error {
+	var members [][]byte
+	prefix := join(ixPatient, patient)
+	c := t.Bucket(bIndex).Cursor()
+	for k, _ := c.Seek(prefix); len(k) >= 8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+		members = append(members, append([]byte(nil), k[len(k)-8:]...))
+	}
+	for _, n := range members {
+		r, err := t.row(n)
+		if err != nil {
+			return err
+		}
+		want, err := t.readers(r, "")
+		if err != nil {
+			return err
+		}
+		for _, f := range want {
+			if !slices.Contains(r.Readers, f) {
+				if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}); err != nil {
+					return err
+				}
+			}
+		}
+		for _, f := range r.Readers {
+			if !slices.Contains(want, f) {
+				if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true}); err != nil {
+					return err
+				}
+			}
+		}
+		r.Readers = want
+		if err := t.put(bStands, n, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Grant lets a station hold a person from now on. It writes the person's scope
+// record in the author's name.
+func (s *Store) Grant(ctx context.Context, patient record.Key, station, author string) error {
+	return s.update(ctx, func(tx *tx) error {
+		n := tx.number(patient)
+		if n == nil {
+			return fmt.Errorf("grant: %w", record.ErrNotFound)
+		}
+		var key record.Key
+		var stations []string
+		if _, err := tx.get(bScope, n, &stations); err != nil {
+			return err
+		}
+		if slices.Contains(stations, station) {
+			return nil
+		}
+		if err := tx.findScope(n, &key); err != nil {
+			return err
+		}
+		base := Any
+		if key.IsZero() {
+			key, base = record.Key{Kind: "Basic", ID: s.draw().String()}, ""
+		}
+		b := scopeContent(key.ID, patient.ID, append(slices.Clone(stations), station))
+		content, err := fhir.Parse(b, fhir.DefaultLimits())
+		if err != nil {
+			return err
+		}
+		_, err = tx.write(Write{Key: key, Base: base, Content: b, Author: author}, content)
+		return err
+	})
+}
+
+// findScope finds the record that names a person's stations.
+func (t *tx) findScope(patient []byte, key *record.Key) error {
+	prefix := join(ixPatient, patient, t.kindID("Basic"))
+	c := t.Bucket(bIndex).Cursor()
+	for k, _ := c.Seek(prefix); len(k) >= len(prefix)+8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+		r, err := t.row(k[len(k)-8:])
+		if err != nil {
+			return err
+		}
+		v, err := t.shown(k[len(k)-8:], r)
+		if err != nil || v == nil {
+			return err
+		}
+		if content, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil && IsScope(content) {
+			*key = r.Key
+			return nil
+		}
+	}
+	return nil
+}
+
+// ScopeOf lists the stations that hold a person.
+func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
+	var out []string
+	err := s.view(func(tx *tx) error {
+		n := tx.number(patient)
+		if n == nil {
+			return record.ErrNotFound
+		}
+		_, err := tx.get(bScope, n, &out)
+		return err
+	})
+	return out, err
+}
+
+// SetSetting keeps a small value of the program, sealed.
+func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
+	return s.update(ctx, func(tx *tx) error { return tx.putRaw(bSettings, s.blind("setting", name), b) })
+}
+
+// Setting reads a small value of the program; nil where there is none.
+func (s *Store) Setting(name string) ([]byte, error) {
+	var out []byte
+	err := s.view(func(tx *tx) (err error) {
+		out, err = tx.getRaw(bSettings, s.blind("setting", name))
+		return err
+	})
+	return out, err
+}
+
+// UpdateSetting changes a small value in one transaction; f gets nil where there
+// is none. Its error is returned and nothing changes.
+func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) ([]byte, error)) error {
+	return s.update(ctx, func(tx *tx) error {
+		at := s.blind("setting", name)
+		have, err := tx.getRaw(bSettings, at)
+		if err != nil {
+			return err
+		}
+		b, err := f(have)
+		if err != nil {
+			return err
+		}
+		return tx.putRaw(bSettings, at, b)
+	})
+}

@@ -1,0 +1,219 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+
+	"tram/store/record"
+)
+
+// row is how a record stands, as it is kept.
+type row struct {
+	Key record.Key `json:"key"`
+	// Past are the versions in the record's history, in the order they came.
+	Past []past `json:"past"`
+	// Head is upstream's version; zero before any.
+	Head    record.Ref    `json:"head,omitzero"`
+	Pending []record.Ref  `json:"pending,omitempty"`
+	Preview bool          `json:"preview,omitempty"`
+	Parked  record.Reason `json:"parked,omitempty"`
+	Gone    bool          `json:"gone,omitempty"`
+	// Feed, Seq and Leaf are where the record stands in upstream's feed, and what
+	// it adds to the tree there.
+	Feed string        `json:"feed,omitempty"`
+	Seq  uint64        `json:"seq,omitempty"`
+	Leaf record.Digest `json:"leaf,omitzero"`
+	// Patients are the numbers of the people in whose compartments it is.
+	Patients []uint64 `json:"patients,omitempty"`
+	// Readers are the feeds that offer it.
+	Readers []string `json:"readers,omitempty"`
+}
+
+type past struct {
+	Ref record.Ref `json:"r"`
+	At  uint64     `json:"o"`
+}
+
+// row reads how a record stands; an empty row where there is nothing yet.
+func (t *tx) row(n []byte) (*row, error) {
+	r := &row{}
+	if n == nil {
+		return r, nil
+	}
+	_, err := t.get(bStands, n, r)
+	return r, err
+}
+
+func (r *row) find(name record.Name) (past, bool) {
+	i := slices.IndexFunc(r.Past, func(p past) bool { return p.Ref.Name == name })
+	if i < 0 {
+		return past{}, false
+	}
+	return r.Past[i], true
+}
+
+// version reads one version of a record.
+func (t *tx) version(n []byte, r *row, ref record.Ref) (*record.Version, error) {
+	p, ok := r.find(ref.Name)
+	if !ok || p.Ref != ref {
+		return nil, fmt.Errorf("version %s of %s: %w", ref.Name, r.Key, record.ErrNotFound)
+	}
+	return t.versionAt(n, p.At)
+}
+
+func (t *tx) versionAt(n []byte, order uint64) (*record.Version, error) {
+	plain, err := t.getRaw(bVersions, join(n, u64(order)))
+	if err != nil {
+		return nil, err
+	}
+	if plain == nil {
+		return nil, record.ErrNotFound
+	}
+	return record.DecodeVersion(plain)
+}
+
+// remember adds a version to the record's history, once.
+func (t *tx) remember(n []byte, r *row, v *record.Version) error {
+	r.Key = v.Key
+	ref := v.Ref()
+	if p, ok := r.find(v.Name); ok {
+		if p.Ref != ref {
+			return fmt.Errorf("version %s of %s: %w", v.Name, v.Key, record.ErrExists)
+		}
+		return nil
+	}
+	order, err := t.Bucket(bOrder).NextSequence()
+	if err != nil {
+		return err
+	}
+	b, err := v.Encode()
+	if err != nil {
+		return err
+	}
+	if err := t.putRaw(bVersions, join(n, u64(order)), b); err != nil {
+		return err
+	}
+	r.Past = append(r.Past, past{ref, order})
+	return t.Bucket(bOrder).Put(u64(order), n)
+}
+
+// shown is what the row shows; nil for nothing.
+func (t *tx) shown(n []byte, r *row) (*record.Version, error) {
+	switch {
+	case r.Preview:
+		plain, err := t.getRaw(bPreviews, n)
+		if err != nil {
+			return nil, err
+		}
+		return record.DecodeVersion(plain)
+	case len(r.Pending) > 0:
+		return t.version(n, r, r.Pending[len(r.Pending)-1])
+	case !r.Head.IsZero():
+		return t.version(n, r, r.Head)
+	}
+	return nil, nil
+}
+
+// stand reads a record's stand; found is false where the replica never held it.
+func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found bool, err error) {
+	st = &record.Stand{Key: key, Known: map[record.Name]record.Digest{}, Refused: map[record.Name]record.Digest{}}
+	n := t.number(key)
+	r, err := t.row(n)
+	if err != nil {
+		return nil, false, err
+	}
+	st.Pending, st.Seq, st.Gone, st.Parked = r.Pending, r.Seq, r.Gone, r.Parked
+	if !r.Head.IsZero() && !r.Gone {
+		if st.Head, err = t.version(n, r, r.Head); err != nil {
+			return nil, false, err
+		}
+	}
+	if st.Head != nil && len(r.Pending) == 0 {
+		st.Shown = st.Head
+	} else if !r.Gone {
+		if st.Shown, err = t.shown(n, r); err != nil {
+			return nil, false, err
+		}
+	}
+	for _, ref := range names {
+		if p, ok := r.find(ref.Name); ok {
+			st.Known[ref.Name] = p.Ref.Digest
+		}
+		if t.Bucket(bRefused).Get(t.s.blind("refused", ref.String())) != nil {
+			st.Refused[ref.Name] = ref.Digest
+		}
+	}
+	return st, st.Shown != nil || r.Gone, nil
+}
+
+// Look tells how a record stands, and which of the named versions it knows. A
+// record that the replica never held stands empty.
+func (s *Store) Look(key record.Key, names ...record.Ref) (*record.Stand, error) {
+	var st *record.Stand
+	err := s.view(func(tx *tx) (err error) {
+		st, _, err = tx.stand(key, names...)
+		return err
+	})
+	return st, err
+}
+
+// Get reads a record. Stand.Shown is set; it may be a tombstone.
+func (s *Store) Get(key record.Key) (*record.Stand, error) {
+	var st *record.Stand
+	err := s.view(func(tx *tx) error {
+		var found bool
+		var err error
+		st, found, err = tx.stand(key)
+		if err == nil && (!found || st.Gone) {
+			return record.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// Version reads one version of a record by its name or its digest too.
+func (s *Store) Version(key record.Key, name record.Name) (*record.Version, error) {
+	var v *record.Version
+	err := s.view(func(tx *tx) error {
+		n := tx.number(key)
+		r, err := tx.row(n)
+		if err != nil {
+			return err
+		}
+		p, ok := r.find(name)
+		if !ok || r.Gone {
+			return record.ErrNotFound
+		}
+		v, err = tx.versionAt(n, p.At)
+		return err
+	})
+	return v, err
+}
+
+// History lists a record's versions, newest first.
+func (s *Store) History(key record.Key) ([]*record.Version, error) {
+	var out []*record.Version
+	err := s.view(func(tx *tx) error {
+		n := tx.number(key)
+		r, err := tx.row(n)
+		if err != nil {
+			return err
+		}
+		if len(r.Past) == 0 || r.Gone {
+			return record.ErrNotFound
+		}
+		for _, p := range slices.Backward(r.Past) {
+			v, err := tx.versionAt(n, p.At)
+			if err != nil {
+				return err
+			}
+			out = append(out, v)
+		}
+		return nil
+	})
+	return out, err
+}

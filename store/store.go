@@ -1,0 +1,280 @@
+// Package store is a replica's memory: records, their versions and the feeds
+// for other replicas, sealed in one bbolt file with a journal beside it.
+//
+// It owns what is on the disk. It promises that an acknowledged write is there
+// after any crash, that a write is there whole or not at all, that a stale
+// write is refused, that no number is used twice, and that nothing on the disk
+// names or describes a known person. It does not know how versions are merged
+// nor how they travel: what a sync decided is applied as it is told.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"tram/store/blob"
+	"tram/store/fhir"
+	"tram/store/journal"
+	"tram/store/people"
+	"tram/store/record"
+	"tram/store/seal"
+)
+
+// Errors of a store as a whole.
+var (
+	// ErrLocked says that another process has the store open.
+	ErrLocked = errors.New("another process has these records open")
+	// ErrNewer says that a newer program wrote the store; it is left untouched.
+	ErrNewer = errors.New("a newer program wrote these records")
+	// ErrStopped says that the disk failed and nothing is acknowledged any more.
+	ErrStopped = errors.New("the disk failed; nothing more is saved until the program starts again")
+	// ErrFull says that the disk has no room; nothing was saved.
+	ErrFull = errors.New("the disk is full")
+)
+
+// Options say where a store lives. Clock comes from outside.
+type Options struct {
+	Dir     string              // data folder
+	Journal string              // folder of the journal; "" is Dir/journal
+	Key     seal.KeyFile        // what unwraps the data key; "" is Dir/key
+	Name    string              // this replica's name
+	Top     bool                // no upstream: its own line decides
+	R4      *fhir.R4            // required
+	Clock   func() record.Stamp // nil is the PC's clock
+	Log     *slog.Logger        // nil is silence
+}
+
+// Store is an open store. It is safe for concurrent use.
+type Store struct {
+	opt     Options
+	db      *bbolt.DB
+	keys    *seal.Keys
+	journal *journal.Journal
+	blobs   *blob.Blobs
+	people  *people.Index
+
+	jobs chan *job
+	quit chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	lineage record.Lineage
+	counter uint64
+	stopped error
+	watch   chan struct{} // closed and renewed at each commit
+}
+
+// Open opens the store in a folder, making it when it is missing, and replays
+// what the journal has and the database has not.
+func Open(o Options) (*Store, error) {
+	if o.Journal == "" {
+		o.Journal = filepath.Join(o.Dir, "journal")
+	}
+	if o.Key == "" {
+		o.Key = seal.KeyFile(filepath.Join(o.Dir, "key"))
+	}
+	if o.Clock == nil {
+		o.Clock = func() record.Stamp { return record.Stamp{Unix: time.Now().UnixMilli()} }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s, err := open(o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+func open(o Options) (*Store, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, "tram.db")
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, ErrLocked
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opt: o, db: db, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), watch: make(chan struct{})}
+	if err := s.begin(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	go s.loop()
+	return s, nil
+}
+
+// create makes the first file aside and renames it: a cut in bbolt's own
+// creation would leave a file that cannot be opened.
+func create(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	aside := path + ".new"
+	if err := os.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := bbolt.Open(aside, 0o600, &bbolt.Options{Timeout: time.Second})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.Update(makeBuckets), db.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(aside, path); err != nil {
+		return err
+	}
+	return seal.SyncDir(filepath.Dir(path))
+}
+
+// begin unlocks the store, brings it up to its journal and starts a lineage.
+func (s *Store) begin() error {
+	dataKey, err := seal.Unlock(filepath.Join(s.opt.Dir, "keys.json"), s.opt.Key)
+	if err != nil {
+		return err
+	}
+	if s.keys, err = seal.New(dataKey); err != nil {
+		return err
+	}
+	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, "blobs"), s.keys); err != nil {
+		return err
+	}
+	if s.journal, err = journal.Open(s.opt.Journal, s.keys); err != nil {
+		return err
+	}
+	s.people = people.New()
+	if err := s.schema(); err != nil {
+		return err
+	}
+	if err := s.replay(); err != nil {
+		return err
+	}
+	if err := s.newLineage(); err != nil {
+		return err
+	}
+	return s.loadPeople()
+}
+
+// Close ends the store after the writes under way.
+func (s *Store) Close() error {
+	close(s.quit)
+	<-s.done
+	return errors.Join(s.db.Close(), s.journal.Close())
+}
+
+// Name is the replica's name.
+func (s *Store) Name() string { return s.opt.Name }
+
+// R4 is the structure by which the store reads resources.
+func (s *Store) R4() *fhir.R4 { return s.opt.R4 }
+
+// Blobs are the store's attachments.
+func (s *Store) Blobs() *blob.Blobs { return s.blobs }
+
+// Lineage is the lineage under which the store writes now.
+func (s *Store) Lineage() record.Lineage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lineage
+}
+
+// NewID draws an id that no replica ever used or will use.
+func (s *Store) NewID() string { return s.draw().String() }
+
+// draw takes the next number of the lineage.
+func (s *Store) draw() record.Name {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counter++
+	return record.Name{Lineage: s.lineage, N: s.counter}
+}
+
+// Changed is closed at the next commit.
+func (s *Store) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.watch
+}
+
+// Relineage begins a new lineage if name was never drawn here though it bears
+// the present lineage: then another copy of this store is at work.
+func (s *Store) Relineage(ctx context.Context, seen record.Name) (bool, error) {
+	s.mu.Lock()
+	ours := seen.Lineage == s.lineage && seen.N > s.counter
+	s.mu.Unlock()
+	if !ours {
+		return false, nil
+	}
+	return true, s.update(ctx, func(tx *tx) error { return s.startLineage(tx) })
+}
+
+func (s *Store) newLineage() error {
+	return s.db.Update(func(b *bbolt.Tx) error { return s.startLineage(&tx{Tx: b, s: s}) })
+}
+
+// Life is one lineage of this database, and the one it continues.
+type Life struct {
+	Lineage   record.Lineage `json:"lineage"`
+	Continues record.Lineage `json:"continues,omitempty"`
+	At        int64          `json:"at"`
+}
+
+func (s *Store) startLineage(tx *tx) error {
+	var raw [10]byte
+	rand.Read(raw[:])
+	l := record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw[:])))
+	b := tx.Bucket(bLives)
+	life := Life{Lineage: l, At: s.opt.Clock().Unix}
+	if k, v := b.Cursor().Last(); k != nil {
+		var last Life
+		if err := tx.open(bLives, k, v, &last); err != nil {
+			return err
+		}
+		life.Continues = last.Lineage
+	}
+	n, err := b.NextSequence()
+	if err != nil {
+		return err
+	}
+	if err := tx.put(bLives, u64(n), life); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.lineage, s.counter = l, 0
+	s.mu.Unlock()
+	return nil
+}
+
+// Lives lists the newest lineages of this database, newest first.
+func (s *Store) Lives(limit int) ([]Life, error) {
+	var out []Life
+	err := s.view(func(tx *tx) error {
+		c := tx.Bucket(bLives).Cursor()
+		for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
+			var l Life
+			if err := tx.open(bLives, k, v, &l); err != nil {
+				return err
+			}
+			out = append(out, l)
+		}
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,271 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"tram/store"
+	"tram/store/query"
+	"tram/store/record"
+	"tram/store/storetest"
+)
+
+func patient(id, rest string) []byte {
+	return []byte(`{"resourceType":"Patient","id":"` + id + `"` + rest + `}`)
+}
+
+const hoa = `,"name":[{"family":"Đặng","given":["Thị","Hoà"]}],"birthDate":"1961-02-03","telecom":[{"system":"phone","value":"0912 345 678"}]`
+
+// put makes one entry by hoa and returns its version.
+func put(t *testing.T, s *store.Store, w store.Write) *record.Version {
+	t.Helper()
+	if w.Author == "" {
+		w.Author = "hoa"
+	}
+	v, err := s.Put(context.Background(), w)
+	if err != nil {
+		t.Fatalf("put %s: %v", w.Key, err)
+	}
+	return v[0]
+}
+
+func key(kind, id string) record.Key { return record.Key{Kind: kind, ID: id} }
+
+func born(t *testing.T, s *store.Store, rest string) *record.Version {
+	t.Helper()
+	id := s.NewID()
+	return put(t, s, store.Write{Key: key("Patient", id), Content: patient(id, rest)})
+}
+
+func TestStaleAndTakenWritesAreRefused(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	v1 := born(t, s, hoa)
+	k := v1.Key
+	v2 := put(t, s, store.Write{Key: k, Base: v1.Name.String(), Content: patient(k.ID, hoa+`,"gender":"female"`)})
+	for name, c := range map[string]struct {
+		w    store.Write
+		want error
+	}{
+		"stale":           {store.Write{Key: k, Base: v1.Name.String(), Content: patient(k.ID, `,"gender":"male"`)}, record.ErrStale},
+		"taken":           {store.Write{Key: k, Content: patient(k.ID, "")}, record.ErrExists},
+		"never":           {store.Write{Key: key("Patient", "x"), Base: v1.Name.String(), Content: patient("x", "")}, record.ErrStale},
+		"delete nothing":  {store.Write{Key: key("Patient", "x"), Base: store.Any, Delete: true}, record.ErrNotFound},
+		"decide nothing":  {store.Write{Key: k, Base: store.Any, Decisions: []record.Decision{{Path: "nope", Value: []byte(`{}`)}}}, nil},
+		"other id inside": {store.Write{Key: k, Base: store.Any, Content: patient("y", "")}, nil},
+		"not FHIR":        {store.Write{Key: k, Base: store.Any, Content: patient(k.ID, `,"birthDate":"soon"`)}, nil},
+	} {
+		c.w.Author = "hoa"
+		_, err := s.Put(context.Background(), c.w)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+	st, err := s.Get(k)
+	if err != nil || st.Shown.Name != v2.Name {
+		t.Errorf("after refused writes: %v, %v; want %s", st.Shown, err, v2.Name)
+	}
+}
+
+func TestTransactionIsWholeOrNothing(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	good := s.NewID()
+	_, err := s.Put(context.Background(),
+		store.Write{Key: key("Patient", good), Content: patient(good, hoa), Author: "hoa"},
+		store.Write{Key: key("Patient", "x"), Base: "nothing", Content: patient("x", hoa), Author: "hoa"})
+	if !errors.Is(err, record.ErrStale) {
+		t.Fatalf("got %v, want stale", err)
+	}
+	if _, err := s.Get(key("Patient", good)); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("half of a refused transaction is there: %v", err)
+	}
+}
+
+func TestSameContentMakesNoVersion(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	v := born(t, s, hoa)
+	again := put(t, s, store.Write{Key: v.Key, Base: store.Any, Content: v.Content})
+	if again.Name != v.Name {
+		t.Errorf("got %s, want %s", again.Name, v.Name)
+	}
+}
+
+func TestDeletedComesBackAndHistoryTells(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	v := born(t, s, hoa)
+	put(t, s, store.Write{Key: v.Key, Base: v.Name.String(), Delete: true})
+	st, err := s.Get(v.Key)
+	if err != nil || !st.Shown.Deleted {
+		t.Fatalf("after deletion: %+v, %v", st, err)
+	}
+	if got := s.People("hoa", 5); len(got) != 0 {
+		t.Errorf("a deleted person is found: %v", got)
+	}
+	put(t, s, store.Write{Key: v.Key, Base: st.Tag(), Content: v.Content})
+	h, err := s.History(v.Key)
+	if err != nil || len(h) != 3 || h[0].Deleted || !h[1].Deleted {
+		t.Errorf("history: %v, %v", h, err)
+	}
+}
+
+func TestDeskFindsPeople(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	v := born(t, s, hoa+`,"identifier":[{"system":"http://cccd","value":"001161002345"}]`)
+	born(t, s, `,"name":[{"text":"Trần Văn Dũng"}],"birthDate":"1980-12-01"`)
+	for _, text := range []string{"dang thi hoa", "hoa dang", "Hòa", "001161002345", "0912345678", "345678", "1961", "03/02/1961", "1961-02-03", "hoa 1961"} {
+		got := s.People(text, 5)
+		if len(got) != 1 || got[0].ID != v.Key.ID {
+			t.Errorf("People(%q) = %v, want only Hoà", text, got)
+		}
+	}
+	if got := s.People("hoa 1980", 5); len(got) != 0 {
+		t.Errorf("every word must match: %v", got)
+	}
+}
+
+func TestSearchByTable(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	p := born(t, s, hoa)
+	for i := range 5 {
+		id := s.NewID()
+		put(t, s, store.Write{Key: key("Observation", id), Content: fmt.Appendf(nil,
+			`{"resourceType":"Observation","id":%q,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8867-%d"}]},"subject":{"reference":"Patient/%s"},"effectiveDateTime":"2026-10-0%dT08:00:00+07:00","valueQuantity":{"value":7%d.0,"unit":"/min"}}`,
+			id, i%2, p.Key.ID, i+1, i)})
+	}
+	for name, c := range map[string]struct {
+		clauses []query.Clause
+		want    int
+	}{
+		"all":           {nil, 5},
+		"patient":       {[]query.Clause{{Param: "patient", Values: []string{p.Key.ID}}}, 5},
+		"code":          {[]query.Clause{{Param: "code", Values: []string{"http://loinc.org|8867-1"}}}, 2},
+		"code or":       {[]query.Clause{{Param: "code", Values: []string{"8867-1", "8867-0"}}}, 5},
+		"date":          {[]query.Clause{{Param: "date", Values: []string{"ge2026-10-03"}}, {Param: "patient", Values: []string{p.Key.ID}}}, 3},
+		"quantity":      {[]query.Clause{{Param: "value-quantity", Values: []string{"gt72"}}}, 2},
+		"other patient": {[]query.Clause{{Param: "patient", Values: []string{"nobody"}}}, 0},
+		"not":           {[]query.Clause{{Param: "code", Modifier: "not", Values: []string{"8867-1"}}}, 3},
+		"missing":       {[]query.Clause{{Param: "encounter", Modifier: "missing", Values: []string{"true"}}}, 5},
+	} {
+		r, err := s.Search(query.Query{Kind: "Observation", Clauses: c.clauses})
+		if err != nil || r.Total != c.want {
+			t.Errorf("%s: got %d, %v; want %d", name, r.Total, err, c.want)
+		}
+	}
+	var bad *query.ParamError
+	if _, err := s.Search(query.Query{Kind: "Observation", Clauses: []query.Clause{{Param: "colour"}}}); !errors.As(err, &bad) {
+		t.Errorf("unknown parameter: %v", err)
+	}
+	first, err := s.Search(query.Query{Kind: "Observation", Limit: 3, Sort: []string{"-date"}})
+	if err != nil || len(first.Stands) != 3 || first.Next == "" {
+		t.Fatalf("first page: %d, %v", len(first.Stands), err)
+	}
+	rest, err := s.Search(query.Query{Kind: "Observation", Limit: 3, Sort: []string{"-date"}, Page: first.Next})
+	if err != nil || len(rest.Stands) != 2 || rest.Next != "" {
+		t.Fatalf("second page: %d %q, %v", len(rest.Stands), rest.Next, err)
+	}
+}
+
+func TestManyWritersShareCommits(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a", Clock: func() record.Stamp { return record.Stamp{Unix: 1} }})
+	v := born(t, s, hoa)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	won := 0
+	for i := range 32 {
+		wg.Go(func() {
+			_, err := s.Put(context.Background(), store.Write{Key: v.Key, Base: v.Name.String(), Author: "hoa",
+				Content: patient(v.Key.ID, fmt.Sprintf(`,"multipleBirthInteger":%d`, i+1))})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else if !errors.Is(err, record.ErrStale) {
+				t.Errorf("writer %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if won != 1 {
+		t.Errorf("%d writers won over one base, want 1", won)
+	}
+}
+
+func TestJournalBringsBackAnOldDatabase(t *testing.T) {
+	dir := t.TempDir()
+	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v1 := born(t, s, hoa)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(filepath.Join(dir, "tram.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.Open(o); err != nil {
+		t.Fatal(err)
+	}
+	v2 := put(t, s, store.Write{Key: v1.Key, Base: v1.Name.String(), Content: patient(v1.Key.ID, hoa+`,"gender":"female"`)})
+	v3 := born(t, s, `,"birthDate":"2026-01-01"`)
+	if v2.Name.Lineage == v1.Name.Lineage {
+		t.Error("two openings share a lineage")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tram.db"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = storetest.Open(t, o)
+	for _, want := range []*record.Version{v2, v3} {
+		st, err := s.Get(want.Key)
+		if err != nil || st.Shown.Ref() != want.Ref() {
+			t.Errorf("%s after replay: %v, %v; want %s", want.Key, st, err, want.Name)
+		}
+	}
+	page, err := s.Offer(store.Upstream, record.Cursor{}, 10)
+	if err != nil || len(page.Changes) != 3 {
+		t.Errorf("offered after replay: %d, %v; want 3", len(page.Changes), err)
+	}
+}
+
+func TestSecondProcessIsToldThatItIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	storetest.Open(t, store.Options{Name: "a", Dir: dir})
+	if _, err := store.Open(store.Options{Name: "b", Dir: dir, R4: storetest.R4(t)}); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("got %v, want ErrLocked", err)
+	}
+}
+
+func TestNothingReadableOnTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := storetest.Open(t, store.Options{Name: "a", Dir: dir})
+	v := born(t, s, hoa+`,"identifier":[{"system":"http://cccd","value":"001161002345"}]`)
+	if _, err := s.Blobs().Put(strings.NewReader("phiếu của Đặng Thị Hoà"), 1000); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, store.Write{Key: v.Key, Base: store.Any, Content: patient(v.Key.ID, hoa)})
+	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil || info.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, secret := range []string{"Đặng", "Hoà", "001161002345", "1961-02-03", "0912", v.Key.String()} {
+			if strings.Contains(string(b), secret) {
+				t.Errorf("%s holds %q", filepath.Base(path), secret)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
