@@ -21,11 +21,13 @@ func (v *visit) inject(i int) {
 		row := v.s.tables.row("antigen", antigen)
 		targets = append(targets, object("coding", list(object("system", "http://hl7.org/fhir/sid/icd-10", "code", row[1])), "text", row[2]))
 	}
+	// small children get it in the thigh, others in the arm; BCG always in the left arm
 	site, ways := pick(v.r, []string{"LT", "RT"}), one.route
 	if v.p.age(v.today) > 2 || one.key == "bcg" {
 		site = "LA"
 	}
 	siteCode := hl7("v3-ActSite", site, "")
+	// what is swallowed has no site
 	if one.route == "PO" {
 		siteCode = ""
 	}
@@ -135,6 +137,7 @@ func (v *visit) order() {
 	if waiting {
 		return
 	}
+	// tests that the station measures itself give Observations, the others words
 	var results []raw
 	for _, key := range map[string][]string{"blood": {"hb", "wbc", "plt"}, "sugar": {"hba1c"}, "lipid": {"chol", "creat"}}[row[0]] {
 		if id := v.measure(key); id != "" {

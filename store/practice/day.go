@@ -82,7 +82,9 @@ func (s *Station) agenda(r *rand.Rand, today day) []slot {
 		return p.pregnant != 0 && p.contacts < len(antenatal()) && p.weeks(today) >= antenatal()[p.contacts]
 	}, pregnancy, take)
 	s.invite(r, 3, func(p *person) bool { return p.months(today) < 24 && today-p.visited >= 28 }, growth, take)
-	s.invite(r, 14, func(p *person) bool { return len(p.chronic) > 0 && p.due <= today }, followUp, take)
+	s.invite(r, 18, func(p *person) bool { return len(p.chronic) > 0 && p.due <= today }, followUp, take)
+	// the rest fell ill: children and the old more often, nobody twice in a few
+	// days where the commune is large enough
 	for tries := 0; len(agenda) < visitsPerDay; tries++ {
 		p := pick(r, s.people)
 		likely := 45

@@ -55,6 +55,8 @@ func (s *Station) Edits(n, count int) []Edit {
 			break
 		}
 		classes := []string{ClassAdministrative, ClassSafety, ClassMonotonic}
+		// most edits of a day are administrative; where a record has no such element
+		// the next class is tried
 		i := []int{0, 0, 0, 1, 1, 2, 2}[r.IntN(7)]
 		classes[0], classes[i] = classes[i], classes[0]
 		salt := r.IntN(1 << 30)
@@ -108,6 +110,7 @@ func change(resource []byte, class string, salt int) ([]byte, string) {
 		element, way, needs := row[2], row[3], row[4]
 		old := m.get(element)
 		way, adds := strings.CutSuffix(way, "+")
+		// an occurrence of another type would stand beside the added one
 		if old == "" && (!adds || element == "occurrenceDateTime" && m.get("occurrenceTiming") != "") {
 			continue
 		}

@@ -4,12 +4,14 @@ import "math"
 
 // kilos is today's weight: of the build for adults, of the age for children.
 func (v *visit) kilos() float64 {
+	// nobody weighs the same all year
 	drift := 1 + 0.012*math.Sin(float64(v.today+v.p.birth)/40)
 	if years := float64(v.today-v.p.birth) / 365.25; years < 18 {
 		return medianWeight(years, v.p.female) * (0.55 + 0.45*v.p.weight/21.5) * drift
 	}
 	grown := v.p.weight * v.p.height * v.p.height / 10000 * drift
 	if v.p.pregnant != 0 {
+		// about 11 kg until the birth
 		grown += max(0, v.p.weeks(v.today)-10) * 0.38
 	}
 	return grown
@@ -147,6 +149,7 @@ func (v *visit) measure(key string) string {
 		v.measure("height")
 	}
 	v.drawn[key] = v.value(key)
+	// who measures, and what kind of finding it is
 	value, role, category := v.drawn[key], nurse, "vital-signs"
 	switch key {
 	case "glucose", "hba1c", "hb", "chol", "creat", "wbc", "plt":

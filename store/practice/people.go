@@ -18,22 +18,26 @@ type person struct {
 	mother                *person
 	spouse                *person
 	role                  string
-	personalID, oldID     string
-	insurance             string
-	phone                 string
-	occupation            string
+	// oldID is the number of the card before the 12 digits; identifiers have a history
+	personalID, oldID string
+	insurance         string
+	phone             string
+	occupation        string
 
-	height, weight     float64 // full-grown, or as a share of the median of the age
-	systolic, glucose  float64
-	chronic            []int // illnesses that come back
-	due                day   // of the next follow-up
-	allergies          []int
-	doses              []int // given, by vaccine
-	last               []day
-	pregnant           day // due date of a pregnancy, 0 = none
-	contacts           int
-	seen, flagged, new bool
-	visited            day
+	height, weight    float64 // full-grown, or as a share of the median of the age
+	systolic, glucose float64
+	// chronic and allergies are indexes of the tables; an allergy leaves the list
+	// when it is on record
+	chronic   []int
+	due       day // of the next follow-up
+	allergies []int
+	// doses given and the day of the last one, by vaccine
+	doses         []int
+	last          []day
+	pregnant      day // due date of a pregnancy, 0 = none
+	contacts      int
+	seen, flagged bool // has a Patient, a Flag on record
+	visited       day
 }
 
 // house is a household: one address, one telephone.
@@ -97,6 +101,7 @@ func (s *Station) household(r *rand.Rand, number int) {
 	}
 	ethnic := s.ethnic(r)
 	family := s.tables.word(r, "surname."+ethnic[0])
+	// young households are the most; the second term is the tail of the old
 	years := 22 + 32*math.Sqrt(r.Float64())*r.Float64() + 36*r.Float64()*r.Float64()
 	head := s.add(r, h, ethnic, family, r.IntN(100) < 24, years, "head")
 	head.phone = h.phone
@@ -166,7 +171,7 @@ func (s *Station) add(r *rand.Rand, h *house, ethnic []string, family string, fe
 	age := p.age(s.start)
 	// the number comes with the registration of birth, which takes its time
 	if days := int(s.start - p.birth); days > 75 {
-		p.register(r)
+		p.register(r, s.start)
 	}
 	if age >= 35 && r.IntN(100) < 45 {
 		p.oldID = fmt.Sprintf("09%07d", r.IntN(10000000))
@@ -208,7 +213,7 @@ func (s *Station) naming(r *rand.Rand, p *person) {
 // register gives the personal number: province, century and sex, year of
 // birth, six digits (the form of Decree 137/2015/NĐ-CP; from memory). And
 // mostly an insurance number of 15 characters: group, province, ten digits.
-func (p *person) register(r *rand.Rand) {
+func (p *person) register(r *rand.Rand, today day) {
 	year, century := p.birth.year(), 0
 	if year >= 2000 {
 		century = 2
@@ -219,8 +224,8 @@ func (p *person) register(r *rand.Rand) {
 	p.personalID = fmt.Sprintf("099%d%02d%06d", century, year%100, r.IntN(1000000))
 	if r.IntN(100) < 92 {
 		group := pick(r, []string{"GD4", "GD4", "DN4", "HN2", "DT2", "CN3", "HT3"})
-		switch age := p.age(p.birth + 0); {
-		case year >= 2020:
+		switch age := p.age(today); {
+		case age < 6:
 			group = "TE1"
 		case age >= 80:
 			group = "BT2"
@@ -242,6 +247,7 @@ func (s *Station) body(r *rand.Rand, p *person) {
 	}
 	age := float64(p.age(s.start))
 	p.height -= max(0, age-50) * 0.09
+	// weight is kept as BMI, so that it fits whatever height
 	index := 21.2 + 0.035*min(age, 55) + 2.6*r.NormFloat64()
 	p.weight = max(14.5, index)
 	p.systolic = 102 + 0.38*age + 0.9*(p.weight-22) + 7*r.NormFloat64()
@@ -254,6 +260,8 @@ func (s *Station) burden(r *rand.Rand, p *person) {
 		if ill.every == 0 || !ill.suits(p, s.start) {
 			continue
 		}
+		// the table's weights are per 400 people of the ages it names, before the
+		// rise with age
 		risk := ill.weight / 400
 		if age := p.age(s.start); age > 50 {
 			risk *= 1 + float64(age-50)/18
@@ -273,6 +281,8 @@ func (s *Station) burden(r *rand.Rand, p *person) {
 		p.allergies = append(p.allergies, r.IntN(len(s.allergens)))
 	}
 	p.doses, p.last = make([]int, len(s.vaccines)), make([]day, len(s.vaccines))
+	// what a child had before the first day is known, but not on record: as if from
+	// a paper book; one dose in twenty was missed
 	for i, v := range s.vaccines {
 		for k := range v.age {
 			given := p.birth + day(v.age[k]+r.IntN(20))

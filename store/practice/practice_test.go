@@ -79,7 +79,7 @@ func TestRecordsAreR4(t *testing.T) {
 		for _, e := range s.Shared() {
 			take(e)
 		}
-		kinds := map[string]bool{}
+		kinds, patients := map[string]bool{}, map[string][]byte{}
 		for n := range 22 {
 			day := s.Day(n)
 			if len(day) < 300 || len(day) > 360 {
@@ -88,6 +88,9 @@ func TestRecordsAreR4(t *testing.T) {
 			for _, e := range day {
 				take(e)
 				kinds[e.Kind] = true
+				if e.Kind == "Patient" {
+					patients[e.ID] = e.Resource
+				}
 			}
 		}
 		for _, kind := range strings.Fields("Patient RelatedPerson Encounter Observation Condition MedicationRequest Immunization AllergyIntolerance CarePlan ServiceRequest DiagnosticReport Procedure Appointment Task Communication DocumentReference Flag Consent") {
@@ -96,7 +99,11 @@ func TestRecordsAreR4(t *testing.T) {
 			}
 		}
 		for i := range s.People() {
-			check(t, r4, "Patient", s.Person(i).Resource)
+			person := s.Person(i)
+			check(t, r4, "Patient", person.Resource)
+			if first, ok := patients[person.ID]; ok && !bytes.Equal(first, person.Resource) {
+				t.Errorf("seed %d: person %d is not the Patient that a day wrote:\n%s\n%s", seed, i, person.Resource, first)
+			}
 		}
 		for n := range 6 {
 			for _, e := range s.Edits(n, 60) {
@@ -138,6 +145,9 @@ func TestCallerGivesIDsAndStart(t *testing.T) {
 	users := map[string]bool{}
 	for _, m := range s.Staff() {
 		users[m.User] = true
+		if !regexp.MustCompile(`^[a-z]+\.[a-z]+$`).MatchString(m.User) {
+			t.Errorf("user name %q of %s", m.User, m.Name)
+		}
 	}
 	for _, e := range s.Day(1) {
 		if !users[e.Author] {
@@ -185,6 +195,49 @@ func TestPeopleLookLikeACommune(t *testing.T) {
 		if len(surnames) < 40 {
 			t.Errorf("seed %d: %d surnames", seed, len(surnames))
 		}
+	}
+}
+
+// TestDaysAndReturns: visits lie within the hours of the station, and who is
+// ill for long comes back about each month.
+func TestDaysAndReturns(t *testing.T) {
+	s := practice.New(9, practice.Options{People: 500}) // few enough that nobody waits long
+	last := map[string]time.Time{}
+	gaps := map[int]int{}
+	for n := range 45 {
+		date := s.Date(n)
+		for _, e := range s.Day(n) {
+			var visit struct {
+				Type   []struct{ Text string }
+				Period struct{ Start time.Time }
+			}
+			if e.Kind != "Encounter" {
+				continue
+			}
+			if err := json.Unmarshal(e.Resource, &visit); err != nil {
+				t.Fatalf("%v\n%s", err, e.Resource)
+			}
+			if at := visit.Period.Start.Sub(date); at < 7*time.Hour || at > 17*time.Hour {
+				t.Errorf("day %d: a visit begins at %s", n, visit.Period.Start)
+			}
+			if !strings.HasPrefix(visit.Type[0].Text, "Tái khám") {
+				continue
+			}
+			if before, ok := last[e.Patient]; ok {
+				gaps[int(visit.Period.Start.Sub(before).Hours()/24)]++
+			}
+			last[e.Patient] = visit.Period.Start
+		}
+	}
+	monthly, all := 0, 0
+	for days, n := range gaps {
+		all += n
+		if days >= 24 && days <= 40 {
+			monthly += n
+		}
+	}
+	if all < 100 || monthly*10 < all*8 {
+		t.Errorf("%d of %d returns are monthly: %v", monthly, all, gaps)
 	}
 }
 
@@ -253,6 +306,12 @@ func TestIdentifyingStringsAreInTheRecords(t *testing.T) {
 	}
 	text := all.String()
 	missing := 0
+	for name, form := range map[string]string{"personal number": `^099\d{9}$`, "telephone": `^0\d{9}$`, "insurance number": `^[A-Z]{2}\d{13}$`,
+		"birth date": `^\d{4}-\d\d-\d\d$`, "name": `^\p{Lu}\p{L}+( \p{L}+)+$`, "note": `\.$`} {
+		if !slices.ContainsFunc(strs, regexp.MustCompile(form).MatchString) {
+			t.Errorf("no %s among the identifying strings", name)
+		}
+	}
 	for i, one := range strs {
 		if i%8 > 0 {
 			continue
@@ -297,8 +356,8 @@ func ExampleSummarize() {
 		}
 	}
 	fmt.Println(s.Name())
-	fmt.Printf("%d visits, about %d0 records of %.1f kbit\n", visits, (day.Records+5)/10, day.Entropy()/1000)
+	fmt.Printf("%d visits, some %d00 records of %.1f kbit\n", visits, (day.Records+50)/100, day.Entropy()/1000)
 	// Output:
 	// Trạm Y tế Xã Cư Suê Đông
-	// 40 visits, about 330 records of 0.7 kbit
+	// 40 visits, some 300 records of 0.7 kbit
 }

@@ -82,6 +82,7 @@ func (s *Station) makeShared(r *rand.Rand) {
 		one.birth = s.start - day(365*(27+r.IntN(28))+r.IntN(365))
 		one.phone = s.newPhone(r)
 		s.naming(r, &one.person)
+		// like the user names that stations use: the function and the given name
 		last := one.given[strings.LastIndex(one.given, " ")+1:]
 		one.user = row[0] + "." + plain(last)
 		s.staff = append(s.staff, one)
@@ -163,6 +164,7 @@ func (s *Station) patient(p *person) Entry {
 	case p.mother != nil && p.age(s.start) < 18:
 		contact = s.contact(p.mother, "N", "Mẹ")
 	}
+	// people of the smaller groups speak their own language; the old prefer it
 	languages := list(object("language", object("coding", list(object("system", "urn:ietf:bcp:47", "code", "vi"))), "preferred", true))
 	if p.ethnic[0] != "kinh" {
 		languages = list(object("language", object("coding", list(object("system", "urn:ietf:bcp:47", "code", p.ethnic[3])))),

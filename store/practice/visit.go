@@ -100,6 +100,7 @@ func (v *visit) run() {
 // meet registers a person who was never seen, and opens the encounter.
 func (v *visit) meet() {
 	p, s := v.p, v.s
+	// a person is registered at the first visit, a small child with the mother
 	if !p.seen {
 		p.seen = true
 		v.out = append(v.out, s.patient(p))
@@ -215,6 +216,7 @@ func (v *visit) diagnose() {
 // suitable returns a medicine for the illness and the age.
 func (v *visit) suitable() (medicine, bool) {
 	age := v.p.age(v.today)
+	// a few draws are enough: where none fits the age, nothing is given
 	for range 8 {
 		if v.why == pregnancy {
 			return v.s.medicines[v.s.medicineOf(pick(v.r, []string{"fefol", "calci"}))], true
@@ -249,10 +251,12 @@ func (v *visit) prescribe() {
 	}
 	v.done[m.key] = true
 	dose := raw(m.dose)
+	// a syrup is 0.3 ml a kilo, in steps of half a ml, and never below 2.5 ml
 	if m.unit == "ml" && m.key != "ors" && v.p.age(v.today) < 12 {
 		dose = decimal(max(2.5, math.Round(v.kilos()*0.6)/2), 1)
 	}
 	days, times := m.days, m.times
+	// courses vary by a day; a month's supply does not
 	if days < 20 {
 		days = max(1, days+v.r.IntN(3)-1)
 	}
@@ -293,6 +297,7 @@ func (v *visit) prescribe() {
 	if v.condition != "" {
 		reason = list(object("reference", "Condition/"+v.condition))
 	}
+	// the pharmacy gives whole pieces
 	total := number(string(dose)) * float64(times*days)
 	v.add("MedicationRequest", doctor, "status", status, "intent", "order",
 		"medicationReference", reference("Medication", m.id, m.name+" "+m.strength),
