@@ -1,0 +1,129 @@
+package intake
+
+import (
+	"time"
+
+	"tram/sync/status"
+)
+
+// What says what happened.
+type What string
+
+// What can happen.
+const (
+	Took       What = "took"        // the file's resources are kept
+	Again      What = "again"       // the same bytes were taken before: nothing to do
+	Aside      What = "aside"       // not taken; Refusal says why
+	Held       What = "held"        // nothing can be taken now; Refusal says why
+	Resumed    What = "resumed"     // files are taken again
+	FolderLost What = "folder-lost" // the folder cannot be read
+	FolderBack What = "folder-back"
+)
+
+// Event is one thing that happened.
+type Event struct {
+	What What
+	// File is the name as it was dropped. People put names of patients there: it
+	// is for the page of those who are signed in, never for a log.
+	File     string
+	Refusal  *Refusal   // of Aside and Held
+	Taken    Taken      // of Took
+	Assigned []Assigned // of Took: the ids that the file left to us, in its order
+}
+
+// trouble is what Health tells.
+type trouble struct {
+	held   Code // DiskFull, StoreStopped or none
+	folder bool // it cannot be read, or files cannot be moved in it
+	aside  bool // a file lies there
+}
+
+// Health lists the values that follow from the folder's state.
+func (in *Intake) Health() []status.Code {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var out []status.Code
+	switch in.trouble.held {
+	case DiskFull:
+		out = append(out, status.DiskFull)
+	case StoreStopped:
+		out = append(out, status.StoreStopped)
+	}
+	if in.trouble.folder {
+		out = append(out, status.DropUnreadable)
+	}
+	if in.trouble.aside {
+		out = append(out, status.FileAside)
+	}
+	return out
+}
+
+// tell hands an event on and logs it without names.
+func (in *Intake) tell(e Event) {
+	switch e.What {
+	case Took:
+		in.o.Log.Info("file taken", "new", e.Taken.New, "changed", e.Taken.Changed, "same", e.Taken.Same)
+	case Aside:
+		in.o.Log.Warn("file set aside", "code", string(e.Refusal.Code), "line", e.Refusal.Line)
+	case Held:
+		in.o.Log.Warn("files wait", "code", string(e.Refusal.Code))
+	default:
+		in.o.Log.Info("drop folder", "what", string(e.What))
+	}
+	in.o.Events(e)
+}
+
+// pause is how long nothing is tried after the store could not take a file.
+type pause struct {
+	until time.Time
+	step  time.Duration
+}
+
+const (
+	firstPause = 10 * time.Second
+	lastPause  = 5 * time.Minute
+)
+
+// hold notes that the store takes nothing; the pauses double up to the last.
+func (in *Intake) hold(now time.Time, e Event) {
+	in.pause.step = min(max(2*in.pause.step, firstPause), lastPause)
+	in.pause.until = now.Add(in.pause.step)
+	in.mu.Lock()
+	changed := in.trouble.held != e.Refusal.Code
+	in.trouble.held = e.Refusal.Code
+	in.mu.Unlock()
+	if changed {
+		in.tell(e)
+	}
+}
+
+// resume notes that the store takes files.
+func (in *Intake) resume() {
+	in.pause = pause{}
+	in.mu.Lock()
+	changed := in.trouble.held != ""
+	in.trouble.held = ""
+	in.mu.Unlock()
+	if changed {
+		in.tell(Event{What: Resumed})
+	}
+}
+
+// folderState notes whether the folder can be worked in.
+func (in *Intake) folderState(lost bool) {
+	in.mu.Lock()
+	changed := in.trouble.folder != lost
+	in.trouble.folder = lost
+	in.mu.Unlock()
+	if changed && lost {
+		in.tell(Event{What: FolderLost})
+	} else if changed {
+		in.tell(Event{What: FolderBack})
+	}
+}
+
+func (in *Intake) asideState(any bool) {
+	in.mu.Lock()
+	in.trouble.aside = any
+	in.mu.Unlock()
+}

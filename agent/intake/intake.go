@@ -1,0 +1,130 @@
+// Package intake takes files from the drop folder: FHIR R4 resources and
+// Bundles as JSON (.json), and NDJSON (.ndjson).
+//
+// It owns the folder: which file is whole, which one waits, and where each goes
+// afterwards: done/<yyyy-mm>/ when it was taken, or aside/ with a note beside it
+// that says in Vietnamese and in English what is wrong and what to do. It
+// promises that a file is taken in whole or not at all, that the same bytes
+// dropped again or a kill at any moment double nothing, that a file which
+// cannot be taken now stays where it is, and that no note, log line or health
+// value quotes a file. It follows no link and leaves the folder nowhere.
+//
+// It does not know how records are kept: it is given the functions that do.
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// The limits of one file.
+const (
+	MaxBytes  = 64 << 20
+	MaxDepth  = 64
+	MaxValues = 2 << 20 // JSON values; each costs about 80 bytes of memory while the file is read
+	MaxLines  = 5000    // resources in one NDJSON file, which is one transaction
+)
+
+// How long a file is left alone before it counts as whole.
+const (
+	// settle is for JSON, which shows itself where it ends.
+	settle = 500 * time.Millisecond
+	// quiet is for what does not: NDJSON, an empty file, and JSON that breaks off.
+	quiet = 10 * time.Second
+	// locked is how long a file that cannot be opened is waited for; on Windows
+	// a program that writes it, or looks for viruses, holds it closed.
+	locked = time.Minute
+)
+
+// Taken counts what became of a file's resources.
+type Taken struct {
+	New     int // records born
+	Changed int // records with a new version
+	Same    int // records that already stood so
+}
+
+// Options say where the files are and who takes what is in them. All functions
+// are called from one goroutine at a time.
+type Options struct {
+	// Folder is the drop folder; Run makes it where it is missing.
+	Folder string
+	R4     *fhir.R4
+	// Take keeps all resources in one transaction or none. Each has an id, no two
+	// have the same, and all passed R4.Check. A meta.versionId names the version
+	// that a change was made from. The same resources given again must change
+	// nothing. An error that is or wraps a *Refusal, or one of the errors of package
+	// record, sets the file aside; DiskFull, StoreStopped and every other error
+	// leave it for later. The source names the file's bytes, not the file.
+	Take func(ctx context.Context, resources []*fhir.Value, source string) (Taken, error)
+	// Exists says whether a record is held here, deleted ones too.
+	Exists func(key record.Key) (bool, error)
+	// NewID makes the id of a record to be born.
+	NewID func() string
+	// Setting and SetSetting keep small values durably; nothing or
+	// record.ErrNotFound is the answer for a name never set.
+	Setting    func(name string) ([]byte, error)
+	SetSetting func(name string, value []byte) error
+	// Poll is how often the folder is looked at, whatever the system tells of
+	// changes: it tells nothing of network folders. 0 means 30 s.
+	Poll time.Duration
+	// Lenient takes references to records that are not here.
+	Lenient bool
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Events hears of everything that happens; nil means nobody does. It is
+	// called from the goroutine that works, so it must be quick.
+	Events func(Event)
+	Log    *slog.Logger
+}
+
+// Intake is the drop folder at work. Its methods are safe for concurrent use.
+type Intake struct {
+	o     Options
+	taken sync.Mutex // one file is taken at a time
+	files map[string]*file
+	pause pause
+	blind bool // polls only, as on a network folder
+
+	mu      sync.Mutex // guards what follows
+	poll    time.Duration
+	lenient bool
+	trouble trouble
+}
+
+// New prepares an intake; it touches nothing.
+func New(o Options) *Intake {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Events == nil {
+		o.Events = func(Event) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	in := &Intake{o: o, files: map[string]*file{}}
+	in.Tune(o.Poll, o.Lenient)
+	return in
+}
+
+// Tune changes what can be changed while Run works; a new poll counts from the
+// next look on.
+func (in *Intake) Tune(poll time.Duration, lenient bool) {
+	if poll <= 0 {
+		poll = 30 * time.Second
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.poll, in.lenient = poll, lenient
+}
+
+func (in *Intake) tuned() (time.Duration, bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.poll, in.lenient
+}

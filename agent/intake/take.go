@@ -1,0 +1,148 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// Assigned is an id that a file left to us.
+type Assigned struct {
+	Line  int // of NDJSON, from 1; 0 elsewhere
+	Entry int // of a Bundle, from 1; 0 elsewhere
+	Key   record.Key
+}
+
+// memory is what is remembered of a file's bytes. The ids are written down
+// before anything is taken, so that a take that was cut off is repeated with the
+// same ids; Taken is written after it.
+type memory struct {
+	Taken bool     `json:"taken,omitempty"`
+	IDs   []string `json:"ids,omitempty"`
+}
+
+// Submit takes one file's bytes outside the folder; the name only tells JSON from
+// NDJSON. What happened is told as an Event and to Events. The error is that of
+// ctx, and nil otherwise: a refusal is in the Event.
+func (in *Intake) Submit(ctx context.Context, name string, data []byte) (Event, error) {
+	e, err := in.take(ctx, name, data)
+	if err != nil {
+		return Event{}, err
+	}
+	in.tell(e)
+	return e, nil
+}
+
+// take takes one file's bytes, or says in the Event why not.
+func (in *Intake) take(ctx context.Context, name string, data []byte) (Event, error) {
+	in.taken.Lock()
+	defer in.taken.Unlock()
+	e, err := in.takeLocked(ctx, name, data)
+	if err == nil {
+		return e, nil
+	}
+	if ctx.Err() != nil {
+		return Event{}, ctx.Err()
+	}
+	r := refusalOf(err)
+	if r.Later() {
+		// Only here is the cause known; names and contents are not in it.
+		in.o.Log.Warn("file waits for the store", "code", string(r.Code))
+		return Event{What: Held, File: name, Refusal: r}, nil
+	}
+	return Event{What: Aside, File: name, Refusal: r}, nil
+}
+
+func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Event, error) {
+	sum := sha256.Sum256(data)
+	label := hex.EncodeToString(sum[:16])
+	known, err := in.recall(label)
+	if err != nil {
+		return Event{}, err
+	}
+	if known.Taken {
+		return Event{What: Again, File: name}, nil
+	}
+	units, err := parse(name, data)
+	if err != nil {
+		return Event{}, err
+	}
+	if err := check(in.o.R4, units); err != nil {
+		return Event{}, err
+	}
+	used := 0
+	items, err := unpack(in.o.R4, units, func() string {
+		if used == len(known.IDs) {
+			known.IDs = append(known.IDs, in.o.NewID())
+		}
+		used++
+		return known.IDs[used-1]
+	})
+	if err != nil {
+		return Event{}, err
+	}
+	if _, lenient := in.tuned(); !lenient {
+		bad, err := refersNowhere(in.o.R4, items, in.o.Exists)
+		if err != nil {
+			return Event{}, err
+		}
+		if bad != nil {
+			return Event{}, bad
+		}
+	}
+	if used > 0 {
+		if err := in.remember(label, known); err != nil {
+			return Event{}, err
+		}
+	}
+	e := Event{What: Took, File: name}
+	values := make([]*fhir.Value, len(items))
+	for i, it := range items {
+		values[i] = it.value
+		if it.born {
+			e.Assigned = append(e.Assigned, Assigned{it.line, it.entry, it.key})
+		}
+	}
+	if len(values) > 0 {
+		if e.Taken, err = in.o.Take(ctx, values, "drop/"+label); err != nil {
+			return Event{}, err
+		}
+	}
+	known.Taken = true
+	if err := in.remember(label, known); err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+func (in *Intake) recall(label string) (memory, error) {
+	var m memory
+	b, err := in.o.Setting("intake/" + label)
+	if errors.Is(err, record.ErrNotFound) || err == nil && len(b) == 0 {
+		return m, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err != nil {
+		return m, fmt.Errorf("recall file: %w", err)
+	}
+	return m, nil
+}
+
+func (in *Intake) remember(label string, m memory) error {
+	b, err := json.Marshal(m)
+	if err == nil {
+		err = in.o.SetSetting("intake/"+label, b)
+	}
+	if err != nil {
+		return fmt.Errorf("remember file: %w", err)
+	}
+	return nil
+}
