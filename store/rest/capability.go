@@ -1,0 +1,72 @@
+package rest
+
+import "tram/store/fhir"
+
+// faceDate is when the face last changed what it can, for
+// CapabilityStatement.date.
+const faceDate = "2026-11-21"
+
+// capabilities is the CapabilityStatement (FHIR R4 capabilitystatement.html). It
+// names what is served and nothing else.
+func capabilities(o Options) *fhir.Value {
+	str := fhir.NewString
+	obj := fhir.NewObject
+	codes := func(list ...string) *fhir.Value {
+		out := make([]*fhir.Value, len(list))
+		for i, code := range list {
+			out[i] = obj(fhir.Field{Name: "code", Value: str(code)})
+		}
+		return fhir.NewArray(out...)
+	}
+	onKind := codes("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
+	yes := fhir.NewBool(true)
+	var kinds []*fhir.Value
+	for _, kind := range o.R4.Kinds() {
+		var params []*fhir.Value
+		for _, p := range o.R4.Params(kind) {
+			if served(p) {
+				params = append(params, obj(
+					fhir.Field{Name: "name", Value: str(p.Name)},
+					fhir.Field{Name: "type", Value: str(p.Type)}))
+			}
+		}
+		one := obj(
+			fhir.Field{Name: "type", Value: str(kind)},
+			fhir.Field{Name: "interaction", Value: onKind},
+			fhir.Field{Name: "versioning", Value: str("versioned")},
+			fhir.Field{Name: "readHistory", Value: yes},
+			fhir.Field{Name: "updateCreate", Value: yes},
+			fhir.Field{Name: "conditionalCreate", Value: yes},
+			fhir.Field{Name: "conditionalRead", Value: str("full-support")},
+			fhir.Field{Name: "conditionalUpdate", Value: yes},
+			fhir.Field{Name: "conditionalDelete", Value: str("single")})
+		if len(params) > 0 {
+			one = one.With("searchParam", fhir.NewArray(params...))
+		}
+		kinds = append(kinds, one)
+	}
+	software := obj(fhir.Field{Name: "name", Value: str("Tram")})
+	if o.Version != "" {
+		software = software.With("version", str(o.Version))
+	}
+	about := obj(fhir.Field{Name: "description", Value: str("The records of a replica")})
+	if o.Base != "" {
+		about = about.With("url", str(o.Base))
+	}
+	return obj(
+		fhir.Field{Name: "resourceType", Value: str("CapabilityStatement")},
+		fhir.Field{Name: "status", Value: str("active")},
+		fhir.Field{Name: "date", Value: str(faceDate)},
+		fhir.Field{Name: "kind", Value: str("instance")},
+		fhir.Field{Name: "software", Value: software},
+		fhir.Field{Name: "implementation", Value: about},
+		fhir.Field{Name: "fhirVersion", Value: str("4.0.1")},
+		fhir.Field{Name: "format", Value: fhir.NewArray(str("application/fhir+json"), str("json"))},
+		fhir.Field{Name: "rest", Value: fhir.NewArray(obj(
+			fhir.Field{Name: "mode", Value: str("server")},
+			fhir.Field{Name: "resource", Value: fhir.NewArray(kinds...)},
+			fhir.Field{Name: "interaction", Value: codes("transaction", "batch", "history-system")}))})
+}
+
+// served says whether the store has entries for a search parameter.
+func served(p fhir.Param) bool { return servedType(p.Type) && !unserved(p.Name) }

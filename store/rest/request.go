@@ -1,0 +1,272 @@
+package rest
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// call is one interaction as asked for, by a request or by an entry of a Bundle.
+type call struct {
+	action  action
+	method  string
+	key     record.Key // ID is "" for a kind
+	version string     // of a vread
+	author  string
+
+	query           []param
+	resource        *fhir.Value
+	ifMatch         tags
+	ifNoneMatch     tags
+	ifNoneExist     string
+	ifModifiedSince string
+	prefer          prefer
+	fullURL         string // of a Bundle's entry
+	at              string // where a Bundle holds it: "Bundle.entry[3]"
+}
+
+// fill reads the query, the headers and the body.
+func (c *call) fill(w http.ResponseWriter, r *http.Request) (p *Problem) {
+	if c.query, p = parseQuery(r.URL.RawQuery); p != nil {
+		return p
+	}
+	if c.ifMatch, p = parseTags(r.Header.Values("If-Match")); p != nil {
+		return p
+	}
+	if c.ifNoneMatch, p = parseTags(r.Header.Values("If-None-Match")); p != nil {
+		return p
+	}
+	c.ifModifiedSince = r.Header.Get("If-Modified-Since")
+	c.ifNoneExist = c.condition(r.Header.Get("If-None-Exist"))
+	c.prefer = parsePrefer(r.Header.Values("Prefer"))
+	switch {
+	case c.action == doSearch && r.Method == http.MethodPost:
+		return c.fillForm(w, r)
+	case c.method == http.MethodPost || c.method == http.MethodPut:
+		if !isJSON(r.Header.Get("Content-Type")) {
+			return problem("not-json")
+		}
+		b, p := body(w, r, maxBody)
+		if p != nil {
+			return p
+		}
+		c.resource, p = parse(b)
+		return p
+	}
+	return nil
+}
+
+// condition is the query of an If-None-Exist; clients also send it with "?" or
+// "Kind?" in front.
+func (c *call) condition(s string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(s), c.key.Kind), "?")
+}
+
+// fillForm adds the parameters of POST [kind]/_search (FHIR R4 http "search").
+func (c *call) fillForm(w http.ResponseWriter, r *http.Request) *Problem {
+	b, p := body(w, r, maxForm)
+	if p != nil || len(b) == 0 {
+		return p
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return problem("not-form")
+	}
+	form, p := parseQuery(string(b))
+	c.query = append(c.query, form...)
+	return p
+}
+
+// body reads the whole body, gunzipped where it says so.
+func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {
+	if r.ContentLength > limit {
+		return nil, problem("too-large")
+	}
+	var in io.Reader = http.MaxBytesReader(w, r.Body, limit)
+	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
+	case "", "identity":
+	case "gzip":
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, problem("bad-gzip")
+		}
+		in = z
+	default:
+		return nil, problem("encoding")
+	}
+	b, err := io.ReadAll(io.LimitReader(in, limit+1))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge) || int64(len(b)) > limit:
+		return nil, problem("too-large")
+	case errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader):
+		return nil, problem("bad-gzip")
+	case err != nil:
+		return nil, problem("cut-off")
+	}
+	return b, nil
+}
+
+// parse reads a body as one resource.
+func parse(b []byte) (*fhir.Value, *Problem) {
+	v, err := fhir.Parse(b, fhir.Limits{Bytes: maxBody})
+	var syntax *fhir.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return nil, badJSON(syntax)
+	case err != nil:
+		return nil, problem("bad-json").because(err)
+	case v.Shape != fhir.Object:
+		return nil, problem("not-a-resource")
+	}
+	return v, nil
+}
+
+// isJSON says whether a body's media type is JSON in UTF-8. A missing one is
+// not: a browser sends such bodies for any page, without asking first.
+func isJSON(contentType string) bool {
+	kind, par, err := mime.ParseMediaType(contentType)
+	return err == nil && jsonType(kind) && utf8Set(par["charset"]) && r4Version(par["fhirversion"])
+}
+
+func jsonType(kind string) bool {
+	return kind == "application/fhir+json" || kind == "application/json" || kind == "text/json"
+}
+
+func utf8Set(s string) bool {
+	s = strings.ToLower(s)
+	return s == "" || s == "utf-8" || s == "utf8" || s == "us-ascii"
+}
+
+func r4Version(s string) bool { return s == "" || s == "4.0" || s == "4.0.1" }
+
+// acceptable says whether JSON is among what a client takes. _format wins over
+// Accept (FHIR R4 http "mime-type").
+func acceptable(r *http.Request) *Problem {
+	for _, pair := range strings.FieldsFunc(r.URL.RawQuery, func(c rune) bool { return c == '&' }) {
+		if v, ok := strings.CutPrefix(pair, "_format="); ok {
+			if v, err := url.PathUnescape(v); err == nil && formatIsJSON(v) {
+				return nil
+			}
+			return problem("not-acceptable")
+		}
+	}
+	accept := r.Header.Values("Accept")
+	if len(accept) == 0 {
+		return nil
+	}
+	for _, one := range strings.Split(strings.Join(accept, ","), ",") {
+		kind, par, err := mime.ParseMediaType(strings.TrimSpace(one))
+		if err != nil || strings.Trim(par["q"], "0.") == "" && par["q"] != "" {
+			continue
+		}
+		if (jsonType(kind) || kind == "*/*" || kind == "application/*") && r4Version(par["fhirversion"]) {
+			return nil
+		}
+	}
+	return problem("not-acceptable")
+}
+
+// formatIsJSON reads _format. A "+" that was not encoded arrives as it is or as
+// a blank.
+func formatIsJSON(s string) bool {
+	kind, par, err := mime.ParseMediaType(strings.ReplaceAll(s, " ", "+"))
+	return err == nil && (kind == "json" || jsonType(kind)) && r4Version(par["fhirversion"])
+}
+
+// tags is an If-Match or If-None-Match header.
+type tags struct {
+	given bool
+	any   bool // *
+	list  []string
+}
+
+func (t tags) has(tag string) bool {
+	for _, one := range t.list {
+		if one == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// parseTags reads a list of weak or strong entity tags (RFC 9110, 8.8.3).
+func parseTags(values []string) (t tags, p *Problem) {
+	s := strings.TrimSpace(strings.Join(values, ","))
+	if s == "" && len(values) == 0 {
+		return t, nil
+	}
+	t.given = true
+	if s == "*" {
+		t.any = true
+		return t, nil
+	}
+	for {
+		s = strings.TrimPrefix(strings.TrimSpace(s), "W/")
+		if !strings.HasPrefix(s, `"`) {
+			return t, problem("bad-etag")
+		}
+		tag, rest, ok := strings.Cut(s[1:], `"`)
+		if rest = strings.TrimSpace(rest); !ok || rest != "" && rest[0] != ',' {
+			return t, problem("bad-etag")
+		}
+		t.list = append(t.list, inner(tag))
+		if rest == "" {
+			return t, nil
+		}
+		s = rest[1:]
+	}
+}
+
+// A preview's tag joins two names by "~", which FHIR does not allow in an id
+// (datatypes.html#id); outside it is a ".", which no name holds.
+func outer(tag string) string { return strings.Replace(tag, "~", ".", 1) }
+func inner(tag string) string { return strings.Replace(tag, ".", "~", 1) }
+
+func etag(tag string) string { return `W/"` + outer(tag) + `"` }
+
+// prefer is the Prefer header (FHIR R4 http "ops", RFC 7240). What it does not
+// know it ignores.
+type prefer struct {
+	ret    string // minimal, representation, OperationOutcome or ""
+	strict bool
+}
+
+func parsePrefer(values []string) (out prefer) {
+	for _, one := range strings.FieldsFunc(strings.Join(values, ","), func(c rune) bool { return c == ',' || c == ';' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(one), "=")
+		switch value = strings.Trim(strings.TrimSpace(value), `"`); strings.ToLower(strings.TrimSpace(name)) {
+		case "return":
+			if value == "minimal" || value == "representation" || value == "OperationOutcome" {
+				out.ret = value
+			}
+		case "handling":
+			out.strict = value == "strict"
+		}
+	}
+	return out
+}
+
+// httpDate makes an instant, as Bundles hold them, a date of HTTP.
+func httpDate(instant string) string {
+	t, err := time.Parse(time.RFC3339, instant)
+	if err != nil {
+		return ""
+	}
+	return t.UTC().Format(http.TimeFormat)
+}
+
+// notSince says whether what was made at a moment is unchanged since the date
+// of an If-Modified-Since header, which tells whole seconds.
+func notSince(header string, made time.Time) bool {
+	t, err := http.ParseTime(header)
+	return err == nil && !made.Truncate(time.Second).After(t)
+}

@@ -1,0 +1,282 @@
+// Package rest is the face that a replica shows to other software: the RESTful
+// API of FHIR R4 (4.0.1) as JSON, the same at a station and at a centre.
+//
+// It owns the mapping between HTTP and the store: routes, negotiation,
+// preconditions, Bundles, search and history pages, the CapabilityStatement, and
+// the closed list of what can go wrong (texts.txt). It also takes resources and
+// Bundles in for those who do not speak HTTP, see Take.
+//
+// It promises that an acknowledged write was acknowledged by the store, that a
+// transaction is one write, that every refusal is an OperationOutcome that says
+// what to do, and that neither answers nor logs repeat content that was refused.
+//
+// It does not know who may sign in, how versions are kept, merged or sent on,
+// nor any country's profile. Authentication stands in front of it.
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+
+	"tram/store"
+	"tram/store/fhir"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// The limits of what is taken from outside.
+const (
+	maxBody    = 16 << 20 // bytes of a body, also after gunzip
+	maxForm    = 64 << 10 // bytes of a form-encoded search
+	maxURL     = 8 << 10  // bytes of a request's URL
+	maxEntries = 5000     // entries of a Bundle
+	maxCount   = 1000     // resources of a page
+	someCount  = 50       // resources of a page when nothing is asked for
+	maxAnswer  = 64 << 20 // bytes of content that the GETs of one Bundle may return
+)
+
+// Backend is the replica's present: what is shown, found and written. All
+// methods may be called at once from many goroutines.
+//
+// Put makes all writes or none and has them durable when it returns; it answers
+// one version for each write, in their order. An identical content makes no
+// version. It fails with record.ErrStale, ErrExists or ErrDeleted when a record
+// moved; the same writes may then be planned anew. Search pages must stay
+// stable while writes go on. NewID never returns an id twice.
+type Backend interface {
+	Get(key record.Key) (*record.Stand, error)
+	Search(q query.Query) (store.Result, error)
+	Put(ctx context.Context, writes ...store.Write) ([]*record.Version, error)
+	NewID() string
+}
+
+// Past is the replica's past: versions, newest first, tombstones included.
+// History fails with record.ErrNotFound for a record never held.
+type Past interface {
+	History(key record.Key) ([]*record.Version, error)
+	HistoryAll(q store.Since) ([]*record.Version, string, error)
+}
+
+// Options say what a Handler serves.
+type Options struct {
+	Backend Backend
+	Past    Past
+	R4      *fhir.R4
+	// Base is the address of the service as clients know it, such as
+	// "http://127.0.0.1:8642/fhir". Links are made from it, never from a request.
+	// Its path is cut off a request's path where it stands in front.
+	Base string
+	// Author names the signed-in person or program; "" is refused.
+	Author func(*http.Request) string
+	// Looked is told who is about to be shown which records ("read", "search",
+	// "history"); when it fails nothing is shown. Nil tells nobody.
+	Looked func(ctx context.Context, author, action string, keys []record.Key) error
+	Log    *slog.Logger
+	// Version is the program's version, for the CapabilityStatement.
+	Version string
+}
+
+// Handler is the FHIR face. It is safe for concurrent use and starts nothing.
+type Handler struct {
+	o      Options
+	prefix string // path of Base
+	desk   *desk
+	caps   *fhir.Value
+}
+
+// New makes a Handler.
+func New(o Options) *Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Base = strings.TrimRight(o.Base, "/")
+	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, base: o.Base}}
+	if u, err := url.Parse(o.Base); err == nil {
+		h.prefix = u.Path
+	}
+	h.caps = capabilities(o)
+	return h
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	res := h.serve(w, r)
+	if p := res.problem; p != nil && p.Status() >= 500 && p.Err != nil {
+		h.o.Log.Error("request failed", "code", p.Code, "error", p.Err)
+	}
+	h.write(w, r, res)
+}
+
+// caught turns a panic into a result. The panic's value may hold content, so
+// only the stack is logged.
+func (h *Handler) caught(res *result) {
+	if x := recover(); x != nil {
+		h.o.Log.Error("request panicked", "stack", string(debug.Stack()))
+		*res = failed(problem("internal"))
+	}
+}
+
+// serve turns every failure into a result.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (res result) {
+	defer h.caught(&res)
+	if len(r.RequestURI) > maxURL {
+		return failed(problem("url-too-long"))
+	}
+	if p := acceptable(r); p != nil {
+		return failed(p)
+	}
+	path := r.URL.Path
+	if rest, ok := strings.CutPrefix(path, h.prefix); ok && (rest == "" || rest[0] == '/') {
+		path = rest
+	}
+	c, allow, p := route(h.o.R4, r.Method, path)
+	if r.Method == http.MethodOptions && allow != "" {
+		return result{status: http.StatusNoContent, allow: allow}
+	}
+	if p != nil {
+		return result{problem: p, allow: allow}
+	}
+	if c.action == doMetadata { // what a server can is no secret: no sign-in
+		return h.do(r.Context(), c)
+	}
+	if h.o.Author != nil {
+		c.author = h.o.Author(r)
+	}
+	if c.author == "" {
+		return failed(problem("sign-in"))
+	}
+	if p := c.fill(w, r); p != nil {
+		return failed(p)
+	}
+	return h.do(r.Context(), c)
+}
+
+// do carries out one interaction, whether it came as a request or as an entry
+// of a batch, whose other entries a panic must not touch.
+func (h *Handler) do(ctx context.Context, c *call) (res result) {
+	defer h.caught(&res)
+	switch c.action {
+	case doMetadata:
+		return result{status: http.StatusOK, resource: h.caps}
+	case doRead:
+		return h.read(ctx, c)
+	case doVread:
+		return h.vread(ctx, c)
+	case doSearch:
+		return h.search(ctx, c)
+	case doHistory:
+		return h.history(ctx, c)
+	case doKindHistory, doSystemHistory:
+		return h.historyAll(ctx, c)
+	case doCreate, doUpdate, doDelete:
+		return h.change(ctx, c)
+	case doBundle:
+		return h.bundle(ctx, c)
+	}
+	return failed(problem("unknown-route"))
+}
+
+// looked leaves word of what is about to be shown.
+func (h *Handler) looked(ctx context.Context, c *call, action string, keys ...record.Key) *Problem {
+	if h.o.Looked == nil || len(keys) == 0 {
+		return nil
+	}
+	if err := h.o.Looked(ctx, c.author, action, keys); err != nil {
+		return problem("not-audited").because(err)
+	}
+	return nil
+}
+
+// action is an interaction of FHIR R4 (http.html).
+type action int
+
+const (
+	doNothing action = iota
+	doMetadata
+	doRead
+	doVread
+	doSearch
+	doHistory
+	doKindHistory
+	doSystemHistory
+	doCreate
+	doUpdate
+	doDelete
+	doBundle
+)
+
+// route finds what a method and a path ask for. allow lists the methods that
+// the path knows; it is "" when there is no such path.
+func route(r4 *fhir.R4, method, path string) (c *call, allow string, p *Problem) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	c = &call{method: method}
+	var seg []string
+	if path = strings.Trim(path, "/"); path != "" {
+		seg = strings.Split(path, "/")
+	}
+	table, p := place(r4, c, seg)
+	if p != nil {
+		return nil, "", p
+	}
+	var names []string
+	for _, m := range []string{"GET", "POST", "PUT", "DELETE"} {
+		if _, ok := table[m]; ok {
+			names = append(names, m)
+		}
+	}
+	if table["GET"] != doNothing {
+		names = append(names, "HEAD")
+	}
+	allow = strings.Join(append(names, "OPTIONS"), ", ")
+	if c.action = table[method]; c.action == doNothing {
+		return nil, allow, problem("method")
+	}
+	return c, allow, nil
+}
+
+// place reads the path's segments into c and returns what may be done there.
+func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
+	n := len(seg)
+	switch {
+	case n == 0:
+		return map[string]action{"POST": doBundle}, nil
+	case n == 1 && seg[0] == "metadata":
+		return map[string]action{"GET": doMetadata}, nil
+	case n == 1 && seg[0] == "_history":
+		return map[string]action{"GET": doSystemHistory}, nil
+	case strings.HasPrefix(seg[n-1], "$"):
+		return nil, problem("unknown-operation")
+	case n > 4 || seg[0] == "_search":
+		return nil, problem("unknown-route")
+	case !r4.IsKind(seg[0]):
+		return nil, problem("unknown-kind")
+	}
+	c.key.Kind = seg[0]
+	switch {
+	case n == 1:
+		return map[string]action{"GET": doSearch, "POST": doCreate, "PUT": doUpdate, "DELETE": doDelete}, nil
+	case n == 2 && seg[1] == "_search":
+		return map[string]action{"POST": doSearch}, nil
+	case n == 2 && seg[1] == "_history":
+		return map[string]action{"GET": doKindHistory}, nil
+	case !record.ValidID(seg[1]):
+		return nil, problem("bad-id")
+	}
+	c.key.ID = seg[1]
+	switch {
+	case n == 2:
+		return map[string]action{"GET": doRead, "PUT": doUpdate, "DELETE": doDelete}, nil
+	case seg[2] != "_history":
+		return nil, problem("unknown-route")
+	case n == 3:
+		return map[string]action{"GET": doHistory}, nil
+	}
+	c.version = seg[3]
+	return map[string]action{"GET": doVread}, nil
+}

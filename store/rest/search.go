@@ -1,0 +1,312 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"tram/store/fhir"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// pageParam carries the opaque place of a next link.
+const pageParam = "_page"
+
+// param is one parameter of a query, unescaped from the URL.
+type param struct {
+	name, modifier string
+	value          string
+}
+
+// parseQuery reads a query or a form. A ";" is an ordinary character and a raw
+// "|" is taken: clients send both.
+func parseQuery(raw string) ([]param, *Problem) {
+	var out []param
+	for _, pair := range strings.Split(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if err1 != nil || err2 != nil || !plain(name) || !plain(value) {
+			return nil, problem("bad-url")
+		}
+		p := param{value: value}
+		p.name, p.modifier, _ = strings.Cut(name, ":")
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func plain(s string) bool { return !strings.Contains(s, "\x00") && strings.ToValidUTF8(s, "") == s }
+
+// passive reports parameters that say how to answer, not what to find.
+func passive(name string) bool { return name == "_format" || name == "_pretty" }
+
+// split cuts a value at the commas that no backslash escapes. The escapes stay:
+// what else they mean depends on the parameter's type (FHIR R4 search "escaping").
+func split(value string) []string {
+	var out []string
+	from := 0
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '\\':
+			i++
+		case ',':
+			out = append(out, value[from:i])
+			from = i + 1
+		}
+	}
+	return append(out, value[from:])
+}
+
+// view reads _summary and _elements, and returns what of them is obeyed.
+func (h *Handler) view(asks []param, strict bool) (w view, used []param, p *Problem) {
+	w.r4 = h.o.R4
+	for _, q := range asks {
+		switch q.name {
+		case "_summary":
+			switch q.value {
+			case "count":
+				w.count = true
+			case "text":
+				w.text = true
+			case "data":
+				w.data = true
+			case "false":
+			case "true": // a summary may be the whole; which elements it holds is not known here
+				if strict {
+					return w, nil, problem("unsupported-parameter").in("_summary")
+				}
+				continue
+			default:
+				return w, nil, problem("bad-search").in("_summary")
+			}
+			used = append(used, q)
+		case "_elements":
+			w.elements = map[string]bool{}
+			for _, name := range strings.Split(q.value, ",") {
+				name = strings.TrimSpace(name)
+				w.elements[name[strings.LastIndexByte(name, '.')+1:]] = true
+			}
+			used = append(used, q)
+		}
+	}
+	return w, used, nil
+}
+
+// asked is a search as it is really done.
+type asked struct {
+	query query.Query
+	view  view
+	total bool
+	used  []param // for the self link
+}
+
+// ask reads a search (FHIR R4 search.html). An unknown parameter is ignored and left
+// out of the self link, unless strict; one that would ask another question, as
+// a chain does, is always refused.
+func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
+	a.query = query.Query{Kind: c.key.Kind, Limit: someCount}
+	a.total = true
+	var used []param
+	if a.view, used, p = h.view(c.query, strict); p != nil {
+		return a, p
+	}
+	for _, q := range c.query {
+		switch q.name {
+		case "_summary", "_elements", "_format", "_pretty":
+			continue
+		case "_count":
+			if a.query.Limit, p = parseCount(q.value); p != nil {
+				return a, p
+			}
+			q.value = strconv.Itoa(a.query.Limit)
+		case "_total":
+			if q.value != "none" && q.value != "estimate" && q.value != "accurate" {
+				return a, problem("bad-search").in("_total")
+			}
+			a.total = q.value != "none"
+		case "_sort":
+			sort, p := h.sort(c.key.Kind, q.value, strict)
+			if p != nil {
+				return a, p
+			}
+			if q.value = strings.Join(sort, ","); q.value == "" {
+				continue
+			}
+			a.query.Sort = append(a.query.Sort, sort...)
+		case pageParam:
+			a.query.Page = q.value
+			continue
+		default:
+			known, p := h.clause(&a.query, q, strict)
+			if p != nil {
+				return a, p
+			}
+			if !known {
+				continue
+			}
+		}
+		a.used = append(a.used, q)
+	}
+	if a.query.Limit == 0 { // FHIR R4 search "count": the same as _summary=count
+		a.view.count = true
+	}
+	if a.view.count {
+		a.query.Limit, a.query.Sort, a.query.Page, a.total = 1, nil, "", true
+	}
+	a.used = append(a.used, used...)
+	return a, nil
+}
+
+// sort keeps the parameters that exist.
+func (h *Handler) sort(kind, value string, strict bool) (out []string, p *Problem) {
+	for _, name := range strings.Split(value, ",") {
+		if _, ok := h.o.R4.Param(kind, strings.TrimPrefix(name, "-")); ok {
+			out = append(out, name)
+		} else if strict {
+			return nil, problem("unknown-parameter").in("_sort")
+		}
+	}
+	return out, nil
+}
+
+func (h *Handler) clause(q *query.Query, p param, strict bool) (known bool, bad *Problem) {
+	c, known, bad := clause(h.o.R4, q.Kind, p)
+	switch {
+	case bad != nil:
+		return false, bad
+	case !known && strict:
+		return false, problem("unknown-parameter")
+	case known && p.value != "": // FHIR R4 search: a parameter without a value is ignored
+		q.Clauses = append(q.Clauses, c)
+		return true, nil
+	}
+	return false, nil
+}
+
+// clause makes a search parameter a clause. known is false for one that R4
+// does not define for the kind.
+func clause(r4 *fhir.R4, kind string, p param) (c query.Clause, known bool, bad *Problem) {
+	if unserved(p.name) {
+		return c, false, problem("unsupported-parameter").in(p.name)
+	}
+	name, chained := p.name, strings.Contains(p.name+p.modifier, ".")
+	if name, _, _ = strings.Cut(name, "."); chained {
+		if _, ok := r4.Param(kind, name); ok {
+			return c, false, problem("unsupported-parameter").in(name)
+		}
+		return c, false, nil
+	}
+	def, ok := r4.Param(kind, name)
+	if !ok {
+		return c, false, nil
+	}
+	if !servedType(def.Type) {
+		return c, false, problem("unsupported-parameter").in(name)
+	}
+	return query.Clause{Param: name, Modifier: p.modifier, Values: split(p.value)}, true, nil
+}
+
+// servedType says which types of search parameters the store has entries for.
+func servedType(typ string) bool { return typ != "composite" && typ != "special" }
+
+// unserved names what R4 defines for every kind and the store cannot find by.
+func unserved(name string) bool {
+	switch name {
+	case "_has", "_filter", "_content", "_text", "_query", "_list", "_type":
+		return true
+	}
+	return false
+}
+
+func (h *Handler) search(ctx context.Context, c *call) result {
+	a, p := h.ask(c, c.prefer.strict)
+	if p != nil {
+		return failed(p)
+	}
+	found, err := h.o.Backend.Search(a.query)
+	if err != nil {
+		return failed(fromStore(err))
+	}
+	res := result{status: http.StatusOK}
+	var entries []*fhir.Value
+	var keys []record.Key
+	if a.view.count {
+		found.Stands, found.Next = nil, ""
+	}
+	for _, s := range found.Stands {
+		if s.Shown == nil {
+			continue
+		}
+		content, p := shown(s.Shown, s.Tag())
+		if p != nil {
+			return failed(p)
+		}
+		keys = append(keys, s.Key)
+		res.weight += len(s.Shown.Content)
+		entries = append(entries, fhir.NewObject(
+			fhir.Field{Name: "fullUrl", Value: fhir.NewString(h.o.Base + "/" + s.Key.String())},
+			fhir.Field{Name: "resource", Value: a.view.of(content)},
+			fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString("match")})}))
+	}
+	if p := h.looked(ctx, c, "search", keys...); p != nil {
+		return failed(p)
+	}
+	total := -1
+	if a.total {
+		total = found.Total
+	}
+	res.resource = bundleOf("searchset", total, h.links("/"+c.key.Kind, a.used, found.Next), entries)
+	return res
+}
+
+// links are the self link, which tells what was really asked, and the next
+// link where a page follows.
+func (h *Handler) links(path string, used []param, next string) *fhir.Value {
+	var b strings.Builder
+	for _, q := range used {
+		name := q.name
+		if q.modifier != "" {
+			name += ":" + q.modifier
+		}
+		b.WriteString("&" + url.QueryEscape(name) + "=" + url.QueryEscape(q.value))
+	}
+	link := func(relation, asks string) *fhir.Value {
+		address := h.o.Base + path
+		if asks != "" {
+			address += "?" + asks[1:]
+		}
+		return fhir.NewObject(
+			fhir.Field{Name: "relation", Value: fhir.NewString(relation)},
+			fhir.Field{Name: "url", Value: fhir.NewString(address)})
+	}
+	out := []*fhir.Value{link("self", b.String())}
+	if next != "" {
+		out = append(out, link("next", b.String()+"&"+pageParam+"="+url.QueryEscape(next)))
+	}
+	return fhir.NewArray(out...)
+}
+
+// bundleOf makes a Bundle. FHIR has no empty lists: without entries the element
+// is left out.
+func bundleOf(kind string, total int, links *fhir.Value, entries []*fhir.Value) *fhir.Value {
+	out := fhir.NewObject(
+		fhir.Field{Name: "resourceType", Value: fhir.NewString("Bundle")},
+		fhir.Field{Name: "type", Value: fhir.NewString(kind)})
+	if total >= 0 {
+		out = out.With("total", fhir.NewNumber(strconv.Itoa(total)))
+	}
+	if links != nil {
+		out = out.With("link", links)
+	}
+	if len(entries) > 0 {
+		out = out.With("entry", fhir.NewArray(entries...))
+	}
+	return out
+}
