@@ -1,0 +1,171 @@
+// Package wire is what two replicas say to each other, as bytes.
+//
+// It owns the frames of an exchange and their encoding (../PROTOCOL.md), and the
+// closed list of codes. It promises that a version arrives byte for byte as it
+// was sent, that fields it does not know are passed over, and that nothing from
+// outside makes it take more memory than its limits. It does no I/O of its own
+// and does not know what the frames bring about.
+package wire
+
+import (
+	"encoding/json"
+
+	"tram/store/record"
+)
+
+// Protocol is the version of the wire; ../PROTOCOL.md dates each.
+const Protocol = 1
+
+// MediaType is the content type of a stream of frames.
+const MediaType = "application/vnd.tram.exchange+zstd"
+
+// Frame is one thing said; exactly one field is set. A frame with none is of a
+// later protocol and is passed over.
+type Frame struct {
+	Hello   *Hello          `json:"hello,omitempty"`
+	Welcome *Welcome        `json:"welcome,omitempty"`
+	Change  *record.Change  `json:"-"`
+	Answer  *record.Answer  `json:"answer,omitempty"`
+	Receipt *record.Receipt `json:"receipt,omitempty"`
+	Leaves  *Leaves         `json:"leaves,omitempty"`
+	Mark    *Mark           `json:"mark,omitempty"`
+	End     *End            `json:"end,omitempty"`
+}
+
+// Hello opens a request.
+type Hello struct {
+	Protocol int    `json:"protocol"`
+	Replica  string `json:"replica"`
+	// Life is the lineage that speaks, Continues those it came from, newest first.
+	Life      record.Lineage   `json:"life"`
+	Continues []record.Lineage `json:"continues,omitempty"`
+	// Links are the chains of the asker's own changes, each as far as it reaches.
+	Links   []record.Link   `json:"links,omitempty"`
+	Cursors []record.Cursor `json:"cursors"`
+	// Full asks for every version whole, names not being enough.
+	Full bool `json:"full,omitempty"`
+	// Compare are trees to be held against upstream's, Want records to be sent again.
+	Compare []Compare `json:"compare,omitempty"`
+	Want    []Want    `json:"want,omitempty"`
+	// Report is the status report.
+	Report json.RawMessage `json:"report,omitempty"`
+}
+
+// Compare asks which buckets of a feed's tree differ.
+type Compare struct {
+	Feed string          `json:"feed"`
+	Tree []record.Digest `json:"tree"`
+}
+
+// Want asks for records of a feed again; End is where the cursor goes then.
+type Want struct {
+	Feed string        `json:"feed"`
+	Keys []record.Key  `json:"keys"`
+	End  record.Cursor `json:"end"`
+}
+
+// Welcome opens an answer.
+type Welcome struct {
+	Protocol int    `json:"protocol"`
+	Replica  string `json:"replica"`
+	// Time is upstream's clock in Unix milliseconds when it read the Hello.
+	Time int64 `json:"time"`
+	// Highest are the highest names known of the asker's lineages.
+	Highest []record.Name `json:"highest,omitempty"`
+	// Refused says why the asker gets nothing; what it handed in was still heard.
+	Refused Refusal `json:"refused,omitempty"`
+	// Later asks for the next exchange in so many seconds at the earliest.
+	Later int `json:"later,omitempty"`
+	// Unknown names the feeds of which upstream does not know the cursor.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// Refusal is why an upstream gives a replica nothing. The list is closed and
+// only grows.
+type Refusal string
+
+// The refusals.
+const (
+	SecondPC    Refusal = "second-pc"    // another PC speaks for this replica
+	Revoked     Refusal = "revoked"      // its access ended
+	TooOld      Refusal = "too-old"      // its program speaks no protocol known here
+	Stopped     Refusal = "stopped"      // upstream's own store has stopped
+	Unenrolled  Refusal = "not-enrolled" // upstream does not know it
+	OtherName   Refusal = "other-name"   // it says another name than its certificate
+	StoreFull   Refusal = "full"         // upstream has no room
+	BadExchange Refusal = "nonsense"     // what was sent could not be read
+)
+
+// Leaves are the agreed heads in one bucket of a feed's tree, as names.
+type Leaves struct {
+	Feed   string          `json:"feed"`
+	Bucket int             `json:"bucket"`
+	Heads  []record.Change `json:"heads"`
+	End    record.Cursor   `json:"end"`
+}
+
+// Mark ends a stretch: what came since the last mark is one transaction, and
+// the cursor after it is Cursor.
+type Mark struct {
+	Cursor *record.Cursor `json:"cursor,omitempty"`
+}
+
+// End closes a request or an answer. What ends without it was cut.
+type End struct {
+	// More says that there is more to come in another exchange.
+	More bool `json:"more,omitempty"`
+	// Roots are the roots of upstream's trees by feed, after all that was sent.
+	Roots map[string]record.Digest `json:"roots,omitempty"`
+}
+
+// change is a Change as it travels: what the receiver can derive is left out.
+type change struct {
+	Seq      uint64        `json:"s,omitempty"`
+	Key      record.Key    `json:"k"`
+	Ref      record.Ref    `json:"r,omitzero"` // without a version
+	Prev     uint64        `json:"p,omitempty"`
+	Gone     bool          `json:"gone,omitempty"`
+	Name     record.Name   `json:"v,omitzero"` // with a version, whose content is the next line
+	Base     record.Ref    `json:"b,omitzero"`
+	Includes []record.Ref  `json:"i,omitempty"`
+	Seen     record.Seen   `json:"n,omitempty"` // but where it is the name alone
+	Author   string        `json:"by,omitempty"`
+	Stamp    *record.Stamp `json:"t,omitempty"`
+	Deleted  bool          `json:"del,omitempty"`
+	Trace    record.Trace  `json:"e,omitzero"`
+	Lost     []record.Lost `json:"lost,omitempty"`
+}
+
+func slim(c *record.Change) change {
+	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone}
+	v := c.Version
+	if v == nil {
+		out.Ref = c.Ref
+		return out
+	}
+	out.Name, out.Base, out.Includes, out.Seen = v.Name, v.Base, v.Includes, v.Seen
+	if len(v.Seen) == 1 && v.Seen[v.Name.Lineage] == v.Name.N {
+		out.Seen = nil
+	}
+	stamp := v.Stamp
+	out.Author, out.Stamp, out.Deleted, out.Trace, out.Lost = v.Author, &stamp, v.Deleted, v.Trace, v.Lost
+	return out
+}
+
+// full makes the change again; content is nil where none followed.
+func (c change) full(content []byte) *record.Change {
+	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone}
+	if c.Name.IsZero() {
+		return out
+	}
+	v := &record.Version{Key: c.Key, Name: c.Name, Base: c.Base, Includes: c.Includes, Seen: c.Seen,
+		Author: c.Author, Deleted: c.Deleted, Content: content, Trace: c.Trace, Lost: c.Lost}
+	if len(v.Seen) == 0 {
+		v.Seen = record.Seen{}.With(v.Name)
+	}
+	if c.Stamp != nil {
+		v.Stamp = *c.Stamp
+	}
+	out.Version, out.Ref = v, v.Ref()
+	return out
+}
