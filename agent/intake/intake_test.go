@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/sync/status"
@@ -84,7 +85,7 @@ func (s *shelf) setting(name string) ([]byte, error) {
 	return b, err
 }
 
-func (s *shelf) setSetting(name string, b []byte) error {
+func (s *shelf) setSetting(_ context.Context, name string, b []byte) error {
 	s.write(s.path("settings", name), b)
 	return nil
 }
@@ -274,7 +275,10 @@ func TestWhatTheTakerRefusesIsSetAsideOrLeft(t *testing.T) {
 		{&Refusal{Code: NotFHIR, Path: "Patient.name"}, NotFHIR, true},
 		{&Refusal{Code: StoreStopped}, StoreStopped, false},
 		{&fs.PathError{Err: fullDisk()}, DiskFull, false},
-		{errors.New("anything else"), StoreStopped, false},
+		{fmt.Errorf("put: %w", store.ErrFull), DiskFull, false},
+		{store.ErrStopped, StoreStopped, false},
+		{&store.InvalidError{Key: record.Key{Kind: "Patient", ID: "a"}}, NotFHIR, true},
+		{&fhir.SyntaxError{Code: fhir.SyntaxTooDeep}, TooDeep, true},
 	} {
 		b := newBench(t, t.TempDir())
 		b.fail = c.err
@@ -312,6 +316,21 @@ func TestWaitsForTheStoreAndSaysSo(t *testing.T) {
 	}
 	if !slices.Equal(what, []What{Held, Resumed, Took, Took}) || len(b.Health()) != 0 {
 		t.Errorf("events %v, health %v", what, b.Health())
+	}
+}
+
+func TestAFileThatAlwaysFailsBlocksNobodyForEver(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	b.fail = errors.New("anything else")
+	b.put("a.json", patient("a"))
+	b.pass(0)
+	b.pass(settle)
+	b.pass(firstPause)
+	b.want("after two tries", b.tree(), []string{"a.json"})
+	b.pass(2 * firstPause)
+	b.want("after three", b.tree(), []string{"aside/a.json", "aside/a.json" + noteSuffix})
+	if e := b.events[len(b.events)-1]; e.What != Resumed || b.events[1].Refusal.Code != Refused {
+		t.Errorf("events %+v", b.events)
 	}
 }
 

@@ -18,6 +18,7 @@ type file struct {
 	// settled is what became of it; set while it waits to be moved only.
 	settled *Event
 	missing record.Key // what it refers to and was not there
+	tries   int        // failures for no known reason
 }
 
 // verdict is what a look makes of a file.
@@ -177,6 +178,10 @@ func (t *tour) take(ctx context.Context, name string, last bool) verdict {
 		}
 	}
 	if e.Refusal != nil {
+		if e.Refusal.Code == Refused && f.tries < 2 {
+			f.tries++
+			e.Refusal = &Refusal{Code: StoreStopped}
+		}
 		switch c := e.Refusal.Code; {
 		case e.Refusal.Later():
 			t.in.hold(t.now, e)

@@ -3,6 +3,7 @@ package intake
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"tram/store/fhir"
@@ -90,10 +91,12 @@ func syntax(err error, text []byte, line int) *Refusal {
 	return &Refusal{Code: NotJSON, Line: line, What: bad.Code}
 }
 
-// check refuses units that are no FHIR R4.
+// check refuses units that are no FHIR R4. A reference to a kind that may not
+// stand there is let through, as the store does: HL7's own examples have it.
 func check(r4 *fhir.R4, units []unit) error {
 	for _, u := range units {
-		if issues := r4.Check(u.value); len(issues) > 0 {
+		issues := slices.DeleteFunc(r4.Check(u.value), func(i fhir.Issue) bool { return i.Key == fhir.IssueTarget })
+		if len(issues) > 0 {
 			first := issues[0]
 			return &Refusal{Code: NotFHIR, Line: u.line, Path: strings.TrimPrefix(first.Path, "."), What: first.Key, More: issues[1:]}
 		}

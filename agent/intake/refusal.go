@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
 )
@@ -37,6 +38,7 @@ const (
 	Mismatch      Code = "id-mismatch" // an entry's address and its resource name different records
 	NotAFile      Code = "not-a-file"  // a link, or something else than a file
 	Unreadable    Code = "unreadable"  // the system does not let us read it
+	Refused       Code = "refused"     // the store failed three times for no reason that we know
 )
 
 // The codes that leave a file for later.
@@ -48,7 +50,7 @@ const (
 // Codes lists all codes.
 func Codes() []Code {
 	return []Code{NotJSON, Empty, NotFHIR, TooLarge, TooDeep, TooManyLines, RefersNowhere, Stale, IDTaken, Deleted,
-		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, DiskFull, StoreStopped}
+		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, DiskFull, StoreStopped}
 }
 
 // Refusal says why a file is not taken, and where in it. It names places and
@@ -80,12 +82,23 @@ func (r *Refusal) Error() string {
 // Later reports whether the file can be taken later as it is.
 func (r *Refusal) Later() bool { return r.Code == DiskFull || r.Code == StoreStopped }
 
-// refusalOf makes of any error what it means for the file: what is not known
-// to be the file's own fault leaves the file for later.
+// refusalOf makes of any error what it means for the file.
 func refusalOf(err error) *Refusal {
 	var r *Refusal
+	var invalid *store.InvalidError
+	var text *fhir.SyntaxError
 	switch {
 	case errors.As(err, &r):
+		return r
+	case errors.As(err, &invalid):
+		r = &Refusal{Code: NotFHIR, Key: invalid.Key, More: invalid.Issues}
+		if len(invalid.Issues) > 0 {
+			r.Path, r.What, r.More = invalid.Issues[0].Path, invalid.Issues[0].Key, invalid.Issues[1:]
+		}
+		return r
+	case errors.As(err, &text): // within the file's limits, beyond the store's
+		r = syntax(text, nil, 0)
+		r.Line = 0
 		return r
 	case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrMoved):
 		return &Refusal{Code: Stale}
@@ -93,10 +106,12 @@ func refusalOf(err error) *Refusal {
 		return &Refusal{Code: IDTaken}
 	case errors.Is(err, record.ErrDeleted):
 		return &Refusal{Code: Deleted}
-	case diskFull(err):
+	case diskFull(err), errors.Is(err, store.ErrFull):
 		return &Refusal{Code: DiskFull}
+	case errors.Is(err, store.ErrStopped):
+		return &Refusal{Code: StoreStopped}
 	}
-	return &Refusal{Code: StoreStopped}
+	return &Refusal{Code: Refused}
 }
 
 // diskFull knows the errors of a full disk or quota: ENOSPC, EDQUOT, and

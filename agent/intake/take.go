@@ -52,8 +52,6 @@ func (in *Intake) take(ctx context.Context, name string, data []byte) (Event, er
 	}
 	r := refusalOf(err)
 	if r.Later() {
-		// Only here is the cause known; names and contents are not in it.
-		in.o.Log.Warn("file waits for the store", "code", string(r.Code))
 		return Event{What: Held, File: name, Refusal: r}, nil
 	}
 	return Event{What: Aside, File: name, Refusal: r}, nil
@@ -97,7 +95,7 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 		}
 	}
 	if used > 0 {
-		if err := in.remember(label, known); err != nil {
+		if err := in.remember(ctx, label, known); err != nil {
 			return Event{}, err
 		}
 	}
@@ -115,7 +113,7 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 		}
 	}
 	known.Taken = true
-	if err := in.remember(label, known); err != nil {
+	if err := in.remember(ctx, label, known); err != nil {
 		return Event{}, err
 	}
 	return e, nil
@@ -136,10 +134,10 @@ func (in *Intake) recall(label string) (memory, error) {
 	return m, nil
 }
 
-func (in *Intake) remember(label string, m memory) error {
+func (in *Intake) remember(ctx context.Context, label string, m memory) error {
 	b, err := json.Marshal(m)
 	if err == nil {
-		err = in.o.SetSetting("intake/"+label, b)
+		err = in.o.SetSetting(ctx, "intake/"+label, b)
 	}
 	if err != nil {
 		return fmt.Errorf("remember file: %w", err)

@@ -1,0 +1,92 @@
+package intake
+
+import (
+	"context"
+	"errors"
+
+	"tram/store"
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// Into is a Take that keeps resources in a store under an author's name. A
+// record that is here already is changed only by a file whose meta.versionId
+// names the version that is shown; the same content again changes nothing, and
+// any other is Stale. What FHIR leaves to the server, meta.versionId and
+// meta.lastUpdated, is not kept.
+func Into(s *store.Store, author string) func(context.Context, []*fhir.Value, string) (Taken, error) {
+	return func(ctx context.Context, resources []*fhir.Value, _ string) (Taken, error) {
+		for try := 0; ; try++ {
+			out, err := put(ctx, s, author, resources)
+			// Somebody saved one of the records since it was read.
+			if (errors.Is(err, record.ErrStale) || errors.Is(err, record.ErrExists)) && try < 2 {
+				continue
+			}
+			return out, err
+		}
+	}
+}
+
+func put(ctx context.Context, s *store.Store, author string, resources []*fhir.Value) (Taken, error) {
+	var out Taken
+	var writes []store.Write
+	for _, v := range resources {
+		w := store.Write{Key: record.Key{Kind: v.Str("resourceType"), ID: v.Str("id")}, Author: author}
+		content := plain(v)
+		st, err := s.Get(w.Key)
+		switch {
+		case errors.Is(err, record.ErrNotFound):
+			out.New++
+		case err != nil:
+			return Taken{}, err
+		case st.Shown.Deleted:
+			return Taken{}, &Refusal{Code: Deleted, Key: w.Key}
+		default:
+			have, err := fhir.Parse(st.Shown.Content, fhir.Limits{Bytes: MaxBytes, Depth: MaxDepth, Values: MaxValues})
+			if err != nil {
+				return Taken{}, err
+			}
+			if fhir.Equal(plain(have), content) {
+				out.Same++
+				continue
+			}
+			if w.Base = st.Tag(); v.Str("meta", "versionId") != w.Base {
+				return Taken{}, &Refusal{Code: Stale, Key: w.Key}
+			}
+			out.Changed++
+		}
+		w.Content = content.Bytes()
+		writes = append(writes, w)
+	}
+	if len(writes) == 0 {
+		return out, nil
+	}
+	if _, err := s.Put(ctx, writes...); err != nil {
+		return Taken{}, err
+	}
+	return out, nil
+}
+
+// plain is a resource without what the server says about it.
+func plain(v *fhir.Value) *fhir.Value {
+	meta := v.Get("meta")
+	if meta.Get("versionId") == nil && meta.Get("lastUpdated") == nil {
+		return v
+	}
+	meta = meta.With("versionId", nil).With("lastUpdated", nil)
+	if len(meta.Fields) == 0 {
+		meta = nil
+	}
+	return v.With("meta", meta)
+}
+
+// Holds is an Exists over a store.
+func Holds(s *store.Store) func(record.Key) (bool, error) {
+	return func(key record.Key) (bool, error) {
+		_, err := s.Get(key)
+		if errors.Is(err, record.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+}
