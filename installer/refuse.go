@@ -95,7 +95,7 @@ func station(found Found, want Settings) (name string, bad *Refusal) {
 // top of a disk nor a folder of the system's own, and without characters that a
 // service manager would read as its own.
 func safeFolder(goos, folder string) bool {
-	if strings.ContainsAny(folder, "\x00\n\r\"'{}%$*?") {
+	if strings.ContainsAny(folder, "\x00\n\r\"'{}[]%$*?") {
 		return false
 	}
 	if goos == "windows" {

@@ -162,7 +162,7 @@ func copyFile(from, to, digest string) error {
 	return place.Copy(to, f, digest, 0o755)
 }
 
-// waitHealthy asks twice a second until the agent answers with the version
+// waitHealthy asks five times a second until the agent answers with the version
 // that was installed. What the agent complains of is no failure of the install:
 // a station without a network is set up all the same.
 func waitHealthy(ctx context.Context, s Step) error {
@@ -179,29 +179,33 @@ func waitHealthy(ctx context.Context, s Step) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("agent does not answer: %w", err)
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// deleteRecords deletes what the agent made inside the data folder, and the
-// folder itself if nothing else is in it. Links are removed, not followed.
+// deleteRecords deletes what the agent made inside the data folder, the
+// journal's segments where they lie elsewhere, and either folder if nothing
+// else is in it. Links are removed, not followed.
 func deleteRecords(folder, journal string) error {
-	var first error
+	var errs []error
 	for _, name := range recordNames() {
-		if err := os.RemoveAll(filepath.Join(folder, name)); err != nil && first == nil {
-			first = fmt.Errorf("delete records: %w", err)
-		}
+		errs = append(errs, os.RemoveAll(filepath.Join(folder, name)))
 	}
 	if journal != "" {
-		if err := os.RemoveAll(journal); err != nil && first == nil {
-			first = fmt.Errorf("delete journal: %w", err)
-		}
+		segments, err := filepath.Glob(filepath.Join(journal, "[0-9]*.journal"))
+		errs = append(errs, err, place.Remove(segments...), removeEmpty(journal))
 	}
-	if left, err := os.ReadDir(folder); err == nil && len(left) == 0 {
-		if err := os.Remove(folder); err != nil && first == nil {
-			first = fmt.Errorf("delete data folder: %w", err)
-		}
+	errs = append(errs, removeEmpty(folder))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("delete records: %w", err)
 	}
-	return first
+	return nil
+}
+
+func removeEmpty(folder string) error {
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		return nil
+	}
+	return os.Remove(folder)
 }
