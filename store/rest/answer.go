@@ -84,6 +84,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, res result) {
 	z.Close()
 }
 
+// takesGzip reads Accept-Encoding (RFC 9110, 12.5.3).
 func takesGzip(r *http.Request) bool {
 	for _, one := range strings.Split(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
 		name, par, _ := strings.Cut(strings.ToLower(strings.TrimSpace(one)), ";")
@@ -112,8 +113,10 @@ func shown(v *record.Version, tag string) (*fhir.Value, *Problem) {
 	return content.With("meta", meta), nil
 }
 
+// instant is a moment as FHIR writes it, in milliseconds and UTC.
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// tagged adds a code to meta.tag.
 func tagged(meta *fhir.Value, system, code string) *fhir.Value {
 	var items []*fhir.Value
 	if list := meta.Get("tag"); list != nil {

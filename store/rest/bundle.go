@@ -28,7 +28,8 @@ func (h *Handler) bundle(ctx context.Context, c *call) result {
 	return failed(problem("not-a-bundle"))
 }
 
-// batch carries out each entry by itself.
+// batch carries out each entry by itself, in the order given. A client that went
+// away stops it between two entries; what was answered so far is done.
 func (h *Handler) batch(ctx context.Context, c *call, entries []fhir.Entry) result {
 	left := maxAnswer
 	answers := make([]*fhir.Value, len(entries))
@@ -123,6 +124,8 @@ func entryCall(r4 *fhir.R4, base string, e fhir.Entry, i int) (*call, *Problem) 
 	return c, nil
 }
 
+// entryRoute reads method and address. An address under our own base is ours;
+// any other server's is not for us to write to.
 func entryRoute(r4 *fhir.R4, base string, e fhir.Entry) (*call, *Problem) {
 	address := e.URL
 	if rest, ok := strings.CutPrefix(address, base+"/"); ok && base != "" {
@@ -143,6 +146,8 @@ func entryRoute(r4 *fhir.R4, base string, e fhir.Entry) (*call, *Problem) {
 	return c, p
 }
 
+// fillEntry reads the conditions and the resource; they mean what the headers of
+// a request mean.
 func (c *call) fillEntry(e fhir.Entry) (p *Problem) {
 	if c.ifMatch, p = entryTags(e.IfMatch); p != nil {
 		return p
@@ -160,6 +165,7 @@ func (c *call) fillEntry(e fhir.Entry) (p *Problem) {
 	return nil
 }
 
+// entryTags reads an ifMatch or ifNoneMatch, which is absent when empty.
 func entryTags(s string) (tags, *Problem) {
 	if s == "" {
 		return tags{}, nil
@@ -170,7 +176,8 @@ func entryTags(s string) (tags, *Problem) {
 // at is the FHIRPath of a Bundle's entry.
 func at(i int) string { return "Bundle.entry[" + strconv.Itoa(i) + "]" }
 
-// answer makes a result an entry of the answering Bundle.
+// answer makes a result an entry of the answering Bundle. An outcome stands in
+// response.outcome, unless it is the very record that was asked for.
 func (h *Handler) answer(res result) *fhir.Value {
 	response := fhir.NewObject(fhir.Field{Name: "status", Value: fhir.NewString(statusLine(res.code()))})
 	if res.located {

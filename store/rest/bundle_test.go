@@ -135,6 +135,28 @@ func TestClient11Transaction(t *testing.T) {
 	}
 }
 
+// A relative reference is relative to its entry's fullUrl (FHIR R4 bundle
+// "references"); without one it means the record that is here.
+func TestClient11RelativeReferences(t *testing.T) {
+	f := serve(t)
+	f.want(201, "PUT", "/Patient/a", withID(patient, "a"))
+	for _, c := range []struct {
+		base string
+		here bool
+	}{{"http://x.example/r4/", false}, {"", true}} {
+		urls := []string{"", ""}
+		if c.base != "" {
+			urls = []string{c.base + "Patient/a", c.base + "Observation/b"}
+		}
+		r := f.want(200, "POST", "/", bundle("transaction",
+			entry(urls[0], "POST", "Patient", withID(patient, "a")), entry(urls[1], "POST", "Observation", withID(observation("Patient/a"), "b"))))
+		subject := f.want(200, "GET", entries(r)[1].Location, "").body.Str("subject", "reference")
+		if (subject == "Patient/a") != c.here || !c.here && !strings.Contains(entries(r)[0].Location, subject) {
+			t.Errorf("base %q: subject is %s, the new patient %s", c.base, subject, entries(r)[0].Location)
+		}
+	}
+}
+
 // A condition that two entries share means one record, in references too.
 func TestClient11ConditionalReferenceToWhatTheTransactionCreates(t *testing.T) {
 	f := serve(t)
@@ -158,6 +180,7 @@ func TestClient11RefusedTransactionWritesNothing(t *testing.T) {
 	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))
 	f.create("Patient", identified("Patient", "twin"))
 	f.create("Patient", identified("Patient", "twin"))
+	f.want(201, "PUT", "/Organization/o5", withID(identified("Organization", "5"), "o5"))
 	good := entry(uuid1, "POST", "Group", `{"resourceType":"Group","type":"person","actual":true}`)
 	for _, c := range []struct {
 		name, bad string
@@ -173,6 +196,7 @@ func TestClient11RefusedTransactionWritesNothing(t *testing.T) {
 		{"reference with two matches", entry("", "POST", "Observation", observation("Patient?identifier=urn:s|0790twin")), 412, "many-matches"},
 		{"condition with two matches", entry("", "POST", "Patient", patient, "ifNoneExist", "identifier=urn:s|0790twin"), 412, "many-matches"},
 		{"one id twice", entry("", "PUT", "Patient/p1", withID(patient, "p1")) + "," + entry("", "DELETE", "Patient/p1", ""), 400, "twice"},
+		{"a condition that meets what is deleted", entry("", "POST", "Organization", identified("Organization", "5"), "ifNoneExist", "identifier=urn:s|07905") + "," + entry("", "DELETE", "Organization/o5", ""), 400, "twice"},
 		{"one fullUrl twice", entry(uuid1, "POST", "Patient", patient), 400, "same-url"},
 		{"patch", entry("", "PATCH", "Patient/p1", ""), 405, "method"},
 		{"operation", entry("", "POST", "ValueSet/$lookup", patient), 404, "unknown-operation"},

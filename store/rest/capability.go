@@ -18,6 +18,7 @@ func capabilities(o Options) *fhir.Value {
 		}
 		return fhir.NewArray(out...)
 	}
+	// PATCH, _include, chains and operations are not served, so not named.
 	onKind := codes("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
 	yes := fhir.NewBool(true)
 	var kinds []*fhir.Value

@@ -5,14 +5,19 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
 
 	"tram/store"
+	"tram/store/fhir"
 	"tram/store/record"
 	"tram/store/rest"
+	"tram/store/storetest"
 )
 
 // secret stands for a patient's data: no refusal and no log may repeat it.
@@ -59,6 +64,9 @@ func TestClient28EveryRefusalIsAnOutcome(t *testing.T) {
 			continue
 		}
 		f.outcome(r)
+		if c.code == "bad-json" && !strings.Contains(first(r.body.Get("issue")).Str("diagnostics"), "(byte ") {
+			t.Errorf("%s: does not say where: %s", c.name, r.raw)
+		}
 		if c.want == 405 && r.head.Get("Allow") == "" {
 			t.Errorf("%s: no Allow", c.name)
 		}
@@ -82,6 +90,11 @@ func TestClient31Limits(t *testing.T) {
 	z.Write([]byte(big))
 	z.Close()
 	f.want(413, "POST", "/Patient", packed.String(), "Content-Encoding", "gzip")
+	packed.Reset()
+	z.Reset(&packed)
+	z.Write([]byte("gender=" + strings.Repeat("x", 70<<10)))
+	z.Close()
+	f.want(413, "POST", "/Patient/_search", packed.String(), "Content-Encoding", "gzip", "Content-Type", "application/x-www-form-urlencoded")
 	// A body that does not tell its length.
 	req, err := http.NewRequest("POST", f.base+"/Patient", struct{ *strings.Reader }{strings.NewReader(big)})
 	if err != nil {
@@ -100,6 +113,46 @@ func TestClient31Limits(t *testing.T) {
 	if got := f.want(200, "GET", "/Patient", "").body.Str("total"); got != "0" {
 		t.Errorf("%s records", got)
 	}
+}
+
+// Whatever comes, the face answers, never with a fault of its own, and says why
+// it refuses.
+func FuzzServe(f *testing.F) {
+	f.Add("GET", "/fhir/Patient?name=a,b%5C%2C&_sort=-_id&_count=3", "If-None-Match", `W/"x", "y"`, "")
+	f.Add("PUT", "/fhir/Patient/p1", "If-Match", "*", withID(patient, "p1"))
+	f.Add("POST", "/fhir/", "Prefer", "return=minimal", bundle("transaction", entry(uuid1, "POST", "Patient", patient), entry("", "GET", "Patient?_id=1", "")))
+	f.Add("POST", "/fhir", "Accept", "*/*;q=0.1", bundle("batch", entry("", "DELETE", "Patient?identifier=|", ""), "7", "null"))
+	f.Add("GET", "/fhir/Patient/p1/_history/a.b?_elements=,.&_summary=data", "Accept-Encoding", "gzip;q=", "")
+	f.Add("GET", "/fhir//_history?_since=2026&_page=AAAAAAAAAAE&_count=99999999999999999999", "X", "", "")
+	f.Add("POST", "/fhir/Patient/_search?_total=none", "Content-Type", "application/x-www-form-urlencoded", "birthdate=ge2020&birthdate=ap1&_tag=a%7Cb")
+	r4, err := loadR4()
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := storetest.Open(f, store.Options{Name: "tram-a", R4: r4})
+	var log bytes.Buffer
+	h := rest.New(rest.Options{Backend: s, Past: s, R4: r4, Base: "http://x/fhir", Author: func(*http.Request) string { return "lan" }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	f.Fuzz(func(t *testing.T, method, address, header, value, body string) {
+		u, err := url.ParseRequestURI(address)
+		if err != nil {
+			return
+		}
+		req := httptest.NewRequest("GET", "/", strings.NewReader(body))
+		req.Method, req.URL, req.RequestURI = method, u, address
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set(header, value)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		if w.Code >= 500 || log.Len() > 0 {
+			t.Fatalf("%s %q (%q: %q) %q: got %d, log %s", method, address, header, value, body, w.Code, &log)
+		}
+		if w.Code >= 400 {
+			v, err := fhir.Parse(w.Body.Bytes(), fhir.Limits{})
+			if err != nil || v.Str("resourceType") != "OperationOutcome" {
+				t.Fatalf("%s %q: %d with %q", method, address, w.Code, w.Body)
+			}
+		}
+	})
 }
 
 // FHIR R4 datatypes "decimal": precision is part of the value.

@@ -45,6 +45,7 @@ func (p *Problem) in(at string) *Problem {
 	return &out
 }
 
+// because returns p with what lies behind it.
 func (p *Problem) because(err error) *Problem {
 	out := *p
 	out.Err = err
@@ -104,12 +105,14 @@ func (p *Problem) outcome() *fhir.Value {
 	return outcomeOf(issues...)
 }
 
+// outcomeOf makes an OperationOutcome.
 func outcomeOf(issues ...*fhir.Value) *fhir.Value {
 	return fhir.NewObject(
 		fhir.Field{Name: "resourceType", Value: fhir.NewString("OperationOutcome")},
 		fhir.Field{Name: "issue", Value: fhir.NewArray(issues...)})
 }
 
+// issue is one OperationOutcome.issue; path is a FHIRPath or "".
 func issue(severity, kind, code, text, path string) *fhir.Value {
 	out := fhir.NewObject(
 		fhir.Field{Name: "severity", Value: fhir.NewString(severity)},

@@ -28,6 +28,8 @@ func current(b Backend, key record.Key) (*record.Stand, *Problem) {
 	return s, nil
 }
 
+// read answers what is shown (FHIR R4 http "read"). A deleted record answers 410
+// with its tombstone's tag, so that a client can revive it under If-Match.
 func (h *Handler) read(ctx context.Context, c *call) result {
 	w, _, p := h.view(c.query, c.prefer.strict)
 	if p != nil {
@@ -44,6 +46,8 @@ func (h *Handler) read(ctx context.Context, c *call) result {
 	return h.version(ctx, c, s.Shown, s.Tag(), w)
 }
 
+// vread answers one version (FHIR R4 http "vread"). The tag of a preview names
+// something only as long as it is shown; its two halves are versions of their own.
 func (h *Handler) vread(ctx context.Context, c *call) result {
 	w, _, p := h.view(c.query, c.prefer.strict)
 	if p != nil {
@@ -96,7 +100,8 @@ func (h *Handler) version(ctx context.Context, c *call, v *record.Version, tag s
 	return res
 }
 
-// past is what a history asks for.
+// past is what a history asks for: versions stamped at or after since, count to
+// a page, from an opaque page on. used is for the self link.
 type past struct {
 	since time.Time
 	count int
@@ -104,6 +109,8 @@ type past struct {
 	used  []param
 }
 
+// past reads a history's parameters (FHIR R4 http "history"). _count=0 would page
+// for ever, so a page has at least one version.
 func (h *Handler) past(c *call) (out past, p *Problem) {
 	out.count = someCount
 	for _, q := range c.query {
@@ -164,6 +171,7 @@ func (h *Handler) history(ctx context.Context, c *call) result {
 	return h.versions(ctx, c, ask, page, next, len(all))
 }
 
+// index finds a version by its name; -1 when it is not there any more.
 func index(list []*record.Version, name string) int {
 	for i, v := range list {
 		if v.Name.String() == name {
@@ -173,7 +181,8 @@ func index(list []*record.Version, name string) int {
 	return -1
 }
 
-// historyAll is that of a kind, or of all.
+// historyAll is that of a kind, or of all, in the order in which the replica
+// came to hold the versions.
 func (h *Handler) historyAll(ctx context.Context, c *call) result {
 	ask, p := h.past(c)
 	if p != nil {
@@ -191,6 +200,7 @@ func (h *Handler) historyAll(ctx context.Context, c *call) result {
 }
 
 // versions makes a history Bundle; total is left out where it is negative.
+// Deleted records are told to the audit too: their ids were shown.
 func (h *Handler) versions(ctx context.Context, c *call, ask past, list []*record.Version, next string, total int) result {
 	path := "/_history"
 	if c.key.ID != "" {
@@ -245,8 +255,11 @@ func (h *Handler) entryOf(v *record.Version) (*fhir.Value, *Problem) {
 			fhir.Field{Name: "lastModified", Value: fhir.NewString(instant(v.Stamp.Time()))})}), nil
 }
 
+// statusLine is Bundle.entry.response.status: the code, and the phrase for people.
 func statusLine(code int) string { return strconv.Itoa(code) + " " + http.StatusText(code) }
 
+// parseCount reads _count. More than maxCount is no error: a server may always
+// return fewer (FHIR R4 search "count").
 func parseCount(s string) (int, *Problem) {
 	n, err := strconv.Atoi(s)
 	if n < 0 || err != nil && !errors.Is(err, strconv.ErrRange) {

@@ -16,6 +16,8 @@ type names struct {
 	asked map[string]string // Kind?criteria -> Kind/id
 }
 
+// learn notes what an entry is called. Of a collection only urns are taken for
+// names of entries: an absolute URL stays true wherever the copy lies.
 func (n names) learn(o *op) *Problem {
 	if !o.refs || o.action == doDelete {
 		return nil

@@ -137,6 +137,7 @@ func isJSON(contentType string) bool {
 	return err == nil && jsonType(kind) && utf8Set(par["charset"]) && r4Version(par["fhirversion"])
 }
 
+// jsonType lists the media types under which clients send and ask for FHIR JSON.
 func jsonType(kind string) bool {
 	return kind == "application/fhir+json" || kind == "application/json" || kind == "text/json"
 }
@@ -146,6 +147,7 @@ func utf8Set(s string) bool {
 	return s == "" || s == "utf-8" || s == "utf8" || s == "us-ascii"
 }
 
+// r4Version reads the fhirVersion of a media type (FHIR R4 http "version-parameter").
 func r4Version(s string) bool { return s == "" || s == "4.0" || s == "4.0.1" }
 
 // acceptable says whether JSON is among what a client takes. _format wins over
@@ -240,6 +242,7 @@ type prefer struct {
 	strict bool
 }
 
+// parsePrefer also takes ";" between preferences: clients send it.
 func parsePrefer(values []string) (out prefer) {
 	for _, one := range strings.FieldsFunc(strings.Join(values, ","), func(c rune) bool { return c == ',' || c == ';' }) {
 		name, value, _ := strings.Cut(strings.TrimSpace(one), "=")

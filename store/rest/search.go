@@ -42,6 +42,7 @@ func parseQuery(raw string) ([]param, *Problem) {
 	return out, nil
 }
 
+// plain refuses what no search value can hold.
 func plain(s string) bool { return !strings.Contains(s, "\x00") && strings.ToValidUTF8(s, "") == s }
 
 // passive reports parameters that say how to answer, not what to find.
@@ -164,7 +165,8 @@ func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
 	return a, nil
 }
 
-// sort keeps the parameters that exist.
+// sort keeps the parameters that exist; an order that is not known is no other
+// question, so that it may be left out.
 func (h *Handler) sort(kind, value string, strict bool) (out []string, p *Problem) {
 	for _, name := range strings.Split(value, ",") {
 		if _, ok := h.o.R4.Param(kind, strings.TrimPrefix(name, "-")); ok {
@@ -176,6 +178,7 @@ func (h *Handler) sort(kind, value string, strict bool) (out []string, p *Proble
 	return out, nil
 }
 
+// clause adds a parameter to a query; known says whether it took part.
 func (h *Handler) clause(q *query.Query, p param, strict bool) (known bool, bad *Problem) {
 	c, known, bad := clause(h.o.R4, q.Kind, p)
 	switch {
@@ -225,6 +228,7 @@ func unserved(name string) bool {
 	return false
 }
 
+// search answers a page (FHIR R4 http "search"). An empty result is a Bundle too.
 func (h *Handler) search(ctx context.Context, c *call) result {
 	a, p := h.ask(c, c.prefer.strict)
 	if p != nil {
@@ -266,7 +270,8 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 	return res
 }
 
-// links are the self link, which tells what was really asked, and the next
+// links are made from the configured base alone: a Host header is anybody's.
+// They are the self link, which tells what was really asked, and the next
 // link where a page follows.
 func (h *Handler) links(path string, used []param, next string) *fhir.Value {
 	var b strings.Builder

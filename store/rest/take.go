@@ -52,6 +52,8 @@ func (d *desk) take(ctx context.Context, author string, resource *fhir.Value) (T
 	return out, nil
 }
 
+// count adds what became of one write. A write that made no version shows the
+// tag that was there before.
 func (t *Taken) count(o *op) {
 	t.Keys = append(t.Keys, o.key)
 	switch {
@@ -106,6 +108,7 @@ func (d *desk) unpack(resource *fhir.Value) ([]*op, *Problem) {
 	return ops, p
 }
 
+// unpackRequests reads the entries of a transaction or batch, without its reads.
 func (d *desk) unpackRequests(entries []fhir.Entry) (ops []*op, p *Problem) {
 	for i, e := range entries {
 		e.URL = d.local(e.URL)

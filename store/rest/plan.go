@@ -1,0 +1,253 @@
+package rest
+
+import (
+	"net/http"
+
+	"tram/store"
+	"tram/store/fhir"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// plan finds out which record each op means, whether it may, and what is to be
+// written. It changes nothing but the ops.
+func (d *desk) plan(ops []*op, author string) ([]store.Write, *Problem) {
+	n := names{desk: d, to: map[string]string{}, local: map[string]string{}, asked: map[string]string{}}
+	born := map[string]*op{} // conditional creates of this plan, by what they asked
+	taken := map[record.Key]action{}
+	for _, o := range ops {
+		if p := d.meet(o, born); p != nil {
+			return nil, p.in(o.at)
+		}
+		// Two writes of one record have no order, and what is deleted here cannot
+		// be the match of a condition (FHIR R4 http "transaction").
+		if was := taken[o.key]; was != doNothing && (o.write == 0 || was == doDelete && o.action != doDelete) {
+			return nil, problem("twice").in(o.at)
+		}
+		if o.write == 0 {
+			taken[o.key] = o.action
+		}
+	}
+	for _, o := range ops { // all names first: entries refer forward too
+		if p := n.learn(o); p != nil {
+			return nil, p.in(o.at)
+		}
+	}
+	var writes []store.Write
+	for _, o := range ops {
+		if o.write < 0 {
+			continue
+		}
+		w := store.Write{Key: o.key, Base: o.basis(), Author: author, Delete: o.action == doDelete}
+		if !w.Delete {
+			content := named(stripped(o.resource), o.key.ID)
+			if o.refs {
+				var p *Problem
+				if content, p = n.rewrite(content, o); p != nil {
+					return nil, p.in(o.at)
+				}
+			}
+			if issues := d.r4.Check(content); len(issues) > 0 {
+				return nil, invalid(issues, o.at)
+			}
+			w.Content = content.Bytes()
+		}
+		o.write = len(writes)
+		writes = append(writes, w)
+	}
+	return writes, nil
+}
+
+// meet settles an op's key, its status and whether it writes (write 0) or not
+// (write -1).
+func (d *desk) meet(o *op, born map[string]*op) *Problem {
+	o.write, o.shown, o.joins = 0, nil, nil
+	if o.action != doDelete {
+		if p := d.fits(o); p != nil {
+			return p
+		}
+	}
+	if o.action == doCreate {
+		return d.meetCreate(o, born)
+	}
+	if o.key.ID == "" || o.found {
+		if done, p := d.meetMatch(o); done || p != nil {
+			return p
+		}
+	} else {
+		s, p := current(d.b, o.key)
+		if p != nil && p.Code != "not-found" && p.Code != "gone" {
+			return p
+		}
+		o.shown = s
+	}
+	exists := o.shown != nil && !o.shown.Shown.Deleted
+	if p := o.preconditions(exists); p != nil {
+		return p
+	}
+	switch {
+	case o.action == doDelete && !exists: // FHIR R4 http "delete": done already
+		o.status, o.write = http.StatusNoContent, -1
+	case o.action == doDelete:
+		o.status = http.StatusNoContent
+	case exists && partial(o.resource):
+		return problem("partial")
+	case exists:
+		o.status = http.StatusOK
+	default:
+		o.status = http.StatusCreated // also over a tombstone: RFC 9110, 9.3.4
+	}
+	return nil
+}
+
+// fits says whether the resource is of the kind and bears the id of its address.
+// The id of a birth is ignored.
+func (d *desk) fits(o *op) *Problem {
+	kind := o.resource.Str("resourceType")
+	id := o.resource.Get("id")
+	switch {
+	case kind == "":
+		return problem("not-a-resource")
+	case kind != o.key.Kind:
+		return problem("other-kind")
+	case o.action == doCreate:
+		return nil
+	case o.key.ID != "" && !o.found && o.resource.Str("id") != o.key.ID:
+		return problem("other-id")
+	case id != nil && (id.Shape != fhir.String || !record.ValidID(id.Text)):
+		return problem("bad-id")
+	}
+	return nil
+}
+
+// meetCreate gives a birth its id, or finds that If-None-Exist makes it none
+// (FHIR R4 http "ccreate").
+func (d *desk) meetCreate(o *op, born map[string]*op) *Problem {
+	o.status = http.StatusCreated
+	if o.ifNoneExist != "" {
+		o.key.ID = ""
+		asked := o.key.Kind + "?" + o.ifNoneExist
+		asks, p := parseQuery(o.ifNoneExist)
+		if p != nil {
+			return p
+		}
+		s, p := d.match(o.key.Kind, asks)
+		if p != nil {
+			return p
+		}
+		switch first := born[asked]; {
+		case s != nil:
+			o.key, o.shown, o.status, o.write = s.Key, s, http.StatusOK, -1
+			return nil
+		case first != nil: // as if the ops were carried out one after the other
+			o.key, o.joins, o.status, o.write = first.key, first, http.StatusOK, -1
+			return nil
+		}
+		born[asked] = o
+	}
+	if o.born == "" {
+		o.born = d.b.NewID()
+	}
+	o.key.ID = o.born
+	return nil
+}
+
+// meetMatch finds the one record that a conditional update or delete means
+// (FHIR R4 http "cond-update"). Where none matches, an update is a birth, under
+// the id of the resource if it has one; done says that nothing is left to do.
+func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
+	o.found, o.key.ID = true, ""
+	s, p := d.match(o.key.Kind, o.query)
+	if p != nil {
+		return true, p
+	}
+	id := ""
+	if o.resource != nil {
+		id = o.resource.Str("id")
+	}
+	switch {
+	case s != nil && id != "" && id != s.Key.ID:
+		return true, problem("other-id")
+	case s != nil:
+		o.key, o.shown = s.Key, s
+		return false, nil
+	case o.action == doDelete:
+		o.status, o.write = http.StatusNoContent, -1
+		return true, nil
+	case id == "":
+		if o.born == "" {
+			o.born = d.b.NewID()
+		}
+		o.key.ID = o.born
+		return false, nil
+	}
+	o.key.ID = id
+	if s, p := current(d.b, o.key); p == nil {
+		return true, problem("id-taken")
+	} else if p.Code == "gone" {
+		o.shown = s
+	} else if p.Code != "not-found" {
+		return true, p
+	}
+	return false, nil
+}
+
+// match finds at most one record by a search. Nothing in it may be ignored: it
+// decides what is written.
+func (d *desk) match(kind string, asks []param) (*record.Stand, *Problem) {
+	q := query.Query{Kind: kind, Limit: 2}
+	for _, one := range asks {
+		if passive(one.name) {
+			continue
+		}
+		c, known, p := clause(d.r4, kind, one)
+		if p != nil {
+			return nil, p
+		}
+		if !known || one.value == "" {
+			return nil, problem("bad-condition")
+		}
+		q.Clauses = append(q.Clauses, c)
+	}
+	if len(q.Clauses) == 0 {
+		return nil, problem("bad-condition")
+	}
+	found, err := d.b.Search(q)
+	switch {
+	case err != nil:
+		return nil, fromStore(err)
+	case found.Total > 1 || len(found.Stands) > 1:
+		return nil, problem("many-matches")
+	case len(found.Stands) == 1:
+		return found.Stands[0], nil
+	}
+	return nil, nil
+}
+
+// preconditions checks If-Match and If-None-Match (RFC 9110, 13.1).
+func (o *op) preconditions(exists bool) *Problem {
+	tag := ""
+	if o.shown != nil {
+		tag = o.shown.Tag()
+	}
+	m, n := o.ifMatch, o.ifNoneMatch
+	switch {
+	case m.given && m.any && !exists, m.given && !m.any && (tag == "" || !m.has(tag)):
+		return problem("stale")
+	case n.given && exists && (n.any || n.has(tag)):
+		return problem("exists")
+	}
+	return nil
+}
+
+// basis is the version that the write is made from. Without If-Match FHIR
+// allows to write over whatever is shown.
+func (o *op) basis() string {
+	switch {
+	case o.shown == nil:
+		return ""
+	case o.ifMatch.given || o.ifNoneMatch.given || o.shown.Shown.Deleted:
+		return o.shown.Tag()
+	}
+	return "*"
+}
