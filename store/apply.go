@@ -104,6 +104,9 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		return err
 	}
 	if d.Verdict == record.Known || hasPast(r, d) {
+		if !d.Version.Base.IsZero() {
+			return nil
+		}
 		return t.enrolReader(n, r, peer)
 	}
 	old, err := t.shown(n, r)
@@ -128,13 +131,16 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.keepLost(n, head); err != nil {
 		return err
 	}
-	if err := t.spread(n, r, head, peer); err != nil {
+	if err := t.spreadTaken(n, r, peer, birth); err != nil {
 		return err
 	}
 	if err := t.Bucket(bRefused).Delete(t.s.blind("refused", d.Ref.String())); err != nil {
 		return err
 	}
 	if err := t.put(bStands, n, r); err != nil {
+		return err
+	}
+	if err := t.rescope(head); err != nil {
 		return err
 	}
 	if birth && d.Key.Kind == "Patient" && !t.replaying {
@@ -180,14 +186,14 @@ func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
 		return err
 	}
 	r.Key = a.Key
-	if r.Feed == cursor.Feed && a.Seq <= r.Seq && r.Seq > 0 {
+	if r.Feed == cursor.Feed && r.Turn == cursor.Turn && a.Seq < r.Seq {
 		return nil
 	}
 	if a.Gone {
 		if r.Feed != cursor.Feed {
 			return nil // it stands in the other feed now
 		}
-		r.Seq = a.Seq
+		r.Seq, r.Turn = a.Seq, cursor.Turn
 		return t.forget(n, r, cursor.Feed)
 	}
 	v := a.Version
@@ -199,6 +205,7 @@ func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
 	if last := lastOf(r.Pending); last != a.On {
 		return fmt.Errorf("%s: %w", a.Key, record.ErrMoved)
 	}
+	r.Turn = cursor.Turn
 	return t.arriveVersion(n, r, v, a, cursor.Feed)
 }
 
@@ -288,7 +295,7 @@ func (t *tx) forget(n []byte, r *row, feed string) error {
 	if err := t.Bucket(bPreviews).Delete(n); err != nil {
 		return err
 	}
-	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq}
+	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
 	return t.put(bStands, n, gone)
 }
 

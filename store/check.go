@@ -187,7 +187,7 @@ func (c *checker) own() error {
 			c.bad("own", record.Key{}, "%v", err)
 			return nil
 		}
-		if c.Bucket(bLinks).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
+		if !e.Foreign && c.Bucket(bLinks).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
 			c.bad("chain", e.Key, "version %s is not in its lineage's chain", e.Ref.Name)
 		}
 		if at := c.Bucket(bOwnAt).Get(c.s.blind("own", e.Ref.Name.String())); string(at) != string(k) {

@@ -1,15 +1,11 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"tram/store/record"
 )
-
-// ErrCursor says that a cursor is not one of this feed: one side was restored.
-var ErrCursor = errors.New("the cursor is not of this feed")
 
 // Upstream is the other side to whom a replica offers what it made itself.
 const Upstream = "up"
@@ -106,7 +102,7 @@ func (t *tx) epoch() (string, error) {
 }
 
 // Offer pages through what another replica lacks and may have: for Upstream the
-// own changes without an answer, for a peer its feed. It fails with ErrCursor
+// own changes without an answer, for a peer its feed. It fails with record.ErrCursor
 // where the cursor is not of this feed.
 func (s *Store) Offer(to string, after record.Cursor, max int) (record.Page, error) {
 	var page record.Page
@@ -185,7 +181,7 @@ func (t *tx) knows(id []byte, epoch string, c record.Cursor) error {
 		return err
 	}
 	if !ok || c.Epoch != epoch || entryDigest(epoch, c.Seq, e) != c.Digest {
-		return ErrCursor
+		return record.ErrCursor
 	}
 	return nil
 }
@@ -259,7 +255,7 @@ func (s *Store) Leaves(peer, feed string, bucket byte) ([]record.Change, error) 
 
 // spread offers a head to everyone who may have it: a record of people to those
 // who hold the people and to who handed it in, any other to all.
-func (t *tx) spread(n []byte, r *row, v *record.Version, sender string) error {
+func (t *tx) spread(n []byte, r *row, sender string) error {
 	feeds, err := t.readers(r, sender)
 	if err != nil {
 		return err
@@ -280,5 +276,5 @@ func (t *tx) spread(n []byte, r *row, v *record.Version, sender string) error {
 		}
 	}
 	r.Readers = feeds
-	return t.rescope(n, v)
+	return nil
 }

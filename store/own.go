@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"tram/store/record"
 )
@@ -12,6 +14,9 @@ type ownEntry struct {
 	Key    record.Key `json:"key"`
 	Ref    record.Ref `json:"ref"`
 	Prev   uint64     `json:"prev,omitempty"`
+	// Foreign says that another replica made it: its chain is not ours to prove,
+	// upstream's answer is enough.
+	Foreign bool `json:"foreign,omitempty"`
 	// Verdict and Reason are upstream's answer; empty before any.
 	Verdict record.Verdict `json:"v,omitempty"`
 	Reason  record.Reason  `json:"why,omitempty"`
@@ -112,6 +117,9 @@ func (t *tx) answered(a record.Answer) error {
 		return err
 	}
 	e.Verdict, e.Reason = a.Verdict, a.Reason
+	if e.Foreign && e.Verdict.Taken() {
+		return t.settled(append([]byte(nil), at...), e.Ref.Name)
+	}
 	if err := t.put(bOwn, at, e); err != nil {
 		return err
 	}
@@ -158,14 +166,19 @@ func (t *tx) receipted(r record.Receipt) error {
 		}
 	}
 	for _, d := range covered {
-		if err := t.Bucket(bOwn).Delete(d.seq); err != nil {
-			return err
-		}
-		if err := t.Bucket(bOwnAt).Delete(t.s.blind("own", d.name.String())); err != nil {
+		if err := t.settled(d.seq, d.name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settled lets go of an own change that upstream proved to hold.
+func (t *tx) settled(seq []byte, name record.Name) error {
+	if err := t.Bucket(bOwn).Delete(seq); err != nil {
+		return err
+	}
+	return t.Bucket(bOwnAt).Delete(t.s.blind("own", name.String()))
 }
 
 // Receipt is the newest receipt for a lineage; zero where there is none.
@@ -227,4 +240,161 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 		page.Changes = append(page.Changes, record.Change{Seq: num(k), Key: e.Key, Ref: e.Ref, Prev: e.Prev, Version: ver})
 	}
 	return page, nil
+}
+
+// recentLives is how many lineages a replica names when it asks.
+const recentLives = 16
+
+// Standing is what this replica says of itself to its upstream.
+func (s *Store) Standing() (record.Standing, error) {
+	var out record.Standing
+	lives, err := s.Lives(recentLives)
+	if err != nil {
+		return out, err
+	}
+	for _, l := range lives {
+		out.Lives = append(out.Lives, l.Lineage)
+	}
+	err = s.view(func(tx *tx) error {
+		wanted := slices.Clone(out.Lives)
+		c := tx.Bucket(bOwn).Cursor()
+		for k, v := c.First(); k != nil && len(wanted) < 4*recentLives; k, v = c.Next() {
+			var e ownEntry
+			if err := tx.open(bOwn, k, v, &e); err != nil {
+				return err
+			}
+			if l := e.Ref.Name.Lineage; !slices.Contains(wanted, l) {
+				wanted = append(wanted, l)
+			}
+			if e.Ref.Name.Lineage == out.Lives[0] {
+				break // the present lineage is the last
+			}
+		}
+		for _, l := range wanted {
+			if top := tx.chainTop(l); top.N > 0 {
+				out.Links = append(out.Links, top)
+			}
+		}
+		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
+			cur := record.Cursor{Feed: feed}
+			if _, err := tx.get(bCursors, []byte(feed), &cur); err != nil {
+				return err
+			}
+			out.Cursors = append(out.Cursors, cur)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Recover acts on what an exchange revealed; see record.Recovery.
+func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
+	for _, n := range r.Highest {
+		if moved, err := s.Relineage(ctx, n); err != nil || moved {
+			return err
+		}
+	}
+	if len(r.Void) == 0 && len(r.Offer) == 0 {
+		return nil
+	}
+	return s.update(ctx, func(tx *tx) error {
+		for _, l := range r.Void {
+			if err := tx.void(l); err != nil {
+				return err
+			}
+		}
+		for _, k := range r.Offer {
+			n := tx.number(k)
+			row, err := tx.row(n)
+			if err != nil {
+				return err
+			}
+			for _, p := range row.Past {
+				if err := tx.reoffer(n, row, p.Ref); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// void takes back a receipt beyond what upstream can prove.
+func (t *tx) void(known record.Link) error {
+	var have record.Receipt
+	at := []byte(known.Lineage)
+	ok, err := t.get(bReceipts, at, &have)
+	if err != nil || !ok || have.N <= known.N {
+		return err
+	}
+	if err := t.Bucket(bReceipts).Delete(at); err != nil {
+		return err
+	}
+	c := t.Bucket(bOrder).Cursor()
+	for _, n := c.First(); n != nil; _, n = c.Next() {
+		r, err := t.row(n)
+		if err != nil {
+			return err
+		}
+		for _, p := range r.Past {
+			if p.Ref.Name.Lineage == known.Lineage && p.Ref.Name.N > known.N {
+				if err := t.reoffer(n, r, p.Ref); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// reoffer lets a version wait for upstream again.
+func (t *tx) reoffer(n []byte, r *row, ref record.Ref) error {
+	at := t.s.blind("own", ref.Name.String())
+	if t.Bucket(bOwnAt).Get(at) != nil {
+		return nil
+	}
+	seq, err := t.Bucket(bOwn).NextSequence()
+	if err != nil {
+		return err
+	}
+	e := ownEntry{Number: num(n), Key: r.Key, Ref: ref, Prev: t.chainBefore(ref.Name)}
+	e.Foreign = t.Bucket(bLinks).Get(linkKey(ref.Name.Lineage, ref.Name.N)) == nil
+	if err := t.put(bOwn, u64(seq), e); err != nil {
+		return err
+	}
+	return t.Bucket(bOwnAt).Put(at, u64(seq))
+}
+
+// chainBefore is the number of the change before this one in its lineage's chain.
+func (t *tx) chainBefore(name record.Name) uint64 {
+	c := t.Bucket(bLinks).Cursor()
+	k, _ := c.Seek(linkKey(name.Lineage, name.N))
+	if k == nil {
+		k, _ = c.Last()
+	} else {
+		k, _ = c.Prev()
+	}
+	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == name.Lineage {
+		return num(k[record.LineageLen:])
+	}
+	return 0
+}
+
+// Agreed is the digest tree of one feed and the agreed heads in the named buckets
+// of it: with peer Upstream over what came down, else over what that peer is
+// offered.
+func (s *Store) Agreed(peer, feed string, buckets ...int) (record.Tree, []record.Change, error) {
+	tree, err := s.Tree(peer, feed)
+	if err != nil {
+		return tree, nil, err
+	}
+	var out []record.Change
+	for _, b := range buckets {
+		leaves, err := s.Leaves(peer, feed, byte(b))
+		if err != nil {
+			return tree, nil, err
+		}
+		out = append(out, leaves...)
+	}
+	return tree, out, nil
 }

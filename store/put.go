@@ -252,10 +252,14 @@ func (t *tx) accept(v *record.Version) error {
 	if err := t.show(n, r, old, v); err != nil {
 		return err
 	}
-	if t.s.opt.Top {
-		if err := t.spread(n, r, v, ""); err != nil {
-			return err
-		}
+	if !t.s.opt.Top {
+		return t.put(bStands, n, r)
 	}
-	return t.put(bStands, n, r)
+	if err := t.spread(n, r, ""); err != nil {
+		return err
+	}
+	if err := t.put(bStands, n, r); err != nil {
+		return err
+	}
+	return t.rescope(v)
 }

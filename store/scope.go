@@ -136,6 +136,24 @@ func (t *tx) enrolReader(n []byte, r *row, peer string) error {
 	return t.put(bStands, n, r)
 }
 
+// spreadTaken spreads what a peer handed in. A birth brings its record into the
+// peer's feed; any other change of a record outside its scope leaves the peer
+// nothing but the word that the record is gone there.
+func (t *tx) spreadTaken(n []byte, r *row, peer string, birth bool) error {
+	feed := FeedOf(peer)
+	sender := ""
+	if birth || slices.Contains(r.Readers, feed) {
+		sender = peer
+	}
+	if err := t.spread(n, r, sender); err != nil {
+		return err
+	}
+	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) {
+		return nil
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true})
+}
+
 // bornAt gives a new person the station of the replica that handed it in.
 func (t *tx) bornAt(n []byte, patient record.Key, peer string) error {
 	var p Peer
@@ -146,7 +164,16 @@ func (t *tx) bornAt(n []byte, patient record.Key, peer string) error {
 		return nil
 	}
 	key := record.Key{Kind: "Basic", ID: t.s.draw().String()}
-	_, err := t.write(Write{Key: key, Content: scopeContent(key.ID, patient.ID, []string{p.Station}), Author: keeper}, nil)
+	return t.writeScope(key, "", patient, []string{p.Station}, keeper)
+}
+
+func (t *tx) writeScope(key record.Key, base string, patient record.Key, stations []string, author string) error {
+	b := scopeContent(key.ID, patient.ID, stations)
+	content, err := fhir.Parse(b, fhir.DefaultLimits())
+	if err != nil {
+		return err
+	}
+	_, err = t.write(Write{Key: key, Base: base, Content: b, Author: author}, content)
 	return err
 }
 
@@ -194,7 +221,7 @@ func stationsOf(v *fhir.Value) []string {
 
 // rescope takes over what a scope record says and offers the person's records
 // anew. At other than the top replica scope records are read, not obeyed.
-func (t *tx) rescope(n []byte, v *record.Version) error {
+func (t *tx) rescope(v *record.Version) error {
 	if v.Key.Kind != "Basic" || !t.s.opt.Top {
 		return nil
 	}
@@ -289,13 +316,7 @@ func (s *Store) Grant(ctx context.Context, patient record.Key, station, author s
 		if key.IsZero() {
 			key, base = record.Key{Kind: "Basic", ID: s.draw().String()}, ""
 		}
-		b := scopeContent(key.ID, patient.ID, append(slices.Clone(stations), station))
-		content, err := fhir.Parse(b, fhir.DefaultLimits())
-		if err != nil {
-			return err
-		}
-		_, err = tx.write(Write{Key: key, Base: base, Content: b, Author: author}, content)
-		return err
+		return tx.writeScope(key, base, patient, append(slices.Clone(stations), station), author)
 	})
 }
 

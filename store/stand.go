@@ -22,6 +22,7 @@ type row struct {
 	// it adds to the tree there.
 	Feed string        `json:"feed,omitempty"`
 	Seq  uint64        `json:"seq,omitempty"`
+	Turn uint64        `json:"turn,omitempty"`
 	Leaf record.Digest `json:"leaf,omitzero"`
 	// Patients are the numbers of the people in whose compartments it is.
 	Patients []uint64 `json:"patients,omitempty"`
@@ -146,13 +147,25 @@ func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found
 	return st, st.Shown != nil || r.Gone, nil
 }
 
-// Look tells how a record stands, and which of the named versions it knows. A
-// record that the replica never held stands empty.
-func (s *Store) Look(key record.Key, names ...record.Ref) (*record.Stand, error) {
+// Look tells how a record stands, which of the named versions it knows, and
+// reads the first of them where it does. A record that the replica never held
+// stands empty.
+func (s *Store) Look(key record.Key, base record.Ref, names ...record.Ref) (*record.Stand, error) {
 	var st *record.Stand
 	err := s.view(func(tx *tx) (err error) {
-		st, _, err = tx.stand(key, names...)
-		return err
+		if st, _, err = tx.stand(key, append(names, base)...); err != nil {
+			return err
+		}
+		if d, ok := st.Known[base.Name]; ok && d == base.Digest && !st.Gone {
+			n := tx.number(key)
+			r, err := tx.row(n)
+			if err != nil {
+				return err
+			}
+			st.Base, err = tx.version(n, r, base)
+			return err
+		}
+		return nil
 	})
 	return st, err
 }

@@ -278,3 +278,22 @@ func (s *Store) Lives(limit int) ([]Life, error) {
 	})
 	return out, err
 }
+
+// Box seals small values that are kept in files of their own.
+type Box struct{ keys *seal.Keys }
+
+// Box is under the store's own keys.
+func (s *Store) Box() Box { return Box{s.keys} }
+
+// Seal seals a value for a place.
+func (b Box) Seal(place string, plain []byte) ([]byte, error) {
+	return b.keys.Seal([]byte("box/"+place), plain), nil
+}
+
+// Open opens what was sealed for the place.
+func (b Box) Open(place string, sealed []byte) ([]byte, error) {
+	return b.keys.Open([]byte("box/"+place), sealed)
+}
+
+// Dir is the data folder.
+func (s *Store) Dir() string { return s.opt.Dir }

@@ -104,6 +104,9 @@ type Cursor struct {
 	// Digest is that of the feed's entry at Seq; it proves that both speak of
 	// the same feed.
 	Digest Digest `json:"digest,omitzero"`
+	// Turn counts, below, how often the feed was given up and compared anew; places
+	// of different turns do not compare.
+	Turn uint64 `json:"turn,omitempty"`
 }
 
 // Page is a stretch of a feed.
@@ -113,4 +116,23 @@ type Page struct {
 	Cursor Cursor
 	// More says that the feed goes on behind it.
 	More bool
+}
+
+// Buckets is the number of buckets of a digest tree.
+const Buckets = 256
+
+// Tree is a digest tree over the heads that two replicas agree on: for each
+// bucket the exclusive or of its leaves. Equal trees prove equal records.
+type Tree [Buckets]Digest
+
+// Bucket is the bucket in which a record's leaf stands.
+func Bucket(k Key) byte { return Sum([]byte("tram bucket 1"), []byte(k.String()))[0] }
+
+// Root is the tree in one digest.
+func (t *Tree) Root() Digest {
+	h := make([]byte, 0, Buckets*len(Digest{}))
+	for _, d := range t {
+		h = append(h, d[:]...)
+	}
+	return Sum([]byte("tram tree 1"), h)
 }

@@ -26,6 +26,8 @@ var (
 	ErrDeleted = errors.New("the record is deleted")
 	// ErrExists says that a birth was given the id of another record.
 	ErrExists = errors.New("the id is taken")
+	// ErrCursor says that a cursor is not of this feed: one side was restored.
+	ErrCursor = errors.New("the cursor is not of this feed")
 )
 
 // Key names a record: its FHIR resource type and its logical id. The id never

@@ -22,6 +22,8 @@ type Stand struct {
 	Known map[Name]Digest
 	// Refused holds, of the names asked for, those that are parked here.
 	Refused map[Name]Digest
+	// Base is the version asked for as base; nil where it is not in the history.
+	Base *Version
 }
 
 // Preview reports whether Shown is no version of its own but Head with the
@@ -97,4 +99,27 @@ type Stretch struct {
 // Empty reports whether there is nothing to apply.
 func (s *Stretch) Empty() bool {
 	return len(s.Taken) == 0 && len(s.Arrived) == 0 && len(s.Answers) == 0 && len(s.Receipts) == 0 && s.Cursor == nil
+}
+
+// Standing is what a replica that has an upstream says of itself when it asks.
+type Standing struct {
+	// Lives are its lineages, the present one first.
+	Lives []Lineage
+	// Links are the chains of its lineages that may still matter, each as far as
+	// it reaches.
+	Links   []Link
+	Cursors []Cursor
+}
+
+// Recovery is what the asking half learnt about an upstream that lost things or
+// about a twin of itself.
+type Recovery struct {
+	// Highest are names that upstream knows of this replica's lineages. One that
+	// was never drawn here means that a twin is at work: a new lineage begins.
+	Highest []Name
+	// Void are receipts that upstream cannot prove beyond the link: what they
+	// covered waits again.
+	Void []Link
+	// Offer are records that upstream does not hold any more: they wait again.
+	Offer []Key
 }

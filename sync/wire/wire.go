@@ -70,8 +70,9 @@ type Welcome struct {
 	Replica  string `json:"replica"`
 	// Time is upstream's clock in Unix milliseconds when it read the Hello.
 	Time int64 `json:"time"`
-	// Highest are the highest names known of the asker's lineages.
-	Highest []record.Name `json:"highest,omitempty"`
+	// Links are the chains of the asker's lineages as far as upstream holds them,
+	// also of the one that speaks.
+	Links []record.Link `json:"links,omitempty"`
 	// Refused says why the asker gets nothing; what it handed in was still heard.
 	Refused Refusal `json:"refused,omitempty"`
 	// Later asks for the next exchange in so many seconds at the earliest.
@@ -95,6 +96,9 @@ const (
 	StoreFull   Refusal = "full"         // upstream has no room
 	BadExchange Refusal = "nonsense"     // what was sent could not be read
 )
+
+// NoBucket as Leaves.Bucket ends a comparison: only End counts.
+const NoBucket = -1
 
 // Leaves are the agreed heads in one bucket of a feed's tree, as names.
 type Leaves struct {

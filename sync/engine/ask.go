@@ -1,0 +1,282 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"tram/store/record"
+	"tram/sync/merge"
+	"tram/sync/wire"
+)
+
+// AskOptions are what an asking half works with.
+type AskOptions struct {
+	Replica Asker
+	Name    string
+	Merger  *merge.Merger
+	// Report is the status report, JSON without any patient's data.
+	Report []byte
+	// Verify proves a receipt's signature.
+	Verify func(record.Receipt) error
+	Pace   Pace
+	// Carry is what the exchange before left to be done; nil at first.
+	Carry *Carry
+}
+
+// Carry is what one exchange leaves for the next.
+type Carry struct {
+	// Full asks for whole versions: a name alone was not enough.
+	Full bool
+	// Compare are feeds to be compared, Want what a comparison found missing.
+	Compare []string
+	Want    []wire.Want
+}
+
+// Result is what an exchange came to.
+type Result struct {
+	Sent, Taken, Parked int // own changes, of these in upstream's history, of these parked
+	Received            int // changes that came down
+	More                bool
+	Waiting             bool // own changes are left to be sent
+	// Equal says that both sides' trees were equal, feed by feed.
+	Equal bool
+	// Proved says that the trees could be compared.
+	Proved  bool
+	Refused wire.Refusal
+	Later   int // seconds
+	// Time is upstream's clock in Unix milliseconds; 0 when it said none.
+	Time  int64
+	Next  Carry
+	Ended bool
+}
+
+// Ask is the asking half of one exchange: first Next until io.EOF, then Take of
+// every frame that comes back, then Result.
+type Ask struct {
+	o       AskOptions
+	st      record.Standing
+	out     []*wire.Frame
+	after   record.Cursor
+	page    record.Page
+	at      int
+	sent    map[record.Name]bool
+	res     Result
+	stretch record.Stretch
+	cursors map[string]record.Cursor
+	welcome bool
+	reoffer []record.Key
+}
+
+// NewAsk begins an exchange.
+func NewAsk(o AskOptions) (*Ask, error) {
+	st, err := o.Replica.Standing()
+	if err != nil {
+		return nil, fmt.Errorf("ask: %w", err)
+	}
+	a := &Ask{o: o, st: st, sent: map[record.Name]bool{}, cursors: map[string]record.Cursor{}}
+	h := &wire.Hello{Protocol: wire.Protocol, Replica: o.Name, Links: st.Links, Cursors: st.Cursors, Report: o.Report}
+	if len(st.Lives) > 0 {
+		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
+	}
+	for _, c := range st.Cursors {
+		a.cursors[c.Feed] = c
+	}
+	if c := o.Carry; c != nil {
+		h.Full, h.Want = c.Full, c.Want
+		for _, feed := range c.Compare {
+			tree, _, err := o.Replica.Agreed(Upstream, feed)
+			if err != nil {
+				return nil, fmt.Errorf("ask: %w", err)
+			}
+			h.Compare = append(h.Compare, wire.Compare{Feed: feed, Tree: tree[:]})
+		}
+	}
+	a.out = []*wire.Frame{{Hello: h}}
+	return a, nil
+}
+
+// Next is the next frame to send; io.EOF after the last.
+func (a *Ask) Next() (*wire.Frame, error) {
+	if len(a.out) == 0 && !a.res.Ended {
+		if err := a.fill(); err != nil {
+			return nil, err
+		}
+	}
+	if len(a.out) == 0 {
+		return nil, io.EOF
+	}
+	f := a.out[0]
+	a.out = a.out[1:]
+	return f, nil
+}
+
+// fill queues the next stretch of own changes, or the end.
+func (a *Ask) fill() error {
+	left := a.o.Pace.Up - a.res.Sent
+	if left > 0 {
+		page, err := a.o.Replica.Offer(Upstream, a.after, min(left, a.o.Pace.Stretch))
+		if err != nil {
+			return fmt.Errorf("ask: %w", err)
+		}
+		a.after, a.res.Waiting = page.Cursor, page.More
+		for i := range page.Changes {
+			c := &page.Changes[i]
+			a.sent[c.Ref.Name] = true
+			a.out = append(a.out, &wire.Frame{Change: c})
+		}
+		a.res.Sent += len(page.Changes)
+		if len(page.Changes) > 0 {
+			a.out = append(a.out, &wire.Frame{Mark: &wire.Mark{}})
+			return nil
+		}
+	}
+	a.res.Ended = true
+	a.out = append(a.out, &wire.Frame{End: &wire.End{More: a.res.Waiting}})
+	return nil
+}
+
+// Take takes a frame of the answer. It commits at each mark. Its error ends
+// the exchange; what was committed until then stays.
+func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
+	switch {
+	case f.Welcome != nil:
+		return a.greeted(ctx, f.Welcome)
+	case !a.welcome:
+		return fmt.Errorf("%w: no welcome", wire.ErrNonsense)
+	case f.Answer != nil:
+		if !a.sent[f.Answer.Ref.Name] {
+			return fmt.Errorf("%w: an answer to what was not asked", wire.ErrNonsense)
+		}
+		a.count(f.Answer)
+		a.stretch.Answers = append(a.stretch.Answers, *f.Answer)
+	case f.Receipt != nil:
+		return a.receipt(*f.Receipt)
+	case f.Change != nil:
+		return a.arrival(*f.Change)
+	case f.Leaves != nil:
+		return a.leaves(*f.Leaves)
+	case f.Mark != nil:
+		return a.commit(ctx, f.Mark.Cursor)
+	case f.End != nil:
+		return a.ended(ctx, f.End)
+	}
+	return nil
+}
+
+func (a *Ask) count(ans *record.Answer) {
+	switch {
+	case ans.Verdict.Taken():
+		a.res.Taken++
+	case ans.Verdict != record.Waits:
+		a.res.Parked++
+	}
+}
+
+func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
+	a.welcome = true
+	a.res.Refused, a.res.Later, a.res.Time = w.Refused, w.Later, w.Time
+	var rec record.Recovery
+	for _, l := range w.Links {
+		rec.Highest = append(rec.Highest, record.Name{Lineage: l.Lineage, N: l.N})
+		known, err := a.common(l)
+		if err != nil {
+			return err
+		}
+		rec.Void = append(rec.Void, known)
+	}
+	if err := a.o.Replica.Recover(ctx, rec); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	a.res.Next.Compare = append(a.res.Next.Compare, w.Unknown...)
+	return nil
+}
+
+// common is how far both sides have the same chain: to where upstream says that
+// it reaches, or not at all. Where upstream has more than we know of, nothing of
+// ours is missing there.
+func (a *Ask) common(theirs record.Link) (record.Link, error) {
+	none := record.Link{Lineage: theirs.Lineage}
+	if theirs.N == 0 {
+		return none, nil
+	}
+	own, ok, err := a.o.Replica.Chain(theirs.Lineage, theirs.N)
+	if err != nil {
+		return none, fmt.Errorf("ask: %w", err)
+	}
+	if ok && own.Chain == theirs.Chain {
+		return own, nil
+	}
+	top, _, err := a.o.Replica.Chain(theirs.Lineage, 0)
+	if err != nil {
+		return none, fmt.Errorf("ask: %w", err)
+	}
+	if theirs.N > top.N {
+		return theirs, nil
+	}
+	return none, nil
+}
+
+// receipt takes a receipt where it is signed and proves our own chain.
+func (a *Ask) receipt(r record.Receipt) error {
+	if err := a.o.Verify(r); err != nil {
+		return fmt.Errorf("%w: a receipt that upstream did not sign", wire.ErrNonsense)
+	}
+	own, ok, err := a.o.Replica.Chain(r.Lineage, r.N)
+	if err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	if ok && own.Chain == r.Chain {
+		a.stretch.Receipts = append(a.stretch.Receipts, r)
+	}
+	return nil
+}
+
+// arrival decides how a record looks with a change that came down.
+func (a *Ask) arrival(c record.Change) error {
+	if c.Version == nil && c.Ref.IsZero() || c.Version != nil && !sound(c.Version) {
+		return fmt.Errorf("%w: a change without a version", wire.ErrNonsense)
+	}
+	a.stretch.Arrived = append(a.stretch.Arrived, record.Arrival{Change: c})
+	a.res.Received++
+	return nil
+}
+
+// decide lays what is pending here over what came down.
+func (a *Ask) decide(in record.Arrival) (record.Arrival, error) {
+	if in.Gone {
+		return in, nil
+	}
+	st, err := a.o.Replica.Look(in.Key, in.Ref)
+	if err != nil {
+		return in, err
+	}
+	in.On, in.Preview = record.Ref{}, nil
+	if len(st.Pending) == 0 {
+		return in, nil
+	}
+	in.On = st.Pending[len(st.Pending)-1]
+	v := in.Version
+	if v == nil {
+		v = st.Base
+	}
+	if v == nil {
+		return in, fmt.Errorf("%s: %w", in.Key, record.ErrNotFound)
+	}
+	if v.Seen.Has(in.On.Name) {
+		return in, nil
+	}
+	mine, err := a.o.Replica.Look(in.Key, in.On)
+	if err != nil || mine.Base == nil {
+		return in, fmt.Errorf("%s: pending version: %w", in.Key, record.ErrNotFound)
+	}
+	if mine.Base.Seen.Has(v.Name) {
+		return in, nil
+	}
+	out, err := a.o.Merger.Merge(st.Head, v, mine.Base)
+	if err != nil {
+		return in, err
+	}
+	in.Preview = out.Version
+	return in, nil
+}

@@ -1,0 +1,76 @@
+// Package engine is both halves of an exchange between two replicas, asking and
+// serving, as state machines without I/O: each gives frames to be sent and takes
+// frames that came.
+//
+// It owns what is said when, what an upstream answers to a change, and the pace.
+// It promises that each stretch between two marks is one transaction with its
+// answers and its cursor, that a repeated or cut exchange does no harm, that a
+// refused change stops nothing else, and that a receipt is believed only where
+// both sides compute the same chain. It does not know what carries the frames,
+// and no clock.
+package engine
+
+import (
+	"context"
+
+	"tram/store/record"
+)
+
+// Upstream names the other side to whom a replica offers what it made itself.
+const Upstream = "up"
+
+// Replica is a holder of records, as an exchange sees it. Every method may be
+// called again with the same arguments and then changes nothing more. They are
+// called from one goroutine for each exchange; a replica serves several at once.
+type Replica interface {
+	// Look tells how a record stands, which of the named versions it knows, and
+	// reads base where it does. A record never held stands empty: no error.
+	Look(key record.Key, base record.Ref, names ...record.Ref) (*record.Stand, error)
+	// Offer pages through what the other side lacks and may have, from a cursor on;
+	// to Upstream it offers its own changes that wait. It fails with record.ErrCursor
+	// for a cursor that it never gave.
+	Offer(to string, after record.Cursor, max int) (record.Page, error)
+	// Apply commits decided changes: all or none. It fails with record.ErrMoved
+	// when a record is not as the decision saw it (look and decide again), with
+	// record.ErrNotFound for a name whose version it does not hold (ask for it).
+	// Any other error lasts.
+	Apply(ctx context.Context, st record.Stretch) error
+	// Chain is a lineage's chain at n, and whether there is one at just n; with n 0
+	// as far as it reaches.
+	Chain(l record.Lineage, n uint64) (record.Link, bool, error)
+	// Agreed is a feed's digest tree, and the heads in the named buckets of it.
+	Agreed(peer, feed string, buckets ...int) (record.Tree, []record.Change, error)
+}
+
+// Asker is a replica that has an upstream.
+type Asker interface {
+	Replica
+	// Standing is what it says of itself.
+	Standing() (record.Standing, error)
+	// Recover acts on what an exchange revealed of an upstream that lost things or
+	// of a twin.
+	Recover(ctx context.Context, r record.Recovery) error
+}
+
+// Pace bounds an exchange.
+type Pace struct {
+	// Up and Down are the most changes to send and to give.
+	Up, Down int
+	// Stretch is how many changes stand between two marks.
+	Stretch int
+}
+
+// DefaultPace suits a link of unknown quality.
+func DefaultPace() Pace { return Pace{Up: 256, Down: 1024, Stretch: 32} }
+
+// Faster is the pace after an exchange that went through.
+func (p Pace) Faster() Pace {
+	p.Up = min(2*p.Up, 8192)
+	return p
+}
+
+// Slower is the pace after one that was cut.
+func (p Pace) Slower() Pace {
+	p.Up = max(p.Up/2, 16)
+	return p
+}

@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tram/store/fhir"
+	"tram/store/record"
+	"tram/sync/wire"
+)
+
+// integrate decides the changes of one stretch and applies them.
+func (s *Serve) integrate(ctx context.Context) error {
+	changes := s.pending
+	s.pending = nil
+	for try := 1; len(changes) > 0; try++ {
+		n, answers, err := s.stretch(ctx, changes)
+		if errors.Is(err, record.ErrMoved) && try < tries {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
+		s.answers = append(s.answers, answers...)
+		changes, try = changes[n:], 0
+	}
+	return nil
+}
+
+// stretch decides and applies as many changes as stand on different records.
+func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []record.Answer, error) {
+	st := record.Stretch{Peer: s.o.Peer}
+	var answers []record.Answer
+	seen := map[record.Key]bool{}
+	for _, c := range changes {
+		if seen[c.Key] {
+			break
+		}
+		seen[c.Key] = true
+		if c.Version == nil || !sound(c.Version) {
+			return 0, nil, fmt.Errorf("%w: a change without a version", wire.ErrNonsense)
+		}
+		d, err := s.decide(c)
+		if err != nil {
+			return 0, nil, err
+		}
+		st.Taken = append(st.Taken, d)
+		answers = append(answers, record.Answer{Key: c.Key, Ref: c.Ref, Verdict: d.Verdict, Reason: d.Reason})
+	}
+	if err := s.o.Replica.Apply(ctx, st); err != nil {
+		return 0, nil, err
+	}
+	for _, d := range st.Taken {
+		s.held[d.Ref] = true
+	}
+	return len(st.Taken), answers, nil
+}
+
+// decide answers for one change (replication.md, rules 4 and 7).
+func (s *Serve) decide(c record.Change) (record.Decided, error) {
+	v := c.Version
+	d := record.Decided{Change: c}
+	st, err := s.o.Replica.Look(c.Key, v.Base, append([]record.Ref{c.Ref}, v.Includes...)...)
+	if err != nil {
+		return d, err
+	}
+	if st.Head != nil {
+		d.On = st.Head.Ref()
+	}
+	if digest, known := st.Known[c.Ref.Name]; known {
+		d.Verdict = record.Known
+		if digest != c.Ref.Digest {
+			d.Verdict, d.Reason = record.Parked, record.Fork
+		}
+		return d, nil
+	}
+	if d.Reason = s.refusal(v, st); d.Reason != "" {
+		d.Verdict = record.Parked
+		return d, nil
+	}
+	return s.place(d, st)
+}
+
+// refusal is why a change cannot be taken, whatever it was made from.
+func (s *Serve) refusal(v *record.Version, st *record.Stand) record.Reason {
+	if len(v.Content) > s.o.MaxContent {
+		return record.TooLarge
+	}
+	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
+	if err != nil || content.Str("resourceType") != v.Key.Kind || content.Str("id") != v.Key.ID || !s.o.R4.IsKind(v.Key.Kind) {
+		return record.NotFHIR
+	}
+	for _, i := range s.o.R4.Check(content) {
+		if i.Key != fhir.IssueTarget {
+			return record.NotFHIR
+		}
+	}
+	for _, ref := range append([]record.Ref{v.Base}, v.Includes...) {
+		if _, refused := st.Refused[ref.Name]; refused && !ref.IsZero() {
+			return record.BaseParked
+		}
+	}
+	return s.o.Admit(v, st)
+}
+
+// place finds where in the record's line the change belongs.
+func (s *Serve) place(d record.Decided, st *record.Stand) (record.Decided, error) {
+	v := d.Version
+	switch {
+	case st.Head == nil && v.Base.IsZero():
+		d.Verdict = record.Accepted
+		return d, nil
+	case v.Base.IsZero():
+		if !s.sameContent(st.Head, v) {
+			d.Verdict, d.Reason = record.Parked, record.IDTaken
+			return d, nil
+		}
+		return s.merge(d, nil, st.Head)
+	case st.Base == nil:
+		d.Verdict, d.Reason = record.Waits, record.NoBase
+		return d, nil
+	case v.Seen.Covers(st.Head.Seen):
+		d.Verdict = record.Accepted
+		return d, nil
+	}
+	return s.merge(d, st.Base, st.Head)
+}
+
+func (s *Serve) merge(d record.Decided, base, head *record.Version) (record.Decided, error) {
+	out, err := s.o.Merger.Merge(base, head, d.Version)
+	if err != nil {
+		return d, err
+	}
+	d.Verdict, d.Merge = record.Merged, out.Version
+	if out.Contested {
+		d.Verdict = record.Contest
+	}
+	return d, nil
+}
+
+func (s *Serve) sameContent(a, b *record.Version) bool {
+	x, errX := fhir.Parse(a.Content, fhir.DefaultLimits())
+	y, errY := fhir.Parse(b.Content, fhir.DefaultLimits())
+	return errX == nil && errY == nil && fhir.Equal(x, y) && a.Deleted == b.Deleted
+}

@@ -1,0 +1,336 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"tram/store/fhir"
+	"tram/store/record"
+	"tram/sync/merge"
+	"tram/sync/wire"
+)
+
+// ServeOptions are what a serving half works with.
+type ServeOptions struct {
+	Replica Replica
+	Name    string // this upstream's name
+	Peer    string // the asker, as its certificate names it
+	Epoch   string
+	Merger  *merge.Merger
+	R4      *fhir.R4
+	// Now is this upstream's clock in Unix milliseconds.
+	Now int64
+	// Sign signs a receipt.
+	Sign func(record.Receipt) record.Receipt
+	// Hear tells whether the asker may get anything; what it hands in is heard
+	// anyway. It also keeps the status report.
+	Hear func(wire.Hello) wire.Refusal
+	// Admit refuses a change that the peer may not make; "" admits.
+	Admit func(v *record.Version, st *record.Stand) record.Reason
+	// MaxContent bounds a resource in bytes.
+	MaxContent int
+	Pace       Pace
+}
+
+// Serve is the serving half of one exchange: first Take of every frame of the
+// request, then Next until io.EOF.
+type Serve struct {
+	o       ServeOptions
+	hello   *wire.Hello
+	refused wire.Refusal
+	pending []record.Change // since the last mark
+	answers []record.Answer
+	held    map[record.Ref]bool // what the asker is known to hold
+	out     []*wire.Frame
+	steps   []func() error
+	next    int
+	gave    int
+	more    bool
+	unknown map[string]bool
+}
+
+// NewServe begins the serving half.
+func NewServe(o ServeOptions) *Serve {
+	return &Serve{o: o, held: map[record.Ref]bool{}, unknown: map[string]bool{}}
+}
+
+// Take takes a frame of the request. It commits at each mark.
+func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
+	switch {
+	case f.Hello != nil:
+		return s.greet(f.Hello)
+	case s.hello == nil:
+		return fmt.Errorf("%w: no hello", wire.ErrNonsense)
+	case f.Change != nil:
+		s.pending = append(s.pending, *f.Change)
+		if len(s.pending) > maxStretch {
+			return fmt.Errorf("%w: a stretch without end", wire.ErrNonsense)
+		}
+	case f.Mark != nil:
+		return s.integrate(ctx)
+	case f.End != nil:
+		if len(s.pending) > 0 {
+			return fmt.Errorf("%w: an end without a mark", wire.ErrNonsense)
+		}
+		s.plan()
+	}
+	return nil
+}
+
+// maxStretch bounds the changes between two marks.
+const maxStretch = 4096
+
+func (s *Serve) greet(h *wire.Hello) error {
+	if s.hello != nil || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 {
+		return fmt.Errorf("%w: a hello that says too much", wire.ErrNonsense)
+	}
+	s.hello = h
+	switch {
+	case h.Protocol != wire.Protocol:
+		s.refused = wire.TooOld
+	case h.Replica != s.o.Peer:
+		s.refused = wire.OtherName
+	default:
+		s.refused = s.o.Hear(*h)
+	}
+	return nil
+}
+
+// plan lines up what the answer says, in order.
+func (s *Serve) plan() {
+	s.steps = []func() error{s.welcome, s.receipts}
+	if s.refused != "" {
+		s.steps = append(s.steps, s.end)
+		return
+	}
+	for _, c := range s.hello.Compare {
+		s.steps = append(s.steps, func() error { return s.compare(c) })
+	}
+	for _, w := range s.hello.Want {
+		s.steps = append(s.steps, func() error { return s.wanted(w) })
+	}
+	for _, c := range s.hello.Cursors {
+		s.steps = append(s.steps, func() error { return s.feed(c) })
+	}
+	s.steps = append(s.steps, s.end)
+}
+
+// Next is the next frame of the answer; io.EOF after the last.
+func (s *Serve) Next() (*wire.Frame, error) {
+	for len(s.out) == 0 {
+		if s.next >= len(s.steps) {
+			return nil, io.EOF
+		}
+		step := s.steps[s.next]
+		s.next++
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("serve: %w", err)
+		}
+	}
+	f := s.out[0]
+	s.out = s.out[1:]
+	return f, nil
+}
+
+func (s *Serve) say(f *wire.Frame) { s.out = append(s.out, f) }
+
+func (s *Serve) welcome() error {
+	w := &wire.Welcome{Protocol: wire.Protocol, Replica: s.o.Name, Time: s.o.Now, Refused: s.refused}
+	speaks := map[record.Lineage]bool{s.hello.Life: true}
+	for _, l := range s.hello.Links {
+		speaks[l.Lineage] = true
+	}
+	for l := range speaks {
+		top, _, err := s.o.Replica.Chain(l, 0)
+		if err != nil {
+			return err
+		}
+		w.Links = append(w.Links, top)
+	}
+	if s.refused == "" {
+		for _, c := range s.hello.Cursors {
+			_, err := s.o.Replica.Offer(s.o.Peer, c, 1)
+			if errors.Is(err, record.ErrCursor) {
+				s.unknown[c.Feed] = true
+				w.Unknown = append(w.Unknown, c.Feed)
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	s.say(&wire.Frame{Welcome: w})
+	return nil
+}
+
+// receipts gives the answers, and a receipt for each chain as far as both sides
+// compute the same one. What the asker's chain proves it holds is noted.
+func (s *Serve) receipts() error {
+	for i := range s.answers {
+		s.say(&wire.Frame{Answer: &s.answers[i]})
+	}
+	for _, claim := range s.hello.Links {
+		link, ok, err := s.o.Replica.Chain(claim.Lineage, claim.N)
+		if err == nil && (!ok || link.Chain != claim.Chain) {
+			link, _, err = s.o.Replica.Chain(claim.Lineage, 0)
+		}
+		if err != nil {
+			return err
+		}
+		if link.N == 0 || link.N > claim.N {
+			continue
+		}
+		r := s.o.Sign(record.Receipt{Link: link, Epoch: s.o.Epoch, At: s.o.Now})
+		s.say(&wire.Frame{Receipt: &r})
+	}
+	s.say(&wire.Frame{Mark: &wire.Mark{}})
+	return nil
+}
+
+// holds reports whether the asker is proved to hold a version.
+func (s *Serve) holds(ref record.Ref) (bool, error) {
+	if s.hello.Full {
+		return false, nil
+	}
+	if s.held[ref] {
+		return true, nil
+	}
+	for _, claim := range s.hello.Links {
+		if claim.Lineage == ref.Name.Lineage && ref.Name.N <= claim.N {
+			link, ok, err := s.o.Replica.Chain(claim.Lineage, claim.N)
+			return ok && link.Chain == claim.Chain, err
+		}
+	}
+	return false, nil
+}
+
+// feed gives a feed's changes from the asker's cursor on.
+func (s *Serve) feed(after record.Cursor) error {
+	if s.unknown[after.Feed] {
+		return nil
+	}
+	if s.gave >= s.o.Pace.Down {
+		s.more = true
+		return nil
+	}
+	page, err := s.o.Replica.Offer(s.o.Peer, after, min(s.o.Pace.Stretch, s.o.Pace.Down-s.gave))
+	if err != nil {
+		return err
+	}
+	for i := range page.Changes {
+		if err := s.give(&page.Changes[i]); err != nil {
+			return err
+		}
+	}
+	s.gave += len(page.Changes)
+	if page.Cursor.Seq != after.Seq {
+		s.say(&wire.Frame{Mark: &wire.Mark{Cursor: &page.Cursor}})
+	}
+	if page.More {
+		s.steps = append(s.steps[:s.next], append([]func() error{func() error { return s.feed(page.Cursor) }}, s.steps[s.next:]...)...)
+	}
+	return nil
+}
+
+// give sends a change, as a name where the asker holds its version.
+func (s *Serve) give(c *record.Change) error {
+	held, err := s.holds(c.Ref)
+	if err != nil {
+		return err
+	}
+	if held {
+		c.Version = nil
+	}
+	s.say(&wire.Frame{Change: c})
+	return nil
+}
+
+// compare names the heads of every bucket that differs.
+func (s *Serve) compare(c wire.Compare) error {
+	if len(c.Tree) != record.Buckets {
+		return fmt.Errorf("%w: a tree of another size", wire.ErrNonsense)
+	}
+	end, err := s.feedEnd(c.Feed)
+	if err != nil {
+		return err
+	}
+	mine, _, err := s.o.Replica.Agreed(s.o.Peer, c.Feed)
+	if err != nil {
+		return err
+	}
+	for b := range mine {
+		if mine[b] == c.Tree[b] {
+			continue
+		}
+		_, heads, err := s.o.Replica.Agreed(s.o.Peer, c.Feed, b)
+		if err != nil {
+			return err
+		}
+		for i := range heads {
+			heads[i].Version = nil
+		}
+		s.say(&wire.Frame{Leaves: &wire.Leaves{Feed: c.Feed, Bucket: b, Heads: heads, End: end}})
+	}
+	s.say(&wire.Frame{Leaves: &wire.Leaves{Feed: c.Feed, Bucket: wire.NoBucket, End: end}})
+	return nil
+}
+
+// feedEnd is the cursor behind a feed's last change.
+func (s *Serve) feedEnd(feed string) (record.Cursor, error) {
+	c := record.Cursor{Feed: feed}
+	for {
+		page, err := s.o.Replica.Offer(s.o.Peer, c, maxStretch)
+		if err != nil {
+			return c, err
+		}
+		c = page.Cursor
+		if !page.More {
+			return c, nil
+		}
+	}
+}
+
+// wanted sends records again, whole.
+func (s *Serve) wanted(w wire.Want) error {
+	wanted := map[record.Key]bool{}
+	buckets := map[int]bool{}
+	for _, k := range w.Keys {
+		wanted[k], buckets[int(record.Bucket(k))] = true, true
+	}
+	for b := range buckets {
+		_, heads, err := s.o.Replica.Agreed(s.o.Peer, w.Feed, b)
+		if err != nil {
+			return err
+		}
+		for _, h := range heads {
+			if !wanted[h.Key] {
+				continue
+			}
+			st, err := s.o.Replica.Look(h.Key, h.Ref)
+			if err != nil {
+				return err
+			}
+			h.Version = st.Base
+			s.say(&wire.Frame{Change: &h})
+		}
+	}
+	s.say(&wire.Frame{Mark: &wire.Mark{Cursor: &w.End}})
+	return nil
+}
+
+func (s *Serve) end() error {
+	e := &wire.End{More: s.more}
+	if s.refused == "" {
+		e.Roots = map[string]record.Digest{}
+		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
+			tree, _, err := s.o.Replica.Agreed(s.o.Peer, feed)
+			if err != nil {
+				return err
+			}
+			e.Roots[feed] = tree.Root()
+		}
+	}
+	s.say(&wire.Frame{End: e})
+	return nil
+}

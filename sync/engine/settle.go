@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tram/store/record"
+	"tram/sync/wire"
+)
+
+// tries bounds how often a stretch is decided anew because records moved.
+const tries = 5
+
+// commit applies what came since the last mark. A record that stands twice in
+// it is decided after the first was applied.
+func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
+	st := a.stretch
+	a.stretch = record.Stretch{}
+	st.Peer = Upstream
+	if a.res.Next.Full {
+		return nil // what comes behind a version that is missing comes again
+	}
+	var before record.Cursor
+	if cursor != nil {
+		c := *cursor
+		before = a.cursors[c.Feed]
+		c.Turn = before.Turn
+		if a.adopts(c) {
+			c.Turn++
+		}
+		before.Feed, before.Turn = c.Feed, c.Turn
+		st.Cursor = &c
+		a.cursors[c.Feed] = c
+	}
+	if len(st.Arrived) > 0 && st.Cursor == nil {
+		return fmt.Errorf("%w: changes without a cursor", wire.ErrNonsense)
+	}
+	for try := 1; ; try++ {
+		err := a.apply(ctx, st, before)
+		if err == nil || !errors.Is(err, record.ErrMoved) || try == tries {
+			if errors.Is(err, record.ErrNotFound) { // the name alone did not do
+				a.res.Next.Full, err = true, nil
+			}
+			return err
+		}
+	}
+}
+
+// adopts reports whether a cursor is the one that ends a comparison of its feed.
+func (a *Ask) adopts(c record.Cursor) bool {
+	return a.o.Carry != nil && slices.ContainsFunc(a.o.Carry.Want, func(w wire.Want) bool {
+		return w.Feed == c.Feed && w.End.Epoch == c.Epoch && w.End.Seq == c.Seq && w.End.Digest == c.Digest
+	})
+}
+
+// apply decides a stretch and applies it. The cursor moves with the last part
+// only.
+func (a *Ask) apply(ctx context.Context, st record.Stretch, before record.Cursor) error {
+	part := record.Stretch{Peer: st.Peer, Cursor: &before}
+	seen := map[record.Key]bool{}
+	for _, in := range st.Arrived {
+		if seen[in.Key] { // an earlier state of the same record goes first
+			if err := a.o.Replica.Apply(ctx, part); err != nil {
+				return fmt.Errorf("ask: %w", err)
+			}
+			part.Arrived, seen = nil, map[record.Key]bool{}
+		}
+		seen[in.Key] = true
+		decided, err := a.decide(in)
+		if err != nil {
+			return fmt.Errorf("ask: %w", err)
+		}
+		part.Arrived = append(part.Arrived, decided)
+	}
+	st.Arrived = part.Arrived
+	if err := a.o.Replica.Apply(ctx, st); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	return nil
+}
+
+// leaves finds what one bucket lacks on either side.
+func (a *Ask) leaves(l wire.Leaves) error {
+	want := a.want(l.Feed, l.End)
+	if l.Bucket == wire.NoBucket {
+		return nil
+	}
+	if l.Bucket < 0 || l.Bucket >= record.Buckets {
+		return fmt.Errorf("%w: no such bucket", wire.ErrNonsense)
+	}
+	_, mine, err := a.o.Replica.Agreed(Upstream, l.Feed, l.Bucket)
+	if err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	have := map[record.Key]record.Ref{}
+	for _, c := range mine {
+		have[c.Key] = c.Ref
+	}
+	for _, c := range l.Heads {
+		if have[c.Key] != c.Ref {
+			want.Keys = append(want.Keys, c.Key)
+			if known, ok := have[c.Key]; ok && !known.IsZero() {
+				a.reoffer = append(a.reoffer, c.Key) // ours may be what upstream forgot
+			}
+		}
+		delete(have, c.Key)
+	}
+	for k := range have {
+		a.reoffer = append(a.reoffer, k)
+	}
+	return nil
+}
+
+// want is the entry of a feed among what the next exchange asks for.
+func (a *Ask) want(feed string, end record.Cursor) *wire.Want {
+	for i := range a.res.Next.Want {
+		if a.res.Next.Want[i].Feed == feed {
+			return &a.res.Next.Want[i]
+		}
+	}
+	a.res.Next.Want = append(a.res.Next.Want, wire.Want{Feed: feed, End: end})
+	return &a.res.Next.Want[len(a.res.Next.Want)-1]
+}
+
+// ended closes the exchange: what upstream lost waits again, and the trees are
+// compared where nothing is under way.
+func (a *Ask) ended(ctx context.Context, e *wire.End) error {
+	if len(a.stretch.Answers)+len(a.stretch.Receipts)+len(a.stretch.Arrived) > 0 {
+		return fmt.Errorf("%w: an end without a mark", wire.ErrNonsense)
+	}
+	if err := a.o.Replica.Recover(ctx, record.Recovery{Offer: a.reoffer}); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	a.res.More = e.More || len(a.reoffer) > 0 || len(a.res.Next.Want) > 0 || len(a.res.Next.Compare) > 0
+	if a.res.Next.Full {
+		a.res.More = true
+		return nil
+	}
+	if e.Roots == nil || e.More || a.res.Refused != "" {
+		return nil
+	}
+	a.res.Equal, a.res.Proved = true, true
+	for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
+		tree, _, err := a.o.Replica.Agreed(Upstream, feed)
+		if err != nil {
+			return fmt.Errorf("ask: %w", err)
+		}
+		if tree.Root() != e.Roots[feed] {
+			a.res.Equal = false
+			compared := a.o.Carry != nil && slices.Contains(a.o.Carry.Compare, feed)
+			if !compared && !slices.Contains(a.res.Next.Compare, feed) {
+				a.res.Next.Compare = append(a.res.Next.Compare, feed)
+				a.res.More = true
+			}
+		}
+	}
+	return nil
+}
+
+// Result is what the exchange came to. Before the End it says what was done
+// until the cut.
+func (a *Ask) Result() Result { return a.res }
+
+// sound reports whether a version from outside has the form of one.
+func sound(v *record.Version) bool {
+	return v.Key.Valid() && v.Name.Lineage.Valid() && v.Name.N > 0 && v.Seen.Has(v.Name) && v.Author != "" && len(v.Content) > 0 &&
+		v.Seen[v.Name.Lineage] == v.Name.N
+}

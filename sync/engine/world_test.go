@@ -1,0 +1,245 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"tram/store"
+	"tram/store/record"
+	"tram/store/storetest"
+	"tram/sync/carry"
+	"tram/sync/engine"
+	"tram/sync/merge"
+	"tram/sync/wire"
+)
+
+// world is a centre and its stations on real stores.
+type world struct {
+	t        *testing.T
+	merger   *merge.Merger
+	centre   *store.Store
+	stations map[string]*station
+	refuse   wire.Refusal
+	admit    func(v *record.Version) record.Reason
+}
+
+type station struct {
+	*store.Store
+	dir   string
+	name  string
+	carry *engine.Carry
+	last  engine.Result
+}
+
+func newWorld(t *testing.T, names ...string) *world {
+	t.Helper()
+	r4 := storetest.R4(t)
+	classes, err := merge.DefaultClasses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, merger: merge.New(r4, classes), stations: map[string]*station{}}
+	w.centre = storetest.Open(t, store.Options{Name: "centre", Top: true, R4: r4})
+	for _, n := range names {
+		dir := t.TempDir()
+		s := &station{Store: storetest.Open(t, store.Options{Name: n, Dir: dir, R4: r4}), dir: dir, name: n}
+		w.stations[n] = s
+		if err := w.centre.AddPeer(context.Background(), store.Peer{Name: n, Station: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
+	w.t.Helper()
+	ask, err := engine.NewAsk(engine.AskOptions{Replica: s.Store, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: 64, Stretch: 8},
+		Carry: s.carry, Verify: func(r record.Receipt) error {
+			if string(r.Sig) != "signed" {
+				return errors.New("unsigned")
+			}
+			return nil
+		}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	serve := engine.NewServe(engine.ServeOptions{Replica: w.centre, Name: "centre", Peer: s.name, Merger: w.merger, R4: w.centre.R4(), Now: 1,
+		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
+		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
+		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
+		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}})
+	return ask, serve
+}
+
+func (w *world) admits(v *record.Version) record.Reason {
+	if w.admit == nil {
+		return ""
+	}
+	return w.admit(v)
+}
+
+// once runs one exchange.
+func (w *world) once(name string) engine.Result {
+	w.t.Helper()
+	s := w.stations[name]
+	ask, serve := w.halves(s)
+	if err := carry.Direct(context.Background(), ask, serve); err != nil {
+		w.t.Fatalf("exchange of %s: %v", name, err)
+	}
+	s.last = ask.Result()
+	next := s.last.Next
+	s.carry = &next
+	return s.last
+}
+
+// sync runs exchanges until nothing moves any more.
+func (w *world) sync(names ...string) {
+	w.t.Helper()
+	for range 40 {
+		quiet := true
+		for _, n := range names {
+			r := w.once(n)
+			quiet = quiet && !r.More && !r.Waiting && r.Received == 0 && r.Sent == 0
+		}
+		if quiet {
+			return
+		}
+	}
+	w.t.Fatal("the replicas do not come to rest")
+}
+
+func (s *station) put(t *testing.T, wr store.Write) *record.Version {
+	t.Helper()
+	if wr.Author == "" {
+		wr.Author = "nurse-" + s.name
+	}
+	v, err := s.Put(context.Background(), wr)
+	if err != nil {
+		t.Fatalf("%s: put %s: %v", s.name, wr.Key, err)
+	}
+	return v[0]
+}
+
+func person(id, rest string) []byte {
+	return []byte(`{"resourceType":"Patient","id":"` + id + `"` + rest + `}`)
+}
+
+func (s *station) born(t *testing.T, rest string) record.Key {
+	t.Helper()
+	k := record.Key{Kind: "Patient", ID: s.NewID()}
+	s.put(t, store.Write{Key: k, Content: person(k.ID, rest)})
+	return k
+}
+
+func (s *station) edit(t *testing.T, k record.Key, rest string) *record.Version {
+	t.Helper()
+	st, err := s.Get(k)
+	if err != nil {
+		t.Fatalf("%s: get %s: %v", s.name, k, err)
+	}
+	return s.put(t, store.Write{Key: k, Base: st.Tag(), Content: person(k.ID, rest)})
+}
+
+func content(t *testing.T, s *store.Store, k record.Key) string {
+	t.Helper()
+	st, err := s.Get(k)
+	if err != nil {
+		return err.Error()
+	}
+	if st.Shown.Deleted {
+		return "deleted"
+	}
+	return string(st.Shown.Content)
+}
+
+// equal fails unless all replicas show the same of the record.
+func (w *world) equal(k record.Key) string {
+	w.t.Helper()
+	want := content(w.t, w.centre, k)
+	for n, s := range w.stations {
+		if got := content(w.t, s.Store, k); got != want {
+			w.t.Errorf("%s on %s:\n%s\nat the centre:\n%s", k, n, got, want)
+		}
+	}
+	return want
+}
+
+// share lets every station hold a person.
+func (w *world) share(k record.Key) {
+	w.t.Helper()
+	for n := range w.stations {
+		if err := w.centre.Grant(context.Background(), k, n, "admin"); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// cut runs an exchange whose answer ends after n bytes, or the request where
+// up is set. It reports whether the exchange was cut.
+func (w *world) cut(name string, up bool, n int) bool {
+	w.t.Helper()
+	s := w.stations[name]
+	ask, serve := w.halves(s)
+	var req, ans bytes.Buffer
+	if err := carry.Send(&req, ask.Next); err != nil {
+		w.t.Fatal(err)
+	}
+	in := req.Bytes()
+	if up && n < len(in) {
+		err := carry.Receive(context.Background(), bytes.NewReader(in[:n]), serve.Take)
+		if !errors.Is(err, wire.ErrCut) {
+			w.t.Fatalf("a request cut at %d: %v", n, err)
+		}
+		return true
+	}
+	if err := carry.Receive(context.Background(), bytes.NewReader(in), serve.Take); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := carry.Send(&ans, serve.Next); err != nil {
+		w.t.Fatal(err)
+	}
+	if n >= ans.Len() || up {
+		return false
+	}
+	err := carry.Receive(context.Background(), io.LimitReader(&ans, int64(n)), ask.Take)
+	if !errors.Is(err, wire.ErrCut) {
+		w.t.Fatalf("an answer cut at %d: %v", n, err)
+	}
+	return true
+}
+
+// snapshot copies a station's folder; restore puts the copy back and opens it.
+func (w *world) snapshot(name string) string {
+	w.t.Helper()
+	to := w.t.TempDir()
+	if err := os.CopyFS(filepath.Join(to, "copy"), os.DirFS(w.stations[name].dir)); err != nil {
+		w.t.Fatal(err)
+	}
+	return filepath.Join(to, "copy")
+}
+
+func (w *world) restore(name, from string) {
+	w.t.Helper()
+	old := w.stations[name]
+	w.stations[name] = &station{Store: storetest.Open(w.t, store.Options{Name: name, Dir: from, R4: old.R4()}), dir: from, name: name}
+}
+
+func (w *world) want(k record.Key, parts ...string) {
+	w.t.Helper()
+	got := w.equal(k)
+	for _, p := range parts {
+		if !bytes.Contains([]byte(got), []byte(p)) {
+			w.t.Errorf("%s lacks %s: %s", k, p, got)
+		}
+	}
+}
+
+func phone(n string) string {
+	return fmt.Sprintf(`,"telecom":[{"system":"phone","value":%q,"use":"mobile"}]`, n)
+}
