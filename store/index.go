@@ -68,9 +68,10 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 	return keys, patients, nil
 }
 
-// dateOf is the record's date in sortable bytes.
+// dateOf is the record's date in sortable bytes; zeros for one that has none,
+// whatever is written to it.
 func (t *tx) dateOf(content *fhir.Value, v *record.Version) []byte {
-	at := v.Stamp.Corrected()
+	at := int64(math.MinInt64)
 	for _, name := range dateParams() {
 		p, ok := t.s.opt.R4.Param(v.Key.Kind, name)
 		if !ok || p.Type != "date" || name == "_lastUpdated" {
@@ -209,16 +210,17 @@ func (s *Store) Search(q query.Query) (Result, error) {
 
 // hits are all matches in their order.
 func (t *tx) hits(q query.Query) ([]hit, error) {
-	candidates, err := t.candidates(q)
-	if err != nil {
-		return nil, err
-	}
 	var out []hit
-	for i, n := range candidates {
-		if len(q.Clauses) == 0 && len(q.Sort) == 0 {
-			out = append(out, hit{num(n), fmt.Sprintf("%012d", i)})
-			continue
+	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
+		prefix := join(ixKind, t.kindID(q.Kind))
+		c := t.Bucket(bIndex).Cursor()
+		for k, _ := c.Seek(prefix); len(k) == len(prefix)+16 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+			out = append(out, hit{num(k[len(prefix)+8:]), latest(k[len(prefix):len(prefix)+8], k[len(prefix)+8:])})
 		}
+		slices.Reverse(out)
+		return out, nil
+	}
+	for _, n := range t.candidates(q) {
 		r, err := t.row(n)
 		if err != nil {
 			return nil, err
@@ -236,73 +238,66 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 		}
 		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Stamp.Corrected()}
 		if query.Matches(t.s.opt.R4, q, content, meta) {
-			out = append(out, hit{num(n), query.SortKey(t.s.opt.R4, q, content, meta) + string(t.latest(content, v)) + string(n)})
+			out = append(out, hit{num(n), query.SortKey(t.s.opt.R4, q, content, meta) + latest(t.dateOf(content, v), n)})
 		}
 	}
 	slices.SortFunc(out, func(a, b hit) int { return strings.Compare(a.order, b.order) })
 	return out, nil
 }
 
-// latest sorts the newest first.
-func (t *tx) latest(content *fhir.Value, v *record.Version) []byte {
-	d := t.dateOf(content, v)
-	for i := range d {
-		d[i] = ^d[i]
+// latest is an order in which the newest date comes first, and of one date the
+// record that came last.
+func latest(date, n []byte) string {
+	out := join(date, n)
+	for i := range out {
+		out[i] = ^out[i]
 	}
-	return d
+	return string(out)
 }
 
-// candidates are the records in which the matches are, each once, newest first:
-// those of one id, of a person, of a code or of the people found by name, and
-// all of the kind where no clause narrows them.
-func (t *tx) candidates(q query.Query) ([][]byte, error) {
+// candidates are the records in which the matches are, each once: those of one
+// id, of a person, of a code or of the people found by name, and all of the
+// kind where no clause narrows them for sure.
+func (t *tx) candidates(q query.Query) [][]byte {
 	kind := t.kindID(q.Kind)
 	for _, c := range q.Clauses {
-		if c.Modifier != "" && c.Modifier != "Patient" {
+		if c.Modifier != "" && c.Modifier != "Patient" || slices.ContainsFunc(c.Values, escaped) {
 			continue
 		}
+		p, _ := t.s.opt.R4.Param(q.Kind, c.Param)
+		var prefixes [][]byte
 		switch {
 		case c.Param == "_id":
-			return t.numbers(q.Kind, c.Values), nil
-		case q.Kind == "Patient" && (c.Param == "identifier" || c.Param == "phone"):
-			return t.desk(c.Values, func(v string) []string { return []string{people.Plain(v[strings.LastIndexByte(v, '|')+1:])} }), nil
-		case q.Kind == "Patient" && (c.Param == "name" || c.Param == "family" || c.Param == "given"):
-			return t.desk(c.Values, func(v string) []string { return strings.Fields(people.Fold(v)) }), nil
-		}
-	}
-	var prefixes [][]byte
-	for _, c := range q.Clauses {
-		p, _ := t.s.opt.R4.Param(q.Kind, c.Param)
-		switch {
-		case (c.Param == "patient" || c.Param == "subject") && p.Type == "reference" && (c.Modifier == "" || c.Modifier == "Patient"):
+			return t.numbers(q.Kind, c.Values)
+		case q.Kind == "Patient":
+			if found, ok := t.desk(c); ok {
+				return found
+			}
+		case c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
 					prefixes = append(prefixes, join(ixPatient, n, kind))
 				}
 			}
-			if c.Param == "patient" {
-				return t.scan(prefixes), nil
-			}
-			if !slices.ContainsFunc(c.Values, func(v string) bool { return !strings.HasPrefix(v, "Patient/") }) {
-				return t.scan(prefixes), nil
-			}
-			prefixes = nil
-		case c.Param == "code" && p.Type == "token" && c.Modifier == "":
+			return t.scan(prefixes)
+		case c.Param == "code" && p.Type == "token" && !slices.ContainsFunc(c.Values, codeless):
 			for _, v := range c.Values {
-				code := v[strings.LastIndexByte(v, '|')+1:]
-				if code == "" || strings.Contains(v, `\`) {
-					prefixes = nil
-					break
-				}
-				prefixes = append(prefixes, join(ixCode, kind, t.codeID("", code)))
+				prefixes = append(prefixes, join(ixCode, kind, t.codeID("", afterBar(v))))
 			}
-			if len(prefixes) == len(c.Values) {
-				return t.scan(prefixes), nil
-			}
+			return t.scan(prefixes)
 		}
 	}
-	return t.scan([][]byte{join(ixKind, kind)}), nil
+	return t.scan([][]byte{join(ixKind, kind)})
 }
+
+func escaped(v string) bool { return strings.Contains(v, `\`) }
+
+func notPatient(v string) bool { return !strings.HasPrefix(v, "Patient/") }
+
+func codeless(v string) bool { return afterBar(v) == "" }
+
+// afterBar is the code of a token "system|code".
+func afterBar(v string) string { return v[strings.LastIndexByte(v, '|')+1:] }
 
 func (t *tx) numbers(kind string, ids []string) [][]byte {
 	var out [][]byte
@@ -314,20 +309,32 @@ func (t *tx) numbers(kind string, ids []string) [][]byte {
 	return out
 }
 
-// desk asks the index of people. Words of fewer than four letters or digits do
-// not narrow numbers, so everybody is a candidate then.
-func (t *tx) desk(values []string, words func(string) []string) [][]byte {
+// desk asks the index of people, and tells whether it could: what is too short to
+// be compared as a number narrows nothing.
+func (t *tx) desk(c query.Clause) ([][]byte, bool) {
 	seen := map[uint64]bool{}
 	var out [][]byte
-	for _, v := range values {
-		for _, n := range t.s.people.Numbers(words(v)) {
+	for _, v := range c.Values {
+		var words []string
+		switch c.Param {
+		case "identifier", "phone":
+			words = []string{people.Plain(afterBar(v))}
+			if len(words[0]) < people.MinNumber {
+				return nil, false
+			}
+		case "name", "family", "given":
+			words = strings.Fields(people.Fold(v))
+		default:
+			return nil, false
+		}
+		for _, n := range t.s.people.Numbers(words) {
 			if !seen[n] {
 				seen[n] = true
 				out = append(out, u64(n))
 			}
 		}
 	}
-	return out
+	return out, true
 }
 
 // scan lists the numbers at the end of the index keys with the prefixes, each

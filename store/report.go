@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"tram/store/audit"
+	"tram/store/query"
 	"tram/store/record"
 )
 
@@ -265,7 +266,9 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 	err := s.view(func(tx *tx) error {
 		c := tx.Bucket(bOrder).Cursor()
 		k, n := c.Last()
-		if at, err := base64.RawURLEncoding.DecodeString(q.Page); err == nil && len(at) == 8 {
+		if at, err := base64.RawURLEncoding.DecodeString(q.Page); err != nil || len(at) != 0 && len(at) != 8 {
+			return &query.ParamError{Param: "page", Why: "value"}
+		} else if len(at) == 8 {
 			if k, n = c.Seek(at); k == nil {
 				k, n = c.Last()
 			} else {

@@ -68,7 +68,7 @@ func readPerson(key record.Key, v *fhir.Value) *someone {
 		if i == 0 {
 			s.Name = text
 		}
-		s.words = append(s.words, strings.Fields(Fold(text))...)
+		s.words = append(s.words, nameWords(n)...)
 	}
 	for _, id := range items(v.Get("identifier")) {
 		if s.Identifier == "" {
@@ -97,6 +97,21 @@ func items(v *fhir.Value) []*fhir.Value {
 		return nil
 	}
 	return v.Items
+}
+
+// nameWords are all words of a name, of its text and of its parts.
+func nameWords(n *fhir.Value) []string {
+	words := strings.Fields(Fold(n.Str("text")))
+	for _, f := range []string{"family", "given", "prefix", "suffix"} {
+		part := n.Get(f)
+		for _, p := range append(items(part), part) {
+			if p != nil && p.Shape == fhir.String {
+				words = append(words, strings.Fields(Fold(p.Text))...)
+			}
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 func nameText(n *fhir.Value) string {
@@ -178,8 +193,11 @@ func (s *someone) matches(words []string) bool {
 	return true
 }
 
+// MinNumber is the fewest letters and digits by which a number is found.
+const MinNumber = 4
+
 func (s *someone) matchesNumber(w string) bool {
-	if len(w) < 4 {
+	if len(w) < MinNumber {
 		return false
 	}
 	return slices.Contains(s.birth, w) || slices.ContainsFunc(s.digits, func(d string) bool { return strings.Contains(d, w) })
