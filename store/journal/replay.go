@@ -1,0 +1,148 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"os"
+
+	"tram/store/seal"
+)
+
+// Replay calls f for each entry behind after, in order, with its end. From the
+// zero position it gives all there are. It fails with ErrRotten where entries
+// behind after are missing although later ones are there.
+func (j *Journal) Replay(after Position, f func(end Position, entry []byte) error) error {
+	segs, err := j.segments()
+	if err != nil {
+		return fmt.Errorf("replay journal: %w", err)
+	}
+	at := after
+	for _, s := range segs {
+		if s < after.Segment {
+			continue
+		}
+		if at, err = j.replay(s, at, f); err != nil {
+			return fmt.Errorf("replay journal: %w", err)
+		}
+	}
+	return nil
+}
+
+// replay goes through one segment from at on, which may be the end of an earlier
+// one, and returns where the segment ends.
+func (j *Journal) replay(seg uint32, at Position, f func(Position, []byte) error) (Position, error) {
+	b, err := os.ReadFile(j.path(seg))
+	if err != nil {
+		return at, err
+	}
+	if at.Segment != seg {
+		if at, err = j.cross(seg, b, at); err != nil {
+			return at, err
+		}
+	}
+	for {
+		entry, next := j.entry(b, at.Offset, place(at))
+		if next == 0 {
+			if framed(b, at.Offset) != nil || j.find(seg, b, at.Offset) > 0 {
+				return at, fmt.Errorf("%w: segment %d at byte %d", ErrRotten, seg, at.Offset)
+			}
+			return at, nil
+		}
+		at.Offset = next
+		if err := f(at, entry); err != nil {
+			return at, err
+		}
+	}
+}
+
+// cross reads a segment's start and holds it against where the replay stands.
+func (j *Journal) cross(seg uint32, b []byte, at Position) (Position, error) {
+	raw, next := j.entry(b, 0, startPlace(seg))
+	var from Position
+	if next == 0 || json.Unmarshal(raw, &from) != nil {
+		return at, fmt.Errorf("%w: segment %d has no start", ErrRotten, seg)
+	}
+	if at != (Position{}) && at != from {
+		return at, fmt.Errorf("%w: segment %d follows byte %d of segment %d, of which byte %d is the last",
+			ErrRotten, seg, from.Offset, from.Segment, at.Offset)
+	}
+	return Position{seg, next}, nil
+}
+
+// entry reads the entry at an offset and where it ends; 0 where none is whole.
+func (j *Journal) entry(b []byte, at int64, place []byte) ([]byte, int64) {
+	sealed := framed(b, at)
+	if sealed == nil {
+		return nil, 0
+	}
+	entry, err := j.keys.Open(place, sealed)
+	if err != nil {
+		return nil, 0
+	}
+	return entry, at + header + int64(len(sealed))
+}
+
+// framed is what a frame at an offset holds; nil where no frame is whole.
+func framed(b []byte, at int64) []byte {
+	if int64(len(b)) < at+header {
+		return nil
+	}
+	n := int64(binary.LittleEndian.Uint32(b[at:]))
+	if n == 0 || n > int64(len(b))-at-header {
+		return nil
+	}
+	sealed := b[at+header : at+header+n]
+	if crc32.ChecksumIEEE(sealed) != binary.LittleEndian.Uint32(b[at+4:]) {
+		return nil
+	}
+	return sealed
+}
+
+// findable bounds the entries for which find tries every offset; a longer one is
+// found only behind a frame whose length is still right.
+const findable = 1 << 20
+
+// find looks for a whole entry behind an offset at which none is, and returns
+// where it ends; 0 when there is none.
+func (j *Journal) find(seg uint32, b []byte, from int64) int64 {
+	try := func(at int64) int64 {
+		_, end := j.entry(b, at, place(Position{seg, at}))
+		return end
+	}
+	if int64(len(b)) >= from+header {
+		if end := try(from + header + int64(binary.LittleEndian.Uint32(b[from:]))); end > 0 {
+			return end
+		}
+	}
+	for at := from + 1; at+header <= int64(len(b)); at++ {
+		if n := binary.LittleEndian.Uint32(b[at:]); n == 0 || n > findable {
+			continue
+		}
+		if end := try(at); end > 0 {
+			return end
+		}
+	}
+	return 0
+}
+
+// lastEnd is where the last whole entry of a segment ends, its start included;
+// 0 when there is none. A whole frame that does not open is no torn end: it was
+// moved, or sealed under another key, and nothing may be written over it.
+func (j *Journal) lastEnd(seg uint32, b []byte) (int64, error) {
+	_, end := j.entry(b, 0, startPlace(seg))
+	for {
+		_, next := j.entry(b, end, place(Position{seg, end}))
+		if next == 0 {
+			next = j.find(seg, b, end)
+		}
+		if next == 0 && framed(b, end) != nil {
+			return 0, fmt.Errorf("%w: segment %d at byte %d: %w", ErrRotten, seg, end, seal.ErrAltered)
+		}
+		if next == 0 {
+			return end, nil
+		}
+		end = next
+	}
+}

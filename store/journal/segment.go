@@ -1,0 +1,86 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tram/store/seal"
+)
+
+// begin makes a segment, with a first entry that tells where the one before
+// ended, and makes its name durable. On an error the journal stays as it was.
+func (j *Journal) begin(n uint32, after Position) error {
+	f, err := os.OpenFile(j.path(n), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	start, err := json.Marshal(after)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	fresh := &Journal{dir: j.dir, keys: j.keys, file: f, end: Position{Segment: n}}
+	if err := errors.Join(fresh.write(startPlace(n), start), seal.SyncDir(j.dir)); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	*j = *fresh
+	return nil
+}
+
+// Pass begins a new segment behind a position that the journal had once and has
+// not now: its folder was lost, or is an older copy. Positions go on growing, so
+// that no place is ever used for two entries.
+func (j *Journal) Pass(lost Position) error {
+	old := j.file
+	if err := j.begin(max(lost.Segment, j.end.Segment)+1, lost); err != nil {
+		return fmt.Errorf("begin journal anew: %w", err)
+	}
+	return old.Close()
+}
+
+// Trim removes the segments that lie wholly before keep.
+func (j *Journal) Trim(keep Position) error {
+	segs, err := j.segments()
+	if err != nil {
+		return fmt.Errorf("trim journal: %w", err)
+	}
+	for _, s := range segs {
+		if s < keep.Segment && s < j.end.Segment {
+			err = errors.Join(err, os.Remove(j.path(s)))
+		}
+	}
+	return err
+}
+
+const suffix = ".journal"
+
+func (j *Journal) path(n uint32) string {
+	return filepath.Join(j.dir, fmt.Sprintf("%08d%s", n, suffix))
+}
+
+// segments lists the numbers of the segments there are.
+func (j *Journal) segments() ([]uint32, error) {
+	names, err := os.ReadDir(j.dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []uint32
+	for _, e := range names {
+		base, ok := strings.CutSuffix(e.Name(), suffix)
+		if n, err := strconv.ParseUint(base, 10, 32); ok && err == nil {
+			out = append(out, uint32(n))
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// place binds an entry to where it stands.
+func place(at Position) []byte { return fmt.Appendf(nil, "journal/%d/%d", at.Segment, at.Offset) }
+
+func startPlace(segment uint32) []byte { return fmt.Appendf(nil, "journal/%d/start", segment) }
