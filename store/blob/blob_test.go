@@ -152,8 +152,12 @@ func TestDamagedAttachmentIsNeverGiven(t *testing.T) {
 		if err := os.WriteFile(b.path(id), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Get(id, io.Discard); !errors.Is(err, seal.ErrAltered) {
+		var got bytes.Buffer
+		if err := b.Get(id, &got); !errors.Is(err, seal.ErrAltered) {
 			t.Errorf("%s: got %v, want ErrAltered", name, err)
+		}
+		if name == "chunks swapped" && got.Len() > 0 {
+			t.Errorf("%s: %d bytes were given from the wrong place", name, got.Len())
 		}
 	}
 	put(t, b, c)

@@ -100,10 +100,7 @@ func (j *Journal) open() error {
 		if err != nil {
 			return err
 		}
-		j.file, j.end, j.size = f, Position{segs[i], end}, end
-		if err := j.extend(grow); err != nil { // zeroes what a power cut left behind the end
-			return errors.Join(err, f.Close())
-		}
+		j.file, j.end, j.size = f, Position{segs[i], end}, end // so that the first entry zeroes what a cut left
 		return nil
 	}
 	if len(segs) > 1 || len(segs) == 1 && segs[0] != 1 {

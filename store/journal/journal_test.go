@@ -124,6 +124,9 @@ func TestTornEndCostsOnlyTheLastEntry(t *testing.T) {
 			"zeroes":  append(slices.Clone(whole[:cut]), make([]byte, 300)...),
 			"garbage": append(slices.Clone(whole[:cut]), big(300)...),
 		} {
+			if bytes.HasPrefix(torn, whole[:ends[2].Offset]) {
+				continue // the bytes that were cut off happened to be these
+			}
 			dir := t.TempDir()
 			if err := os.WriteFile(segment(dir, 1), torn, 0o600); err != nil {
 				t.Fatal(err)
@@ -297,6 +300,19 @@ func TestTooLargeAnEntryIsRefusedAndNothingElse(t *testing.T) {
 	}
 	fill(t, j, "one")
 	want(t, "after it", replayed(t, j, Position{}), "one")
+}
+
+func TestOpeningWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, open(t, dir), "one")
+	before, err := os.ReadFile(segment(dir, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if after, err := os.ReadFile(segment(dir, 1)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("%d bytes, before %d, %v", len(after), len(before), err)
+	}
 }
 
 func TestCallbackErrorEndsReplay(t *testing.T) {

@@ -82,7 +82,7 @@ func TestBombIsBounded(t *testing.T) {
 func TestBlindTellsInputsApartAndNeedsTheKey(t *testing.T) {
 	k := keys(t, 1)
 	seen := map[[16]byte]string{}
-	for _, in := range [][2]string{{"key", "a"}, {"key", "b"}, {"ke", "ya"}, {"key:a", ""}, {"", "key:a"}, {"name", "a"}} {
+	for _, in := range [][2]string{{"key", "a"}, {"key", "b"}, {"ke", "ya"}, {"key:a", ""}, {"", "key:a"}, {"a:b", "c"}, {"a", "b:c"}, {"name", "a"}} {
 		d := k.Blind(in[0], in[1])
 		if other, ok := seen[d]; ok {
 			t.Errorf("%q has the digest of %q", in, other)

@@ -48,7 +48,7 @@ func TestUnlockRefusesWithoutMakingAnything(t *testing.T) {
 		"empty key file":     {func(_ string, k KeyFile) error { return os.Truncate(string(k), 0) }, ErrWrongKey},
 		"slots cut off":      {func(s string, _ KeyFile) error { return os.Truncate(s, 20) }, nil},
 		"slots empty":        {func(s string, _ KeyFile) error { return os.Truncate(s, 0) }, nil},
-		"slots of a later":   {func(s string, _ KeyFile) error { return os.WriteFile(s, []byte(`{"schema":2,"slots":[]}`), 0o600) }, nil},
+		"slots of a later":   {func(s string, _ KeyFile) error { return replace(s, `"schema":1`, `"schema":2`) }, nil},
 		"no slot":            {func(s string, _ KeyFile) error { return os.WriteFile(s, []byte(`{"schema":1,"slots":[]}`), 0o600) }, ErrWrongKey},
 		"slot of other kind": {func(s string, _ KeyFile) error { return replace(s, "key-file", "passport") }, ErrWrongKey},
 		"slot altered":       {func(s string, _ KeyFile) error { return replace(s, `"key":"`, `"key":"AAAA`) }, ErrWrongKey},
