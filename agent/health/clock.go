@@ -1,0 +1,102 @@
+package health
+
+import (
+	"sync"
+	"time"
+
+	"tram/store/record"
+)
+
+const (
+	// jump is how far the wall clock may leave the steady one between two
+	// readings: time services set it by less.
+	jump = 30 * time.Second
+	// backSlack is how far before the newest stamp the clock may be: the other
+	// writers of a station have clocks of their own.
+	backSlack = 5 * time.Minute
+)
+
+// Source is a reading of two clocks: the wall clock, and a steady one that
+// nobody sets and whose zero means nothing.
+type Source func() (wall time.Time, steady time.Duration)
+
+// System is this machine's Source.
+func System() Source {
+	start := time.Now()
+	return func() (time.Time, time.Duration) { return time.Now(), steady(start) }
+}
+
+// Clock makes the stamps of versions. It never makes a clock right: it tells by
+// how much upstream's clock is ahead, and whether the time is in doubt. It is
+// safe for concurrent use.
+type Clock struct {
+	source Source
+
+	mu       sync.Mutex
+	wall     time.Time // the last reading
+	steady   time.Duration
+	floor    int64 // Unix ms, corrected: the time is not before this
+	offset   int64 // ms that upstream is ahead of the wall clock
+	measured bool  // the offset was measured since the program started
+	jumped   bool  // the wall clock was set, and the offset has not been measured since
+}
+
+// NewClock starts a clock. Newest is the newest stamp that the store holds and
+// built the time of the program's build: no present moment is before either; zero
+// where unknown. Offset is the one measured last, in milliseconds, or 0.
+func NewClock(source Source, newest record.Stamp, built time.Time, offset int64) *Clock {
+	c := &Clock{source: source, offset: offset}
+	if !newest.Doubt && newest.Unix != 0 {
+		c.floor = newest.Corrected() - backSlack.Milliseconds()
+	}
+	if !built.IsZero() {
+		c.floor = max(c.floor, built.UnixMilli())
+	}
+	c.wall, c.steady = source()
+	return c
+}
+
+// Stamp is the present moment. It is in doubt when the wall clock was set since
+// the program started or shows a time that is over already, until an exchange
+// measures the offset.
+func (c *Clock) Stamp() record.Stamp {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read()
+	s := record.Stamp{Unix: c.wall.UnixMilli(), Offset: c.offset}
+	s.Doubt = c.jumped || !c.measured && s.Corrected() < c.floor
+	if !s.Doubt {
+		c.floor = max(c.floor, s.Corrected()-backSlack.Milliseconds())
+	}
+	return s
+}
+
+// Measured takes over what an exchange found: how many milliseconds upstream's
+// clock is ahead of this one. From then on the time is known, whatever the wall
+// clock shows: when it is set, the offset follows.
+func (c *Clock) Measured(offset int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read()
+	c.offset, c.measured, c.jumped = offset, true, false
+	c.floor = c.wall.UnixMilli() + offset - backSlack.Milliseconds()
+}
+
+// read takes a reading and notices a wall clock that was set since the last.
+func (c *Clock) read() {
+	wall, steady := c.source()
+	step := wall.Round(0).Sub(c.wall.Round(0)) - (steady - c.steady) // Round(0) leaves the wall clock only
+	c.wall, c.steady = wall, steady
+	switch {
+	case step <= jump && step >= -jump:
+	case c.measured:
+		c.offset -= step.Milliseconds()
+	default:
+		c.jumped = true
+	}
+}
+
+// Offset is how many milliseconds upstream's clock is ahead of this one, from one
+// exchange: this clock when the request left and when the answer came, and
+// upstream's in between. It is wrong by half of what the way took at most.
+func Offset(sent, got, upstream int64) int64 { return upstream - (sent + (got-sent)/2) }

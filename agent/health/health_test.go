@@ -1,0 +1,171 @@
+package health
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"tram/store"
+	"tram/store/record"
+	"tram/sync/status"
+)
+
+func TestLookReadsThisPC(t *testing.T) {
+	dir := t.TempDir()
+	db := filepath.Join(dir, "tram.db")
+	if err := os.WriteFile(db, make([]byte, 12345), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pc, err := Look(db, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pc.OS != runtime.GOOS || pc.Arch != runtime.GOARCH || pc.Database != 12345 || pc.Memory <= 0 {
+		t.Errorf("got %+v", pc)
+	}
+	if pc.DiskFree <= 0 || pc.DiskTotal < pc.DiskFree {
+		t.Errorf("disk: %d of %d bytes free", pc.DiskFree, pc.DiskTotal)
+	}
+	none := filepath.Join(dir, "none")
+	part, err := Look(none, none, dir)
+	if err == nil || part.Database != 0 || part.DiskTotal != pc.DiskTotal {
+		t.Errorf("with a folder that is not there: %+v, %v", part, err)
+	}
+}
+
+// TestTrap11 is named after field-notes' trap: "last sync" moved by a failure.
+func TestTrap11FailedSyncLooksLikeNone(t *testing.T) {
+	s := Sync{}.After(1000, "").After(2000, status.FailLink).After(3000, status.FailCut)
+	want := Sync{Tried: 3000, Synced: 1000, Failures: 2, Failure: status.FailCut}
+	if s != want {
+		t.Errorf("got %+v, want %+v", s, want)
+	}
+	if s = s.After(4000, ""); s != (Sync{Tried: 4000, Synced: 4000}) {
+		t.Errorf("after a good one: %+v", s)
+	}
+}
+
+func TestReportIsWhatWasCollected(t *testing.T) {
+	lin := record.Lineage("abcdefghijklmno2")
+	got := Report(record.Stamp{Unix: 10_000, Offset: 500, Doubt: true},
+		Program{Station: "tram-a", Version: "1.2", Slot: "file", Up: 90*time.Second + time.Millisecond},
+		PC{OS: "linux", Arch: "amd64", DiskFree: 5, DiskTotal: 9, Database: 3, Memory: 77},
+		store.Counts{Records: 40, People: 7, Agreed: 30, Waiting: 6, Parked: 2, Held: 1, Conflicts: 3, Vault: 4, OldestUnsent: 8_500},
+		Sync{Tried: 9_000, Synced: 7_000, Failures: 1, Failure: status.FailLater, Lineage: lin, Receipt: status.Position{Lineage: lin, N: 8, At: 6}},
+		status.FileAside, status.Practice, status.FileAside)
+	want := status.Report{
+		Station: "tram-a", Version: "1.2", Made: 10_000, Offset: 500, Doubt: true, OS: "linux", Arch: "amd64",
+		DiskFree: 5, DiskTotal: 9, Database: 3, People: 7, Records: 40, Waiting: 6, Parked: 2, Conflicts: 3, Untold: 4,
+		Oldest: 8_000, Tried: 9_000, Synced: 7_000, Failures: 1, Failure: status.FailLater, Lineage: lin,
+		Receipt: status.Position{Lineage: lin, N: 8, At: 6}, Up: 90, Slot: "file", Codes: []status.Code{status.FileAside, status.Practice},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if none := Report(record.Stamp{Offset: 500}, Program{}, PC{}, store.Counts{}, Sync{}); none.Oldest != 0 {
+		t.Errorf("nothing waits, but the oldest is of %d", none.Oldest)
+	}
+}
+
+// pair is a wall clock and a steady one that tests move.
+type pair struct {
+	mu     sync.Mutex
+	wall   time.Time
+	steady time.Duration
+}
+
+func (p *pair) read() (time.Time, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wall, p.steady
+}
+
+// pass lets time go by; set sets the wall clock.
+func (p *pair) pass(d time.Duration) { p.set(d); p.mu.Lock(); p.steady += d; p.mu.Unlock() }
+func (p *pair) set(by time.Duration) { p.mu.Lock(); p.wall = p.wall.Add(by); p.mu.Unlock() }
+
+func TestClock(t *testing.T) {
+	noon := time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)
+	const day, hour, second = 24 * time.Hour, time.Hour, time.Second
+	for _, c := range []struct {
+		name   string
+		newest record.Stamp
+		built  time.Time
+		do     func(*Clock, *pair)
+		want   record.Stamp
+	}{
+		{"nothing known", record.Stamp{}, time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"time goes by", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.pass(40 * day) }, at(noon.Add(40*day), 0, false)},
+		{"set by a time service", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.set(29 * second) }, at(noon.Add(29*second), 0, false)},
+		{"set forward", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.set(hour) }, at(noon.Add(hour), 0, true)},
+		{"set back", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.pass(hour); p.set(-hour) }, at(noon, 0, true)},
+		{"set and set right again", record.Stamp{}, time.Time{}, func(c *Clock, p *pair) { p.set(hour); c.Stamp(); p.set(-hour) }, at(noon, 0, true)},
+		{"before the newest stamp", at(noon.Add(hour), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, true)},
+		{"a little before it", at(noon.Add(4*time.Minute), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"before one that is in doubt itself", at(noon.Add(hour), 0, true), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"before the newest, corrected", at(noon, hour, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, true)},
+		{"before the build", record.Stamp{}, noon.Add(second), func(*Clock, *pair) {}, at(noon, 0, true)},
+		{"after the build", record.Stamp{}, noon, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"the time is reached", at(noon.Add(hour), 0, false), time.Time{}, func(c *Clock, p *pair) { c.Stamp(); p.pass(hour) }, at(noon.Add(hour), 0, false)},
+		{"measured", record.Stamp{}, noon.Add(day), func(c *Clock, _ *pair) { c.Measured(day.Milliseconds()) }, at(noon, day, false)},
+		{"measured below the build", record.Stamp{}, noon.Add(day), func(c *Clock, _ *pair) { c.Measured(5) }, at(noon, 5*time.Millisecond, false)},
+		{"set after it was measured", record.Stamp{}, time.Time{}, func(c *Clock, p *pair) { c.Measured(2000); p.pass(hour); p.set(-2 * day) },
+			at(noon.Add(hour-2*day), 2*second+2*day, false)},
+		{"measured after it was set", record.Stamp{}, time.Time{}, func(c *Clock, p *pair) { p.set(hour); c.Stamp(); c.Measured(-hour.Milliseconds()) },
+			at(noon.Add(hour), -hour, false)},
+	} {
+		p := &pair{wall: noon}
+		clock := NewClock(p.read, c.newest, c.built, 0)
+		c.do(clock, p)
+		if got := clock.Stamp(); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		}
+	}
+	p := &pair{wall: noon}
+	if got, want := NewClock(p.read, record.Stamp{}, time.Time{}, 1500).Stamp(), at(noon, 1500*time.Millisecond, false); got != want {
+		t.Errorf("with the offset measured last: %+v, want %+v", got, want)
+	}
+}
+
+func at(wall time.Time, offset time.Duration, doubt bool) record.Stamp {
+	return record.Stamp{Unix: wall.UnixMilli(), Offset: offset.Milliseconds(), Doubt: doubt}
+}
+
+func TestClockIsSafeForConcurrentUse(t *testing.T) {
+	p := &pair{wall: time.Unix(1_800_000_000, 0)}
+	c := NewClock(p.read, record.Stamp{}, time.Time{}, 0)
+	c.Measured(7)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				p.pass(time.Millisecond)
+				if s := c.Stamp(); s.Doubt || s.Offset != 7 {
+					t.Errorf("got %+v", s)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestSystemClocksAgree(t *testing.T) {
+	c := NewClock(System(), record.Stamp{}, Built(), 0)
+	before := time.Now().UnixMilli()
+	if s := c.Stamp(); s.Doubt || s.Unix < before {
+		t.Errorf("got %+v at %d", s, before)
+	}
+}
+
+func TestOffsetIsFromTheMiddle(t *testing.T) {
+	if got := Offset(1000, 3000, 2500); got != 500 {
+		t.Errorf("got %d, want 500", got)
+	}
+	if got := Offset(1000, 3000, -500); got != -2500 {
+		t.Errorf("got %d, want -2500", got)
+	}
+}
