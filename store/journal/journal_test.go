@@ -134,6 +134,9 @@ func TestTornEndCostsOnlyTheLastEntry(t *testing.T) {
 			j := open(t, dir)
 			want(t, fmt.Sprintf("%s at %d", name, cut), replayed(t, j, Position{}), "one", "two")
 			fill(t, j, "four")
+			if b, _ := os.ReadFile(segment(dir, 1)); !bytes.HasPrefix(b[j.End().Offset:], make([]byte, header)) {
+				t.Errorf("%s at %d, written on: something stands behind the end", name, cut)
+			}
 			j.Close()
 			want(t, fmt.Sprintf("%s at %d, written on", name, cut), replayed(t, open(t, dir), ends[0]), "two", "four")
 		}
