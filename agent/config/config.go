@@ -129,6 +129,7 @@ func Load(path string) (Config, error) {
 	return parse(text, path)
 }
 
+// parse is Parse with the file's name in the error.
 func parse(text []byte, path string) (Config, error) {
 	c, err := Parse(text, filepath.Dir(path))
 	var bad *Error

@@ -46,6 +46,8 @@ func Parse(text []byte, folder string) (Config, error) {
 	return c, nil
 }
 
+// apply puts one value into the settings, or says what is wrong with it; key and
+// line are for the caller to add.
 func apply(c *Config, known []setting, key string, value any, folder string) *Error {
 	i := slices.IndexFunc(known, func(s setting) bool { return s.key == key })
 	if i < 0 {
@@ -128,7 +130,7 @@ func nearest(known []setting, key string) string {
 	for _, s := range known {
 		_, other, _ := strings.Cut(s.key, ".")
 		d := min(distance(key, s.key), 1+distance(name, other))
-		if d < least && d < len(name) {
+		if d < least {
 			best, least = s.key, d
 		}
 	}

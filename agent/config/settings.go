@@ -55,6 +55,7 @@ func Diff(old, new Config) (live, restart []string) {
 	return live, restart
 }
 
+// choice is a setting that takes one of a few words.
 func choice(key string, live bool, field func(*Config) *string, allowed ...string) setting {
 	return setting{key: key, like: allowed[0], live: live,
 		set: func(c *Config, value, _ string) *Error {
@@ -67,6 +68,8 @@ func choice(key string, live bool, field func(*Config) *string, allowed ...strin
 		get: func(c *Config) string { return *field(c) }}
 }
 
+// duration is a setting in Go's form, "1m30s", within bounds. All of them can be
+// changed while the program runs.
 func duration(key, like string, least, most time.Duration, field func(*Config) *time.Duration) setting {
 	return setting{key: key, like: like, live: true,
 		set: func(c *Config, value, _ string) *Error {
@@ -95,6 +98,8 @@ func short(d time.Duration) string {
 	return s
 }
 
+// folder is a setting that holds a path, made absolute: a service has no
+// folder of its own to start from.
 func folder(key string, field func(*Config) *string) setting {
 	like := filepath.Join(DefaultFolder(), strings.TrimPrefix(key, "data."))
 	return setting{key: key, like: like,
@@ -118,6 +123,7 @@ func folder(key string, field func(*Config) *string) setting {
 		get: func(c *Config) string { return *field(c) }}
 }
 
+// name takes what can stand in a certificate, a file name and a log line alike.
 func name(c *Config, value, _ string) *Error {
 	ok := len(value) <= 40 && !strings.HasPrefix(value, "-") && !strings.HasSuffix(value, "-")
 	for i := range len(value) {

@@ -32,7 +32,9 @@ func (it item) at(part string) string {
 // that the file leaves to us come from newID, in order.
 func unpack(r4 *fhir.R4, units []unit, newID func() string) ([]item, error) {
 	var out []item
-	links := map[string]string{} // from what a file calls an entry to where it is
+	// From what a file calls an entry to where it is. One map serves the whole
+	// file: the lines of NDJSON may refer to each other's entries.
+	links := map[string]string{}
 	for _, u := range units {
 		kind := u.value.Str("resourceType")
 		if t := u.value.Str("type"); kind == "Bundle" && (t == "transaction" || t == "batch") {
@@ -134,7 +136,8 @@ func entries(u unit, links map[string]string, newID func() string) ([]item, erro
 	return out, nil
 }
 
-// from says in the resource which version it was made from.
+// from says in the resource which version it was made from: what If-Match is to
+// an update (FHIR R4 http.html#concurrency), in the place where Take looks.
 func from(v *fhir.Value, etag string) *fhir.Value {
 	tag := strings.Trim(strings.TrimPrefix(etag, "W/"), `"`)
 	return v.With("meta", v.Get("meta").With("versionId", fhir.NewString(tag)))

@@ -79,6 +79,7 @@ type pause struct {
 	step  time.Duration
 }
 
+// The shortest and the longest pause.
 const (
 	firstPause = 10 * time.Second
 	lastPause  = 5 * time.Minute
@@ -122,6 +123,7 @@ func (in *Intake) folderState(lost bool) {
 	}
 }
 
+// asideState notes whether a file lies in aside/.
 func (in *Intake) asideState(any bool) {
 	in.mu.Lock()
 	in.trouble.aside = any

@@ -17,6 +17,7 @@ const windows = runtime.GOOS == "windows"
 // noteSuffix marks the note beside a file that was set aside.
 const noteSuffix = ".reason.txt"
 
+// What read and move fail with besides the system's errors.
 var (
 	errNotFile = errors.New("not a plain file")
 	errTooLong = errors.New("too large")
@@ -46,6 +47,7 @@ func list(root *os.Root) ([]string, error) {
 	return out, nil
 }
 
+// names lists a folder below the root.
 func names(root *os.Root, dir string) ([]fs.DirEntry, error) {
 	return fs.ReadDir(root.FS(), dir)
 }
@@ -100,6 +102,8 @@ func move(root *os.Root, name, to string, was fs.FileInfo) error {
 	if err := root.Rename(name, to); err != nil {
 		return err
 	}
+	// The look comes after the renaming: before it, it would leave a gap in which
+	// a file that nobody has read could be filed as done.
 	now, err := root.Lstat(to)
 	if err != nil || same(was, now) {
 		return err

@@ -127,6 +127,7 @@ func (in *Intake) Tune(poll time.Duration, lenient bool) {
 	in.poll, in.lenient = poll, lenient
 }
 
+// tuned is what Tune set last.
 func (in *Intake) tuned() (time.Duration, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -27,6 +27,7 @@ func Into(s *store.Store, author string) func(context.Context, []*fhir.Value, st
 	}
 }
 
+// put tries once to keep the resources in one transaction.
 func put(ctx context.Context, s *store.Store, author string, resources []*fhir.Value) (Taken, error) {
 	var out Taken
 	var writes []store.Write

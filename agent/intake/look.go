@@ -69,6 +69,7 @@ type tour struct {
 	stuck   bool      // a file cannot be moved
 }
 
+// due asks for a look at a moment; the earliest that was asked for counts.
 func (t *tour) due(at time.Time) {
 	if t.next.IsZero() || at.Before(t.next) {
 		t.next = at
@@ -78,6 +79,7 @@ func (t *tour) due(at time.Time) {
 // sift notes how every file looks, and returns those that have been left alone
 // for long enough.
 func (t *tour) sift(names []string) []string {
+	// The map is made anew, so that names which are gone are forgotten.
 	known := t.in.files
 	t.in.files = map[string]*file{}
 	var ready []string
@@ -128,6 +130,8 @@ func (t *tour) takeAll(ctx context.Context, ready []string) {
 		}
 		ready = left
 	}
+	// What is left refers to records that no whole file has brought. One that is
+	// still being written may; else there is nothing to wait for.
 	for _, name := range ready {
 		f := t.in.files[name]
 		if at := f.since.Add(quiet); t.growing && at.After(t.now) {
@@ -147,6 +151,8 @@ func (t *tour) take(ctx context.Context, name string, last bool) verdict {
 	if f.settled != nil {
 		return t.file(name, f)
 	}
+	// Reading a large file again only to miss the same record would cost the
+	// square of the files.
 	if !f.missing.IsZero() && !last {
 		if ok, err := t.in.o.Exists(f.missing); err == nil && !ok {
 			return dangling
@@ -178,6 +184,8 @@ func (t *tour) take(ctx context.Context, name string, last bool) verdict {
 		}
 	}
 	if e.Refusal != nil {
+		// A failure that nobody knows may pass, as with a store that is being
+		// closed; but one poor file must not hold up the others for ever.
 		if e.Refusal.Code == Refused && f.tries < 2 {
 			f.tries++
 			e.Refusal = &Refusal{Code: StoreStopped}

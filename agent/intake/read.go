@@ -52,7 +52,8 @@ func parse(name string, data []byte) ([]unit, error) {
 		if err != nil {
 			return nil, syntax(err, one, n)
 		}
-		// The limit of values is one for the whole file.
+		// The limit of values is one for the whole file, whose lines are all kept
+		// in memory until the transaction ends.
 		if limits.Values -= count(v); limits.Values <= 0 {
 			return nil, &Refusal{Code: TooLarge, Line: n}
 		}
@@ -61,6 +62,7 @@ func parse(name string, data []byte) ([]unit, error) {
 	return out, nil
 }
 
+// count counts the values in v, itself included.
 func count(v *fhir.Value) int {
 	n := 1
 	for i := range v.Fields {

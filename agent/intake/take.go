@@ -57,9 +57,11 @@ func (in *Intake) take(ctx context.Context, name string, data []byte) (Event, er
 	return Event{What: Aside, File: name, Refusal: r}, nil
 }
 
+// takeLocked is take for the holder of the lock. Its order is what makes it safe
+// against a kill: ids, then resources, then the mark that they are taken.
 func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Event, error) {
 	sum := sha256.Sum256(data)
-	label := hex.EncodeToString(sum[:16])
+	label := hex.EncodeToString(sum[:16]) // 128 bits: nobody finds two files of one label
 	known, err := in.recall(label)
 	if err != nil {
 		return Event{}, err
@@ -119,6 +121,7 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 	return e, nil
 }
 
+// recall reads what is remembered of the bytes with this label.
 func (in *Intake) recall(label string) (memory, error) {
 	var m memory
 	b, err := in.o.Setting("intake/" + label)
@@ -134,6 +137,7 @@ func (in *Intake) recall(label string) (memory, error) {
 	return m, nil
 }
 
+// remember keeps m durably; it returns when a power cut cannot undo it.
 func (in *Intake) remember(ctx context.Context, label string, m memory) error {
 	b, err := json.Marshal(m)
 	if err == nil {

@@ -25,6 +25,7 @@ const child = "TRAM_SERVICE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if how := os.Getenv(child); how != "" {
+		time.AfterFunc(time.Minute, func() { os.Exit(3) }) // no test leaves one behind
 		if err := Run(context.Background(), play(how)); err != nil {
 			fmt.Println("failed:", err)
 			os.Exit(1)
