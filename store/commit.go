@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"syscall"
+	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"tram/store/journal"
 	"tram/store/record"
+	"tram/store/seal"
 )
 
 // job is one transaction's work, waiting for its turn. Work checks before it
@@ -64,17 +66,29 @@ func (s *Store) loop() {
 	}
 }
 
-// commit runs a group in one transaction. Where one of several is refused, each
-// runs alone.
+// commit runs a group in one transaction. A job that is refused leaves the group
+// and the others run again without it; its answer waits for theirs, on which it
+// was made. Where the commit itself fails, each runs alone.
 func (s *Store) commit(group []*job) {
-	err := s.try(group)
-	if err != nil && len(group) > 1 && s.Stopped() == nil {
-		for _, j := range group {
-			j.err <- s.try([]*job{j})
+	refused := map[*job]error{}
+	err := error(nil)
+	for len(group) > 0 {
+		var bad int
+		if bad, err = s.try(group); bad < 0 {
+			break
 		}
-		return
+		refused[group[bad]] = err
+		group = slices.Delete(group, bad, bad+1)
+		err = nil
 	}
+	alone := err != nil && len(group) > 1 && s.Stopped() == nil
 	for _, j := range group {
+		if alone {
+			_, err = s.try([]*job{j})
+		}
+		j.err <- err
+	}
+	for j, err := range refused {
 		j.err <- err
 	}
 }
@@ -95,29 +109,34 @@ func (s *Store) stop(err error) error {
 	return s.stopped
 }
 
-func (s *Store) try(group []*job) error {
+// try commits a group, all of it or nothing. Where one of its jobs refused to
+// run, it tells which; -1 otherwise.
+func (s *Store) try(group []*job) (refused int, err error) {
 	if err := s.Stopped(); err != nil {
-		return err
+		return -1, err
 	}
 	b, err := s.db.Begin(true)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return -1, fmt.Errorf("begin: %w", err)
 	}
 	t := &tx{Tx: b, s: s}
-	for _, j := range group {
+	for i, j := range group {
 		if err := j.run(t); err != nil {
-			return errors.Join(err, b.Rollback())
+			return i, errors.Join(err, b.Rollback())
 		}
 	}
 	if err := s.log(t); err != nil {
 		b.Rollback()
-		if errors.Is(err, syscall.ENOSPC) {
-			return fmt.Errorf("%w: %w", ErrFull, err)
+		switch {
+		case seal.Full(err):
+			return -1, fmt.Errorf("%w: %w", ErrFull, err)
+		case errors.Is(err, journal.ErrTooLarge):
+			return -1, ErrTooMuch
 		}
-		return s.stop(err)
+		return -1, s.stop(err)
 	}
 	if err := b.Commit(); err != nil {
-		return s.failed(t, err)
+		return -1, s.failed(t, err)
 	}
 	for _, f := range t.after {
 		f()
@@ -126,7 +145,7 @@ func (s *Store) try(group []*job) error {
 	close(s.watch)
 	s.watch = make(chan struct{})
 	s.mu.Unlock()
-	return nil
+	return -1, nil
 }
 
 // entry is what the journal keeps of one change: enough to make it again.
@@ -163,7 +182,7 @@ func (s *Store) log(t *tx) error {
 // failed answers for a commit that did not succeed: its outcome is unknown, so
 // the journal takes it back; where even that fails, the store stops.
 func (s *Store) failed(t *tx, cause error) error {
-	if !errors.Is(cause, syscall.ENOSPC) && !errors.Is(cause, bolterrors.ErrMaxSizeReached) {
+	if !noRoom(cause) {
 		return s.stop(cause)
 	}
 	if len(t.entries) > 0 && t.entries[0].Void != nil {
@@ -178,58 +197,98 @@ func (s *Store) failed(t *tx, cause error) error {
 	return fmt.Errorf("%w: %w", ErrFull, cause)
 }
 
-// replay makes again what the journal has and the database has not.
-func (s *Store) replay() error {
+// noRoom reports whether a commit failed because the file cannot grow. bbolt tells
+// only by its text that it could not make room before it wrote anything.
+func noRoom(err error) bool {
+	return seal.Full(err) || errors.Is(err, bolterrors.ErrMaxSizeReached) || strings.Contains(err.Error(), "file resize error")
+}
+
+// replay makes again what the journal has and the database has not, and returns
+// how many commits that were.
+func (s *Store) replay() (commits int, err error) {
 	var at journal.Position
-	err := s.view(func(tx *tx) error {
+	err = s.view(func(tx *tx) error {
 		_, err := tx.get(bMeta, kJournal, &at)
 		return err
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	type batch struct {
-		end     journal.Position
-		entries []entry
+	if s.journal.End().Before(at) {
+		s.opt.Log.Warn("journal is older than the records; it begins anew")
+		return 0, s.journal.Pass(at)
 	}
-	var todo []batch
-	void := map[journal.Position]bool{}
+	void, err := s.voided(at)
+	if err != nil {
+		return 0, err
+	}
+	var r replayer
 	err = s.journal.Replay(at, func(end journal.Position, b []byte) error {
+		if void[end] {
+			return nil
+		}
 		var es []entry
 		if err := json.Unmarshal(b, &es); err != nil {
 			return err
 		}
-		if len(es) == 1 && es[0].Void != nil {
+		if isVoid(es) {
+			return nil
+		}
+		commits++
+		if r.entries, r.end = append(r.entries, es...), end; len(r.entries) < maxGroup {
+			return nil
+		}
+		return r.flush(s)
+	})
+	if err = errors.Join(err, r.flush(s)); err != nil {
+		return commits, fmt.Errorf("replay: %w", err)
+	}
+	if commits > 0 {
+		s.opt.Log.Info("replayed journal", "commits", commits)
+	}
+	return commits, nil
+}
+
+// voided are the ends of the journal's entries behind a position that were taken
+// back.
+func (s *Store) voided(after journal.Position) (map[journal.Position]bool, error) {
+	void := map[journal.Position]bool{}
+	err := s.journal.Replay(after, func(_ journal.Position, b []byte) error {
+		var es []entry
+		if err := json.Unmarshal(b, &es); err != nil {
+			return err
+		}
+		if isVoid(es) {
 			void[*es[0].Void] = true
-		} else {
-			todo = append(todo, batch{end, es})
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	return void, err
+}
+
+func isVoid(es []entry) bool { return len(es) == 1 && es[0].Void != nil }
+
+// replayer gathers what is replayed in one transaction.
+type replayer struct {
+	entries []entry
+	end     journal.Position
+}
+
+func (r *replayer) flush(s *Store) error {
+	if len(r.entries) == 0 {
+		return nil
 	}
-	for _, b := range todo {
-		if void[b.end] {
-			continue
-		}
-		err := s.db.Update(func(bt *bbolt.Tx) error {
-			t := &tx{Tx: bt, s: s, replaying: true}
-			for _, e := range b.entries {
-				if err := t.again(e); err != nil {
-					return err
-				}
+	err := s.db.Update(func(b *bbolt.Tx) error {
+		t := &tx{Tx: b, s: s, replaying: true}
+		for _, e := range r.entries {
+			if err := t.again(e); err != nil {
+				return err
 			}
-			return t.put(bMeta, kJournal, b.end)
-		})
-		if err != nil {
-			return fmt.Errorf("replay: %w", err)
 		}
-	}
-	if len(todo) > 0 {
-		s.opt.Log.Info("replayed journal", "entries", len(todo))
-	}
-	return nil
+		return t.put(bMeta, kJournal, r.end)
+	})
+	r.entries = nil
+	return err
 }
 
 func (t *tx) again(e entry) error {

@@ -42,6 +42,9 @@ var (
 	ErrStopped = errors.New("the disk failed; nothing more is saved until the program starts again")
 	// ErrFull says that the disk has no room; nothing was saved.
 	ErrFull = errors.New("the disk is full")
+	// ErrTooMuch says that one transaction holds more than the journal takes as
+	// one; nothing was saved. In parts it can be.
+	ErrTooMuch = errors.New("too much for one transaction")
 )
 
 // Options say where a store lives. Clock comes from outside.
@@ -146,7 +149,26 @@ func create(path string) error {
 
 // begin unlocks the store, brings it up to its journal and starts a lineage.
 func (s *Store) begin() error {
-	dataKey, err := seal.Unlock(filepath.Join(s.opt.Dir, "keys.json"), s.opt.Key)
+	if err := s.schema(); err != nil {
+		return err
+	}
+	if err := s.unlock(); err != nil {
+		return err
+	}
+	if err := s.resume(); err != nil {
+		return errors.Join(err, s.journal.Close())
+	}
+	return nil
+}
+
+// unlock opens the key and what is kept beside the database. Records without
+// their key are never given a new one.
+func (s *Store) unlock() error {
+	slots := filepath.Join(s.opt.Dir, "keys.json")
+	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && s.used() {
+		return seal.ErrNoKey
+	}
+	dataKey, err := seal.Unlock(slots, s.opt.Key)
 	if err != nil {
 		return err
 	}
@@ -156,17 +178,42 @@ func (s *Store) begin() error {
 	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, "blobs"), s.keys); err != nil {
 		return err
 	}
-	if s.journal, err = journal.Open(s.opt.Journal, s.keys); err != nil {
-		return err
-	}
+	s.journal, err = journal.Open(s.opt.Journal, s.keys)
+	return err
+}
+
+// used reports whether the database was ever opened whole.
+func (s *Store) used() bool {
+	used := false
+	s.db.View(func(b *bbolt.Tx) error { // fails only on a closed database
+		k, _ := b.Bucket(bLives).Cursor().First()
+		used = k != nil
+		return nil
+	})
+	return used
+}
+
+// resume replays the journal and starts a lineage. More than the one commit that
+// a crash cuts short means that the database is an older one: what it told others
+// of its feeds since is not in them, so they begin a new epoch.
+func (s *Store) resume() error {
 	s.people = people.New()
-	if err := s.schema(); err != nil {
+	commits, err := s.replay()
+	if err != nil {
 		return err
 	}
-	if err := s.replay(); err != nil {
-		return err
-	}
-	if err := s.newLineage(); err != nil {
+	err = s.db.Update(func(b *bbolt.Tx) error {
+		t := &tx{Tx: b, s: s}
+		if err := s.startLineage(t); err != nil {
+			return err
+		}
+		e, err := t.epoch()
+		if err != nil || b.Bucket(bMeta).Get(kEpoch) == nil || e != "" && commits < 2 {
+			return err // a replay alone may leave it empty
+		}
+		return t.put(bMeta, kEpoch, string(s.lineage))
+	})
+	if err != nil {
 		return err
 	}
 	return s.loadPeople()
@@ -223,10 +270,6 @@ func (s *Store) Relineage(ctx context.Context, seen record.Name) (bool, error) {
 		return false, nil
 	}
 	return true, s.update(ctx, func(tx *tx) error { return s.startLineage(tx) })
-}
-
-func (s *Store) newLineage() error {
-	return s.db.Update(func(b *bbolt.Tx) error { return s.startLineage(&tx{Tx: b, s: s}) })
 }
 
 // Life is one lineage of this database, and the one it continues.
