@@ -3,6 +3,7 @@ package installer
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"tram/agent/config"
 	"tram/installer/kit"
+	"tram/installer/place"
 	"tram/installer/words"
 	"tram/sync/trust"
 )
@@ -166,7 +168,23 @@ func (s session) install(ctx context.Context, g grammar) int {
 		return exitFine
 	}
 	s.say("done.install", "listen", found.Port.Listen)
+	if code := firstCode(on, found.Records.Folder); code != "" && !found.Records.Database {
+		s.say("done.first", "code", code)
+	}
 	return exitFine
+}
+
+// firstCode is what the agent's page asks for before it makes the first
+// account; the agent says it in a private file in its data folder.
+func firstCode(on Target, folder string) string {
+	var here struct {
+		Setup string `json:"setup"`
+	}
+	raw, err := place.Read(filepath.Join(on.at(folder), "run.json"), maxText)
+	if err != nil || json.Unmarshal(raw, &here) != nil {
+		return ""
+	}
+	return here.Setup
 }
 
 // complete asks for what neither the kit nor the PC says.

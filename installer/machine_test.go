@@ -241,9 +241,16 @@ func (m *machine) browser() *http.Client {
 	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 }
 
-// get asks the machine's own page.
-func (m *machine) get(path string) (string, error) {
-	res, err := m.browser().Get("http://" + DefaultListen + path)
+// get asks the machine's own page; token, if any, is shown as a program's.
+func (m *machine) get(path, token string) (string, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+DefaultListen+path, nil)
+	if err != nil {
+		return "", err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := m.browser().Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"runtime"
@@ -111,8 +112,11 @@ func makeAccount(name, text string, on Target) error {
 	if err := place.Write(name, []byte(text), 0o644); err != nil {
 		return err
 	}
-	if on.Root != "" {
+	if _, err := user.Lookup(ServiceName); on.Root != "" || err == nil {
 		return nil
+	}
+	if _, err := exec.LookPath("systemd-sysusers"); err != nil {
+		return tool("useradd", "--system", "--user-group", "--home-dir", "/var/lib/tram", "--shell", "/usr/sbin/nologin", ServiceName)
 	}
 	return tool("systemd-sysusers", name)
 }

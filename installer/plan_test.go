@@ -41,7 +41,7 @@ func set() Found {
 	return f
 }
 
-func windows(f Found, major int) Found {
+func onWindows(f Found, major int) Found {
 	f.PC.OS, f.PC.Name, f.PC.Services, f.PC.Major = "windows", fmt.Sprintf("Windows %d", major), "windows", major
 	f.Layout = LayoutWindows(`C:\Program Files`, `C:\ProgramData`)
 	f.Records.Folder = `C:\ProgramData\Tram\data`
@@ -77,7 +77,7 @@ func TestPlanInstall(t *testing.T) {
 		{"a clean PC, the name from the enrolment", clean(), Settings{Enrol: enrolment("tram-a")}, Fresh, fresh},
 		{"a clean PC without an enrolment", clean(), Settings{Station: "tram-a"}, Fresh, strings.Replace(fresh, "place-enrol ", "", 1)},
 		{"an enrolment whose code nobody typed", clean(), Settings{Station: "tram-a", Enrol: &kit.Enrol{Centre: "https://c", Root: testRoot}}, Fresh, strings.Replace(fresh, "place-enrol ", "", 1)},
-		{"windows 10", windows(clean(), 10), named, Fresh, strings.Replace(fresh, "make-account ", "", 1)},
+		{"windows 10", onWindows(clean(), 10), named, Fresh, strings.Replace(fresh, "make-account ", "", 1)},
 		{"an image", with(clean(), func(f *Found) { f.Image = true }), named, Fresh, strings.Replace(fresh, " start-service wait-healthy", "", 1)},
 		{"already installed", set(), named, Nothing, ""},
 		{"already installed, other enrolment of the same station", set(), Settings{Enrol: enrolment("tram-a")}, Nothing, ""},
@@ -112,11 +112,11 @@ func TestRefusals(t *testing.T) {
 		want  Settings
 		codes string
 	}{
-		{"windows 7", windows(clean(), 6), named, "windows-old"},
-		{"windows 7 with everything else wrong too", windows(with(clean(), func(f *Found) { f.PC.Rights, f.PC.FreeData = false, 0 }), 6), named, "windows-old"},
+		{"windows 7", onWindows(clean(), 6), named, "windows-old"},
+		{"windows 7 with everything else wrong too", onWindows(with(clean(), func(f *Found) { f.PC.Rights, f.PC.FreeData = false, 0 }), 6), named, "windows-old"},
 		{"another system", with(clean(), func(f *Found) { f.PC.OS = "plan9" }), named, "os-unknown"},
 		{"no rights", with(clean(), func(f *Found) { f.PC.Rights = false }), named, "no-rights.linux"},
-		{"no rights on windows", windows(with(clean(), func(f *Found) { f.PC.Rights = false }), 10), named, "no-rights.windows"},
+		{"no rights on windows", onWindows(with(clean(), func(f *Found) { f.PC.Rights = false }), 10), named, "no-rights.windows"},
 		{"no service manager", with(clean(), func(f *Found) { f.PC.Services = "" }), named, "no-services"},
 		{"port taken", with(clean(), func(f *Found) { f.Port.Taken, f.Port.Owner = true, "nginx (77)" }), named, "port-taken"},
 		{"an agent by hand", with(clean(), func(f *Found) { f.Port.Taken, f.Port.Ours = true, true }), named, "agent-by-hand"},
@@ -245,7 +245,7 @@ func randomFound(r *rand.Rand) (Found, Settings) {
 		f = set()
 	}
 	if r.IntN(4) == 0 {
-		f = windows(f, pick2(r, 6, 10))
+		f = onWindows(f, pick2(r, 6, 10))
 	}
 	f.PC.Rights, f.Records.There, f.Records.Enrolled = coin(), coin(), coin()
 	f.Settings.There, f.Image = coin(), r.IntN(6) == 0

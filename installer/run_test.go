@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tram/installer/place"
 )
@@ -159,7 +160,9 @@ func TestFailedUpgradePutsTheEarlierAgentBack(t *testing.T) {
 		t.Error("the earlier program is not back")
 	}
 	// The earlier agent was started again by the undo.
-	if err := waitHealthy(context.Background(), Step{Listen: b.listen, Note: Note{Version: "v1.0.0"}}); err != nil {
+	ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := waitHealthy(ctx, Step{Listen: b.listen, Note: Note{Version: "v1.0.0"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := get(t, "GET", "http://"+b.listen+"/records"); got != "1" {
@@ -218,6 +221,33 @@ func TestHalfDoneInstallIsCompleted(t *testing.T) {
 			t.Errorf("cut after %s: a third install still has %v to do", steps[cut-1], got)
 		}
 		b.procs.Stop()
+	}
+}
+
+func TestDeletingRecordsLeavesWhatTheAgentDidNotMake(t *testing.T) {
+	dir := t.TempDir()
+	data, journal, outside := filepath.Join(dir, "data"), filepath.Join(dir, "second"), filepath.Join(dir, "outside")
+	for _, name := range []string{data + "/tram.db", data + "/journal/00000001.journal", data + "/drop/aside/x.json", data + "/identity/key",
+		data + "/photo.jpg", journal + "/00000007.journal", journal + "/letter.odt", outside + "/theirs"} {
+		if err := place.Write(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(outside, data+"/blobs"); err != nil {
+		t.Fatal(err)
+	}
+	if err := deleteRecords(data, journal); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if !d.IsDir() {
+			left = append(left, strings.TrimPrefix(name, dir))
+		}
+		return err
+	})
+	if got, want := strings.Join(left, " "), "/data/photo.jpg /outside/theirs /second/letter.odt"; got != want {
+		t.Errorf("left: %s, want %s", got, want)
 	}
 }
 
