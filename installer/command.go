@@ -35,6 +35,7 @@ type grammar struct {
 	Help     helpFlag `short:"h" help:"${help_help}"`
 	Language string   `enum:"vi,en" default:"vi" help:"${help_language}"`
 
+	// Every command shows what it found and what it plans before it does it.
 	Install struct {
 		Kit      string `type:"path" help:"${help_dir}"`
 		Root     string `type:"path" help:"${help_root}"`
@@ -42,9 +43,13 @@ type grammar struct {
 		Yes      bool   `help:"${help_yes}"`
 		PlanOnly bool   `help:"${help_plan}"`
 	} `cmd:"" help:"${help_install}"`
+	// Status ends with 0 only where the service runs and its page answers, so
+	// that a script can ask.
 	Status struct {
 		Root string `type:"path" help:"${help_root}"`
 	} `cmd:"" help:"${help_status}"`
+	// Remove keeps the records unless both of its flags, or the first and the
+	// typed name of the station, say otherwise.
 	Remove struct {
 		Root     string `type:"path" help:"${help_root}"`
 		Records  bool   `help:"${help_records}"`
@@ -52,6 +57,7 @@ type grammar struct {
 		Yes      bool   `help:"${help_yes}"`
 		PlanOnly bool   `help:"${help_plan}"`
 	} `cmd:"" help:"${help_remove}"`
+	// Kit is for who makes the stick, not for who carries it.
 	Kit struct {
 		Out     string `required:"" type:"path" help:"${help_out}"`
 		Version string `required:"" help:"${help_version}"`
@@ -88,6 +94,8 @@ func Command(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	s := session{book, bufio.NewReader(io.LimitReader(in, 1<<16)), out, errs}
 	var g grammar
 	left := -1
+	// The help lies in the catalogue like all other texts; the tags of the grammar
+	// name its entries.
 	texts := kong.Vars{}
 	for code, text := range book.Texts() {
 		if name, ok := strings.CutPrefix(code, "help."); ok {
@@ -101,6 +109,7 @@ func Command(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 		return exitTrouble
 	}
 	got, err := parser.Parse(args)
+	// Help leaves through here: kong's own way out would end the process.
 	if left >= 0 {
 		return left
 	}
@@ -133,6 +142,7 @@ func languageOf(args []string) string {
 	return ""
 }
 
+// target is the running PC, or the image whose folder was named.
 func target(root string) Target {
 	if root != "" {
 		return Target{Root: root, Services: ImageServices(root)}
@@ -140,6 +150,7 @@ func target(root string) Target {
 	return Target{Services: SystemServices()}
 }
 
+// install looks, asks for what is missing, shows the plan and carries it out.
 func (s session) install(ctx context.Context, g grammar) int {
 	o := g.Install
 	on := target(o.Root)
@@ -150,6 +161,7 @@ func (s session) install(ctx context.Context, g grammar) int {
 	s.show(found)
 	want := Settings{Station: o.Station, Enrol: found.Enrol}
 	if !found.Settings.There {
+		// A language that was chosen before is the station's own affair.
 		want.Language = g.Language
 	}
 	if !o.Yes && !o.PlanOnly {
@@ -210,6 +222,8 @@ func (s session) complete(found Found, want Settings) Settings {
 	}
 }
 
+// remove takes the agent off. The station's name, typed, is the second word that
+// a deletion of records needs.
 func (s session) remove(ctx context.Context, g grammar) int {
 	o := g.Remove
 	on := target(o.Root)
@@ -217,6 +231,7 @@ func (s session) remove(ctx context.Context, g grammar) int {
 	s.show(found)
 	want := Taking{Records: o.Records, Really: o.Really}
 	if want.Records && !want.Really && !o.Yes && !o.PlanOnly {
+		// An agent without a name is confirmed by the program's.
 		name := found.Settings.Station
 		if name == "" {
 			name = ServiceName
@@ -255,6 +270,7 @@ func (s session) agree(plan Plan, refusals []Refusal, yes, only bool) (code int,
 	}
 	if !yes {
 		switch strings.ToLower(s.ask("ask.go")) {
+		// Yes in either language, whichever is shown; anything else is no.
 		case "y", "yes", "c", "co", "có":
 		default:
 			s.say("not-done")
@@ -264,6 +280,8 @@ func (s session) agree(plan Plan, refusals []Refusal, yes, only bool) (code int,
 	return exitFine, true
 }
 
+// carryOut does what was agreed. A failure is said with the step's own words, what
+// became of the steps before it, and where to read more.
 func (s session) carryOut(ctx context.Context, plan Plan, on Target, found Found) int {
 	n := 0
 	err := Run(ctx, plan, on, func(step Step) {
@@ -289,6 +307,7 @@ func (s session) carryOut(ctx context.Context, plan Plan, on Target, found Found
 	return exitTrouble
 }
 
+// status looks and says what it saw, and changes nothing.
 func (s session) status(ctx context.Context, g grammar) int {
 	found := Look(ctx, Where{Target: target(g.Status.Root)})
 	s.show(found)
@@ -298,6 +317,7 @@ func (s session) status(ctx context.Context, g grammar) int {
 	return exitTrouble
 }
 
+// kit completes a folder of built programs.
 func (s session) kit(g grammar) int {
 	m, err := kit.Build(g.Kit.Out, g.Kit.Version, []byte(config.Sample()))
 	if err != nil {
@@ -308,7 +328,8 @@ func (s session) kit(g grammar) int {
 	return exitFine
 }
 
-// show says what was found.
+// show says what was found, before any plan: who reads it may see at once why the
+// plan is what it is.
 func (s session) show(f Found) {
 	s.say("found.pc", "name", f.PC.Name, "arch", f.PC.Arch, "free", megabytes(f.PC.FreeData))
 	if f.PC.Services != "" && !f.Image {
@@ -353,10 +374,12 @@ func (s session) show(f Found) {
 	}
 }
 
+// say tells the person something.
 func (s session) say(code string, with ...string) {
 	fmt.Fprintln(s.out, s.book.Say(words.New(code, with...)))
 }
 
+// complain tells the person of trouble, where scripts look for it.
 func (s session) complain(code string, with ...string) {
 	fmt.Fprintln(s.errs, s.book.Say(words.New(code, with...)))
 }

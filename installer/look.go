@@ -32,6 +32,7 @@ type Where struct {
 func Look(ctx context.Context, where Where) Found {
 	found := Found{Image: where.Root != "", Layout: layoutHere()}
 	found.PC = lookPC()
+	// Folders that do not exist yet are measured by the one they will be made in.
 	found.PC.FreeProgram = freeSpace(nearest(where.at(found.Layout.Program)))
 	if where.Kit != "" {
 		found.Kit = kit.Read(where.Kit, found.PC.OS, found.PC.Arch)
@@ -45,10 +46,12 @@ func Look(ctx context.Context, where Where) Found {
 	if found.Settings.Listen != "" {
 		found.Port.Listen = found.Settings.Listen
 	}
+	// A service manager that does not answer counts as one that knows nothing.
 	state, err := where.Services.State()
 	if err == nil {
 		found.Agent.State = state
 	}
+	// An image belongs to whoever may write its folder, and has no ports.
 	if found.Image {
 		found.PC.Rights = true
 		return found
@@ -57,6 +60,8 @@ func Look(ctx context.Context, where Where) Found {
 	return found
 }
 
+// lookRecords looks for records without opening them: the agent may hold them,
+// and they are sealed.
 func lookRecords(on Target, lay Layout, s SettingsFound) Records {
 	r := Records{Folder: lay.Data, Journal: s.Journal}
 	if s.Data != "" {
@@ -103,6 +108,8 @@ func lookEnrol(dir, station string) (found *kit.Enrol, bad bool) {
 	return &e, false
 }
 
+// lookAgent looks at the files of an agent; whether it runs is the service
+// manager's and the port's to say.
 func lookAgent(on Target, lay Layout) Agent {
 	a := Agent{Program: place.Digest(on.at(lay.Program)), Setup: place.Digest(on.at(lay.Setup))}
 	if _, err := os.Stat(on.at(lay.Previous)); err == nil {
@@ -116,6 +123,7 @@ func lookAgent(on Target, lay Layout) Agent {
 	}
 	if lay.Unit != "" && a.Unit != "" {
 		wanted := filepath.Join(filepath.Dir(on.at(lay.Unit)), "multi-user.target.wants", ServiceName+".service")
+		// The link is looked at, not followed: in an image it leads outside.
 		_, err := os.Lstat(wanted)
 		a.Disabled = err != nil
 	}
@@ -125,6 +133,8 @@ func lookAgent(on Target, lay Layout) Agent {
 	return a
 }
 
+// lookPort finds out who has the page's address by trying to take it: only that
+// sees every kind of listener. It is given back at once.
 func lookPort(ctx context.Context, found *Found) {
 	l, err := net.Listen("tcp", found.Port.Listen)
 	if err == nil {
@@ -169,6 +179,7 @@ func askHealth(ctx context.Context, listen string) (health, error) {
 	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&h); err != nil {
 		return h, err
 	}
+	// Many programs answer JSON to anything; a version is in every agent's answer.
 	if h.Version == "" {
 		return h, errors.New("answer is not an agent's")
 	}
@@ -189,6 +200,7 @@ func nearest(name string) string {
 	}
 }
 
+// layoutHere is the layout of this kind of PC.
 func layoutHere() Layout {
 	if runtime.GOOS != "windows" {
 		return LayoutLinux()

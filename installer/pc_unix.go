@@ -21,8 +21,11 @@ import (
 	"tram/installer/place"
 )
 
+// lookPC asks the kernel and the distribution's own file (os-release(5)).
 func lookPC() PC {
 	pc := PC{OS: runtime.GOOS, Name: runtime.GOOS, Arch: runtime.GOARCH, Rights: os.Geteuid() == 0, Services: ServicesName()}
+	// The machine's architecture counts, not this program's: a 32-bit setup program
+	// installs the 64-bit agent where it can.
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		switch machine := unix.ByteSliceToString(u.Machine[:]); machine {
@@ -85,6 +88,8 @@ func portOwner(listen string) (owner, program string) {
 	return "", ""
 }
 
+// listeningSockets collects the numbers of the sockets that listen at a port, in
+// the form that links in /proc/*/fd have.
 func listeningSockets(table, port string, into map[string]bool) {
 	f, err := os.Open(table)
 	if err != nil {
@@ -99,6 +104,7 @@ func listeningSockets(table, port string, into map[string]bool) {
 	}
 }
 
+// serviceAccount is the account that managers other than systemd are told.
 func serviceAccount() string {
 	if ServicesName() == "systemd" {
 		return "" // the unit says it
@@ -162,6 +168,7 @@ func giveToService(name string, on Target) error {
 	if err != nil {
 		return fmt.Errorf("find account: %w", err)
 	}
+	// The ids are numbers on every Unix that this program runs on.
 	uid, err := strconv.Atoi(account.Uid)
 	if err != nil {
 		return fmt.Errorf("find account: %w", err)
@@ -181,6 +188,8 @@ func giveToService(name string, on Target) error {
 	})
 }
 
+// removeProgram removes a file; a running program keeps its own copy until it
+// ends.
 func removeProgram(name string) error { return place.Remove(name) }
 
 // hardenService has nothing to add: the unit says it all.
@@ -196,6 +205,7 @@ func forgetService() error {
 	return tool("systemctl", "daemon-reload")
 }
 
+// stopService asks the library: Unix managers wait within limits of their own.
 func stopService() error {
 	s, err := systemServices{}.service(Definition{})
 	if err != nil {

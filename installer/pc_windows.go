@@ -21,6 +21,9 @@ import (
 	"tram/installer/place"
 )
 
+// lookPC asks the kernel for the version: the usual call tells old programs an old
+// one. Versions before 10 end a Go program before its first line; the starter
+// setup.cmd speaks to them.
 func lookPC() PC {
 	v := windows.RtlGetVersion()
 	pc := PC{
@@ -46,6 +49,7 @@ func lookPC() PC {
 	return pc
 }
 
+// freeSpace is how many bytes this account may still write, or 0.
 func freeSpace(folder string) uint64 {
 	name, err := windows.UTF16PtrFromString(folder)
 	if err != nil {
@@ -85,6 +89,7 @@ func portOwner(listen string) (owner, program string) {
 		windows.AF_INET, ownerPidListener, 0); code != 0 {
 		return "", ""
 	}
+	// Numbers are in the PC's order, ports in the network's.
 	count := binary.LittleEndian.Uint32(table)
 	for i := range min(int(count), (len(table)-4)/row) {
 		r := table[4+i*row:]
@@ -98,6 +103,7 @@ func portOwner(listen string) (owner, program string) {
 	return "", ""
 }
 
+// programOf is a process's program file; limited rights are enough for that.
 func programOf(pid uint32) string {
 	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
 	if err != nil {
@@ -116,6 +122,7 @@ func programOf(pid uint32) string {
 // no other service shares it.
 func serviceAccount() string { return `NT SERVICE\` + ServiceName }
 
+// makeAccount has nothing to do: Windows makes virtual accounts by itself.
 func makeAccount(string, string, Target) error { return nil }
 
 // serviceSID is the virtual account's identifier: S-1-5-80 and the five 32-bit
@@ -154,6 +161,8 @@ func makeData(folder string, on Target) error {
 	return setRights(drop, own+"(A;OICI;0x1301bf;;;BU)")
 }
 
+// setRights replaces all rights of a folder, inherited ones too, by those of an
+// SDDL text ([MS-DTYP] §2.5.1).
 func setRights(name, sddl string) error {
 	sd, err := windows.SecurityDescriptorFromString(sddl)
 	if err != nil {
@@ -225,6 +234,7 @@ func hardenService() error {
 	})
 }
 
+// forgetService cannot do more than the library did.
 func forgetService() error { return errors.New("service manager keeps the service") }
 
 // stopService asks the service to stop and waits a minute at most.

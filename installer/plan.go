@@ -49,15 +49,20 @@ func PlanInstall(found Found, want Settings) (Plan, []Refusal) {
 	station, _ := stationName(found, want)
 	var steps []Step
 
+	// What differs from the kit is replaced, what is missing is added; what is
+	// right already yields no step. So half an install is completed and a whole one
+	// is left in peace.
 	newProgram := agent.Program != stick.Program.Agent.SHA256
 	newSetup := agent.Setup != stick.Program.Setup.SHA256
 	unit := UnitText(found)
 	newUnit := agent.State == Absent || lay.Unit != "" && (agent.Unit != unit || agent.Disabled)
 	enrol := enrolStep(found, want)
 	change := newProgram || newUnit || !found.Settings.There || enrol != nil
+	// An agent that runs and does not answer is started anew, an unchanged one too.
 	ill := agent.State == Running && !found.Image && !agent.Answers
 	restart := agent.State == Running && (change || ill)
 
+	// Windows does not let go of a program that runs: stop comes before any copy.
 	if restart {
 		steps = append(steps, Step{Do: StopService})
 	}
@@ -83,12 +88,16 @@ func PlanInstall(found Found, want Settings) (Plan, []Refusal) {
 		steps = append(steps, Step{Do: WriteSettings, To: lay.Settings, Station: station, Centre: centreOf(want),
 			Text: completeSettings(string(stick.Settings), station, want.Language, centreOf(want))})
 	}
+	// Rights are set in every plan that does something: folders that were copied
+	// from another disk belong to whoever copied them.
 	if !found.Records.There || enrol != nil || len(steps) > 0 {
 		steps = append(steps, Step{Do: MakeData, To: found.Records.Folder})
 	}
 	if enrol != nil {
 		steps = append(steps, *enrol)
 	}
+	// The note comes after the program that it speaks of; in between, a power cut
+	// leaves a note of another digest, which counts for nothing.
 	note := Note{Version: stick.Version, Program: stick.Program.Agent.SHA256}
 	if agent.Noted != note {
 		steps = append(steps, Step{Do: WriteNote, To: lay.Note, Note: note})
@@ -104,6 +113,7 @@ func PlanInstall(found Found, want Settings) (Plan, []Refusal) {
 	return Plan{Kind: kindOf(found, steps, newProgram), Steps: steps}, nil
 }
 
+// kindOf names a plan for the person who reads it.
 func kindOf(found Found, steps []Step, newProgram bool) string {
 	switch {
 	case len(steps) == 0:
@@ -133,10 +143,13 @@ func enrolStep(found Found, want Settings) *Step {
 	return &Step{Do: PlaceEnrol, To: joinLike(found.Records.Folder, "enrol.json"), Enrol: &e, Centre: e.Centre, Station: e.Station}
 }
 
+// copyStep copies a file of the kit; the digest rides along and is compared while
+// the bytes are read, since a stick may fail after it was looked at.
 func copyStep(do Do, stick kit.Kit, f kit.File, to string) Step {
 	return Step{Do: do, Kit: stick.Dir, From: f.Path, To: to, SHA256: f.SHA256, Size: f.Size}
 }
 
+// centreOf is the address of the centre that the enrolment is for.
 func centreOf(want Settings) string {
 	if want.Enrol == nil {
 		return ""
@@ -205,6 +218,8 @@ func PlanRemove(found Found, want Taking) (Plan, []Refusal) {
 	if len(refusals) > 0 {
 		return Plan{}, refusals
 	}
+	// What is not there yields no step, so that a removal which stopped half-way is
+	// completed by the next one.
 	lay := found.Layout
 	var steps []Step
 	if found.Agent.State == Running && !found.Image {

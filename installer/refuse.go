@@ -28,6 +28,7 @@ func refuseInstall(found Found, want Settings) []Refusal {
 	if pc.Services == "" && !found.Image {
 		no("refuse.no-services")
 	}
+	// Each file is named: who fills the stick again knows what was lost.
 	for _, f := range found.Kit.Faults {
 		no("refuse.kit-"+f.Code, "file", f.Path)
 	}
@@ -44,6 +45,7 @@ func refuseInstall(found Found, want Settings) []Refusal {
 		}
 		no(code, "why-vi", f.Text("vi"), "why-en", f.Text("en"))
 	}
+	// Checked before the unit is drawn: these folders are written into it.
 	for _, folder := range []string{found.Records.Folder, found.Records.Journal, found.Settings.Drop} {
 		if folder != "" && !safeFolder(pc.OS, folder) {
 			no("refuse.folder-unsafe", "folder", folder)
@@ -54,12 +56,15 @@ func refuseInstall(found Found, want Settings) []Refusal {
 	if found.Port.Taken && !found.Port.Ours && !hung {
 		no("refuse.port-taken", "listen", found.Port.Listen, "owner", cmp.Or(found.Port.Owner, "?"))
 	}
+	// Two programs on one database is what the agent itself refuses; here it can
+	// be said before anything is changed.
 	if found.Port.Ours && agent.State != Running {
 		no("refuse.agent-by-hand", "owner", cmp.Or(found.Port.Owner, "tram"))
 	}
 	if pc.FreeData < MinData {
 		no("refuse.disk-data", "free", megabytes(pc.FreeData), "need", megabytes(MinData), "folder", found.Records.Folder)
 	}
+	// Without a program there is nothing to measure or compare.
 	if found.Kit.Program == nil {
 		if len(found.Kit.Faults) == 0 {
 			no("refuse.kit-no-program", "os", pc.OS, "arch", pc.Arch)
@@ -70,6 +75,8 @@ func refuseInstall(found Found, want Settings) []Refusal {
 	if need := uint64(3 * (found.Kit.Program.Agent.Size + found.Kit.Program.Setup.Size)); pc.FreeProgram < need {
 		no("refuse.disk-program", "free", megabytes(pc.FreeProgram), "need", megabytes(need))
 	}
+	// Records that a newer agent wrote may have a form that an older one cannot
+	// read: there is no way back through the installer.
 	if agent.Program != "" && agent.Program != found.Kit.Program.Agent.SHA256 {
 		if order, known := compareVersions(agent.version(), found.Kit.Version); known && order > 0 {
 			no("refuse.newer-agent", "there", agent.version(), "kit", found.Kit.Version)
@@ -78,6 +85,8 @@ func refuseInstall(found Found, want Settings) []Refusal {
 	return out
 }
 
+// station finds the name that the station has or gets, or what is wrong with it. A
+// PC that has settings may lack a name there: enrolment gives one.
 func station(found Found, want Settings) (name string, bad *Refusal) {
 	name, clash := stationName(found, want)
 	switch {
@@ -123,6 +132,7 @@ func safeFolder(goos, folder string) bool {
 	return true
 }
 
+// megabytes is a number of bytes as people read it, in MiB rounded down.
 func megabytes(n uint64) string { return strconv.FormatUint(n>>20, 10) }
 
 // compareVersions orders two versions such as v1.4.2 or 1.5.0-rc1. A version
@@ -149,6 +159,8 @@ func compareVersions(a, b string) (order int, known bool) {
 	return strings.Compare(xs, ys), true
 }
 
+// splitVersion takes a version apart into three numbers and what follows the first
+// hyphen; ok is false for other forms.
 func splitVersion(s string) (n [3]uint64, suffix string, ok bool) {
 	s, suffix, _ = strings.Cut(strings.TrimPrefix(s, "v"), "-")
 	if suffix != "" && suffix[0] <= '9' { // commits after a release, as git counts them

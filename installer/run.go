@@ -68,6 +68,7 @@ func Run(ctx context.Context, plan Plan, on Target, progress func(Step)) error {
 func carryOut(ctx context.Context, s Step, on Target) (undo func() error, err error) {
 	to := on.at(s.To)
 	switch s.Do {
+	// Undoing a stop is a start: a failed upgrade ends with the earlier agent at work.
 	case StopService:
 		return on.Services.Start, on.Services.Stop()
 	case KeepPrevious:
@@ -94,6 +95,7 @@ func carryOut(ctx context.Context, s Step, on Target) (undo func() error, err er
 		if err != nil {
 			return nil, fmt.Errorf("write note: %w", err)
 		}
+		// The earlier note belongs to the earlier program, which an undo puts back.
 		before, gone := place.Read(to, maxText)
 		back := func() error { return place.Write(to, before, 0o644) }
 		if gone != nil {
@@ -116,6 +118,8 @@ func carryOut(ctx context.Context, s Step, on Target) (undo func() error, err er
 	return nil, fmt.Errorf("no such step: %s", s.Do)
 }
 
+// registerStep registers the service; its undo registers what was there before, or
+// nothing.
 func registerStep(s Step, on Target) (undo func() error, err error) {
 	def := Definition{Program: s.From, Arguments: []string{"run", "--config", s.To}, Unit: s.Text}
 	undo = on.Services.Unregister
@@ -153,6 +157,7 @@ func replaceProgram(s Step, on Target) (undo func() error, err error) {
 	return undo, place.Copy(to, f, s.SHA256, 0o755)
 }
 
+// copyFile copies a program that is on the PC already.
 func copyFile(from, to, digest string) error {
 	f, err := os.Open(from)
 	if err != nil {
@@ -203,6 +208,7 @@ func deleteRecords(folder, journal string) error {
 	return nil
 }
 
+// removeEmpty removes a folder only if nothing is in it.
 func removeEmpty(folder string) error {
 	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 		return nil

@@ -65,14 +65,19 @@ func SystemServices() Services { return systemServices{} }
 
 type systemServices struct{}
 
+// nobody is the program that the library wants for every service; here nothing
+// is run by it.
 type nobody struct{}
 
 func (nobody) Start(service.Service) error { return nil }
 func (nobody) Stop(service.Service) error  { return nil }
 
+// service is the library's handle. An empty definition is enough for all but
+// registering.
 func (systemServices) service(def Definition) (service.Service, error) {
 	options := service.KeyValue{}
 	if def.Unit != "" {
+		// Folders in the unit hold no braces: the library's template leaves it as is.
 		options["SystemdScript"] = def.Unit
 	}
 	s, err := service.New(nobody{}, &service.Config{
@@ -108,6 +113,8 @@ func (m systemServices) State() (State, error) {
 	return Absent, err
 }
 
+// Register takes an earlier registration away first: the library refuses to
+// replace one.
 func (m systemServices) Register(def Definition) error {
 	state, err := m.State()
 	if err != nil {
@@ -128,6 +135,7 @@ func (m systemServices) Register(def Definition) error {
 	return hardenService()
 }
 
+// Unregister also clears away half a registration.
 func (m systemServices) Unregister() error {
 	state, err := m.State()
 	if err != nil || state == Absent {
@@ -144,6 +152,8 @@ func (m systemServices) Unregister() error {
 	return nil
 }
 
+// Start returns once the service manager calls the agent started; under systemd
+// that is when the agent said that it is ready.
 func (m systemServices) Start() error {
 	if state, err := m.State(); err == nil && state == Running {
 		return nil
@@ -158,6 +168,8 @@ func (m systemServices) Start() error {
 	return nil
 }
 
+// Stop returns once the agent has ended. The library's own wait can hang on
+// Windows, so each system has its own.
 func (m systemServices) Stop() error {
 	if state, err := m.State(); err == nil && state != Running {
 		return nil
@@ -190,6 +202,7 @@ func (m imageServices) State() (State, error) {
 	return Stopped, nil
 }
 
+// Register does by files what systemctl enable does on a running PC.
 func (m imageServices) Register(def Definition) error {
 	if err := place.Write(m.unit(), []byte(def.Unit), 0o644); err != nil {
 		return err
@@ -216,6 +229,7 @@ func tool(name string, arguments ...string) error {
 	return nil
 }
 
+// lastLine is where tools say what went wrong.
 func lastLine(s string) string {
 	s = strings.TrimSpace(s)
 	return s[strings.LastIndexByte(s, '\n')+1:]

@@ -49,6 +49,7 @@ func setLine(text, table, key, value string) string {
 		return text
 	}
 	line := key + " = " + quote(value)
+	// A table may stand anywhere; the first line with the key in it counts.
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	in, head := "", -1
 	for i, l := range lines {

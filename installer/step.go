@@ -65,6 +65,7 @@ var (
 	accountTemplate string
 )
 
+// accountText is the account's definition (sysusers.d(5)).
 func accountText() string { return accountTemplate }
 
 // UnitText is the systemd unit for the PC that was found, or "" where there is
@@ -90,10 +91,12 @@ func UnitText(found Found) string {
 		"@PATHS@\n", paths.String(), "@HOME@", home).Replace(unitTemplate)
 }
 
+// inside says whether a path is a folder or lies in it. Both are clean.
 func inside(folder, name string) bool {
 	return name == folder || strings.HasPrefix(name, strings.TrimRight(folder, "/")+"/")
 }
 
+// sum is the SHA-256 of b in lower-case hexadecimal, as place.Digest gives it.
 func sum(b []byte) string {
 	s := sha256.Sum256(b)
 	return hex.EncodeToString(s[:])

@@ -123,6 +123,7 @@ func Read(dir, goos, goarch string) Kit {
 	return kit
 }
 
+// same says whether two entries of the manifest are one.
 func (p *Program) same(other *Program) bool { return other != nil && *p == *other }
 
 // choose takes the program built for exactly this PC, else the 32-bit one that
@@ -142,6 +143,8 @@ func choose(programs []Program, goos, goarch string) *Program {
 	return second
 }
 
+// inspect looks at one file of the kit without ever leaving the kit's folder: a
+// path that leads out of it, by dots or by a link, is a fault like any other.
 func inspect(root *os.Root, f File, deep bool) (fault string) {
 	if !filepath.IsLocal(filepath.FromSlash(f.Path)) || f.Size < 0 || f.Size > maxProgram {
 		return "altered"
@@ -235,6 +238,7 @@ func Build(dir, version string, settings []byte) (Manifest, error) {
 	return m, place.Write(filepath.Join(dir, ManifestName), append(out, '\n'), 0o644)
 }
 
+// measure reads one file for the manifest.
 func measure(dir, name string) (File, error) {
 	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
 	if err != nil {
