@@ -278,3 +278,13 @@ func (t *tx) spread(n []byte, r *row, sender string) error {
 	r.Readers = feeds
 	return nil
 }
+
+// Epoch is the life of this replica's feeds; "" before the first peer.
+func (s *Store) Epoch() (string, error) {
+	var e string
+	err := s.view(func(tx *tx) (err error) {
+		e, err = tx.epoch()
+		return err
+	})
+	return e, err
+}

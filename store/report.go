@@ -216,11 +216,19 @@ func (s *Store) Held() ([]Refused, error) {
 	return out, err
 }
 
-// Audit adds an entry about who looked or did something; At is filled in. It is
-// durable when it returns.
-func (s *Store) Audit(ctx context.Context, e audit.Entry) error {
-	e.At = s.opt.Clock().Corrected()
-	return s.update(ctx, func(tx *tx) error { return tx.audit(e) })
+// Audit adds entries about who looked or did something; At is filled in. They
+// are durable when it returns.
+func (s *Store) Audit(ctx context.Context, entries ...audit.Entry) error {
+	at := s.opt.Clock().Corrected()
+	return s.update(ctx, func(tx *tx) error {
+		for _, e := range entries {
+			e.At = at
+			if err := tx.audit(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // AuditOf lists the entries about one record, newest first.

@@ -293,31 +293,47 @@ func (t *tx) offerCompartment(patient []byte) error {
 	return nil
 }
 
-// Grant lets a station hold a person from now on. It writes the person's scope
-// record in the author's name.
-func (s *Store) Grant(ctx context.Context, patient record.Key, station, author string) error {
-	return s.update(ctx, func(tx *tx) error {
-		n := tx.number(patient)
-		if n == nil {
-			return fmt.Errorf("grant: %w", record.ErrNotFound)
+// Grant lets a station hold people from now on. It writes their scope records in
+// the author's name, and returns how many it changed.
+func (s *Store) Grant(ctx context.Context, station, author string, patients ...record.Key) (int, error) {
+	changed := 0
+	err := s.update(ctx, func(tx *tx) error {
+		changed = 0
+		for _, p := range patients {
+			did, err := tx.grant(p, station, author)
+			if err != nil {
+				return fmt.Errorf("grant %s: %w", p, err)
+			}
+			if did {
+				changed++
+			}
 		}
-		var key record.Key
-		var stations []string
-		if _, err := tx.get(bScope, n, &stations); err != nil {
-			return err
-		}
-		if slices.Contains(stations, station) {
-			return nil
-		}
-		if err := tx.findScope(n, &key); err != nil {
-			return err
-		}
-		base := Any
-		if key.IsZero() {
-			key, base = record.Key{Kind: "Basic", ID: s.draw().String()}, ""
-		}
-		return tx.writeScope(key, base, patient, append(slices.Clone(stations), station), author)
+		return nil
 	})
+	return changed, err
+}
+
+func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
+	n := t.number(patient)
+	if n == nil {
+		return false, record.ErrNotFound
+	}
+	var stations []string
+	if _, err := t.get(bScope, n, &stations); err != nil {
+		return false, err
+	}
+	if slices.Contains(stations, station) {
+		return false, nil
+	}
+	var key record.Key
+	if err := t.findScope(n, &key); err != nil {
+		return false, err
+	}
+	base := Any
+	if key.IsZero() {
+		key, base = record.Key{Kind: "Basic", ID: t.s.draw().String()}, ""
+	}
+	return true, t.writeScope(key, base, patient, append(slices.Clone(stations), station), author)
 }
 
 // findScope finds the record that names a person's stations.
@@ -385,4 +401,26 @@ func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) (
 		}
 		return tx.putRaw(bSettings, at, b)
 	})
+}
+
+// PeopleOf lists the people whom a station holds.
+func (s *Store) PeopleOf(station string) ([]record.Key, error) {
+	var out []record.Key
+	err := s.view(func(tx *tx) error {
+		return tx.Bucket(bScope).ForEach(func(n, v []byte) error {
+			var stations []string
+			if err := tx.open(bScope, n, v, &stations); err != nil {
+				return err
+			}
+			if !slices.Contains(stations, station) {
+				return nil
+			}
+			r, err := tx.row(n)
+			if err == nil && !r.Key.IsZero() {
+				out = append(out, r.Key)
+			}
+			return err
+		})
+	})
+	return out, err
 }

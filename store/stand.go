@@ -230,3 +230,23 @@ func (s *Store) History(key record.Key) ([]*record.Version, error) {
 	})
 	return out, err
 }
+
+// Newest is the stamp of the version that came last; zero in an empty store.
+func (s *Store) Newest() (record.Stamp, error) {
+	var out record.Stamp
+	err := s.view(func(tx *tx) error {
+		c := tx.Bucket(bOrder).Cursor()
+		for k, n := c.Last(); k != nil; k, n = c.Prev() {
+			v, err := tx.versionAt(n, num(k))
+			if err == nil {
+				out = v.Stamp
+				return nil
+			}
+			if err != record.ErrNotFound {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}

@@ -174,7 +174,7 @@ func (w *world) equal(k record.Key) string {
 func (w *world) share(k record.Key) {
 	w.t.Helper()
 	for n := range w.stations {
-		if err := w.centre.Grant(context.Background(), k, n, "admin"); err != nil {
+		if _, err := w.centre.Grant(context.Background(), n, "admin", k); err != nil {
 			w.t.Fatal(err)
 		}
 	}

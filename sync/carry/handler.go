@@ -1,0 +1,95 @@
+package carry
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"tram/store"
+	"tram/sync/engine"
+	"tram/sync/wire"
+)
+
+// MaxRequest bounds a request's body, compressed, in bytes.
+const MaxRequest = 64 << 20
+
+// Handler serves exchanges. Begin makes the serving half for a request whose
+// sender it knows, or answers the request itself and returns nil.
+type Handler struct {
+	Begin func(http.ResponseWriter, *http.Request) *engine.Serve
+	Log   *slog.Logger
+}
+
+// ServeHTTP reads the request, committing at each mark, and then answers. Where
+// the request is cut, what was committed stays and there is no answer.
+func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		http.Error(w, "post an exchange here", http.StatusMethodNotAllowed)
+		return
+	}
+	serve := h.Begin(w, r)
+	if serve == nil {
+		return
+	}
+	conn := http.NewResponseController(w)
+	body := &deadlined{http.MaxBytesReader(w, r.Body, MaxRequest), conn}
+	if err := Receive(r.Context(), body, serve.Take); err != nil {
+		h.refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", wire.MediaType)
+	next := func() (*wire.Frame, error) {
+		if err := conn.SetWriteDeadline(time.Now().Add(idleTimeout)); err != nil {
+			return nil, err
+		}
+		return serve.Next()
+	}
+	if err := Send(flushing{w, conn}, next); err != nil {
+		h.Log.Warn("answer cut", "err", err)
+	}
+}
+
+func (h Handler) refuse(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, wire.ErrNonsense):
+		http.Error(w, "this is no exchange of protocol 1", http.StatusBadRequest)
+	case errors.Is(err, wire.ErrCut):
+		http.Error(w, "the request was cut; send it again", http.StatusBadRequest)
+	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrStopped):
+		h.Log.Error("cannot save", "err", err)
+		w.Header().Set("Retry-After", "300")
+		http.Error(w, "nothing can be saved now; come later", http.StatusServiceUnavailable)
+	default:
+		h.Log.Error("exchange failed", "err", err)
+		http.Error(w, "the exchange failed; send it again", http.StatusInternalServerError)
+	}
+}
+
+// deadlined gives each read its own time, so that a slow link is not cut off and
+// a dead one is.
+type deadlined struct {
+	r interface{ Read([]byte) (int, error) }
+	c *http.ResponseController
+}
+
+func (d *deadlined) Read(p []byte) (int, error) {
+	if err := d.c.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+		return 0, err
+	}
+	return d.r.Read(p)
+}
+
+// flushing hands on what the stream flushes at its marks.
+type flushing struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, f.c.Flush()
+}

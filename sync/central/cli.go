@@ -1,0 +1,276 @@
+package central
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/pelletier/go-toml/v2"
+
+	"tram/store"
+	"tram/store/account"
+	"tram/store/seal"
+	"tram/sync/trust"
+)
+
+// Version is the centre's version.
+const Version = "0.1.0"
+
+// cli is the command line.
+type cli struct {
+	Language string `help:"vi or en." enum:"vi,en" default:"vi"`
+
+	Run   runCmd   `cmd:"" help:"Run the centre until it is stopped."`
+	Enrol enrolCmd `cmd:"" help:"Make a one-time enrolment kit for a station."`
+	Grant grantCmd `cmd:"" help:"Let a station hold people."`
+	Deny  denyCmd  `cmd:"" help:"End a station's access, or give it back."`
+	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
+}
+
+type tool struct {
+	ctx   context.Context
+	out   io.Writer
+	err   io.Writer
+	words map[string]string
+}
+
+// Main is the command line; it returns the exit code.
+func Main(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("tram-central"), kong.Description("What the stations talk to."), kong.Writers(out, errOut))
+	if err == nil {
+		var k *kong.Context
+		if k, err = parser.Parse(args); err == nil {
+			var words map[string]map[string]string
+			if err = toml.Unmarshal(wordsTable, &words); err == nil {
+				err = k.Run(&tool{ctx, out, errOut, words[c.Language]})
+			}
+		} else {
+			code = 2
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "tram-central:", err)
+		return max(code, 1)
+	}
+	return 0
+}
+
+type runCmd struct {
+	Data   string   `required:"" help:"Data folder." type:"path"`
+	Listen string   `help:"Address for stations." default:":8643"`
+	Page   string   `help:"Address of the page." default:"127.0.0.1:8644"`
+	Host   []string `help:"Names and addresses by which stations reach the centre." default:"localhost,127.0.0.1"`
+	Level  string   `help:"Log level." default:"info" enum:"debug,info,warn,error"`
+}
+
+func (r runCmd) Run(t *tool) error {
+	ctx, stop := signal.NotifyContext(t.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(r.Level)); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level}))
+	c, err := New(Options{Dir: r.Data, Listen: r.Listen, Hosts: r.Host, Page: r.Page, Version: Version, Log: log,
+		Ready: func(stations, page net.Addr) {
+			fmt.Fprintf(t.out, t.words["running"]+"\n", stations, page)
+			if h, err := ReadHere(r.Data); err == nil && h.Setup != "" {
+				fmt.Fprintf(t.out, t.words["setup-secret"]+"\n", h.Setup)
+			}
+		}})
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Run(ctx), c.Close())
+}
+
+// asked is what a command asks of the centre, running or not.
+type asked struct {
+	Do      string   `json:"do"`
+	Replica string   `json:"replica,omitempty"`
+	Station string   `json:"station,omitempty"`
+	Address string   `json:"address,omitempty"`
+	From    string   `json:"from,omitempty"`
+	People  []string `json:"people,omitempty"`
+	Undo    bool     `json:"undo,omitempty"`
+	User    string   `json:"user,omitempty"`
+	PIN     string   `json:"pin,omitempty"`
+	Program string   `json:"program,omitempty"`
+}
+
+type said struct {
+	Kit   *trust.Kit `json:"kit,omitempty"`
+	N     int        `json:"n,omitempty"`
+	Token string     `json:"token,omitempty"`
+}
+
+// do does what a command asks.
+func (c *Centre) do(ctx context.Context, a asked) (said, error) {
+	switch a.Do {
+	case "enrol":
+		kit, err := c.Enrol(ctx, a.Replica, a.Station, a.Address)
+		return said{Kit: &kit}, err
+	case "grant":
+		n, err := c.Grant(ctx, a.Station, a.From, a.People, "admin")
+		return said{N: n}, err
+	case "deny":
+		return said{}, c.Deny(ctx, a.Replica, !a.Undo)
+	case "staff":
+		book := account.New(c.store, c.o.Now)
+		if err := book.Add(ctx, a.User, a.User, account.Admin, a.PIN, ""); err != nil {
+			return said{}, err
+		}
+		_, token, err := book.Issue(ctx, a.Program, a.User)
+		return said{Token: token}, err
+	}
+	return said{}, fmt.Errorf("no such thing to do")
+}
+
+// local answers the command line of this PC.
+func (p *pages) local() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(got), []byte(p.here.Token)) != 1 {
+			http.Error(w, "this is for the command line of this PC", http.StatusForbidden)
+			return
+		}
+		var a asked
+		if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+			http.Error(w, "cannot read what is asked", http.StatusBadRequest)
+			return
+		}
+		s, err := p.c.do(r.Context(), a)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		json.NewEncoder(w).Encode(s)
+	})
+}
+
+// ask does a thing through the running centre, or by itself where none runs.
+func (t *tool) ask(dir string, a asked) (said, error) {
+	c, err := New(Options{Dir: dir})
+	if err == nil {
+		s, err := c.do(t.ctx, a)
+		return s, errors.Join(err, c.Close())
+	}
+	if !errors.Is(err, store.ErrLocked) {
+		return said{}, err
+	}
+	h, err := ReadHere(dir)
+	if err != nil {
+		return said{}, store.ErrLocked
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return said{}, err
+	}
+	req, err := http.NewRequestWithContext(t.ctx, http.MethodPost, "http://"+h.Page+"/local/do", bytes.NewReader(body))
+	if err != nil {
+		return said{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+h.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return said{}, fmt.Errorf("the running centre does not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return said{}, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return said{}, errors.New(strings.TrimSpace(string(b)))
+	}
+	var s said
+	return s, json.Unmarshal(b, &s)
+}
+
+type enrolCmd struct {
+	Data    string `required:"" help:"Data folder." type:"path"`
+	Station string `required:"" help:"The replica's name."`
+	Shares  string `help:"The station whose people it holds; itself when left out."`
+	Address string `help:"Where stations reach the centre." default:"https://localhost:8643"`
+	Out     string `required:"" help:"Where to write the kit." type:"path"`
+}
+
+func (e enrolCmd) Run(t *tool) error {
+	s, err := t.ask(e.Data, asked{Do: "enrol", Replica: e.Station, Station: e.Shares, Address: e.Address})
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(s.Kit, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := seal.WriteFile(e.Out, b); err != nil {
+		return fmt.Errorf("write the kit: %w", err)
+	}
+	fmt.Fprintf(t.out, t.words["enrolled"]+"\n", e.Station, e.Out)
+	return nil
+}
+
+type grantCmd struct {
+	Data   string   `required:"" help:"Data folder." type:"path"`
+	To     string   `required:"" help:"The station that gets people."`
+	From   string   `help:"A station all of whose people it gets."`
+	Person []string `help:"Ids of Patients that it gets."`
+}
+
+func (g grantCmd) Run(t *tool) error {
+	s, err := t.ask(g.Data, asked{Do: "grant", Station: g.To, From: g.From, People: g.Person})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, t.words["granted"]+"\n", s.N, g.To)
+	return nil
+}
+
+type denyCmd struct {
+	Data    string `required:"" help:"Data folder." type:"path"`
+	Station string `required:"" help:"The replica's name."`
+	Undo    bool   `help:"Give the access back."`
+}
+
+func (d denyCmd) Run(t *tool) error {
+	if _, err := t.ask(d.Data, asked{Do: "deny", Replica: d.Station, Undo: d.Undo}); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, t.words["denied-now"]+"\n", d.Station)
+	return nil
+}
+
+type staffCmd struct {
+	Data    string `required:"" help:"Data folder." type:"path"`
+	User    string `required:"" help:"The first administrator's user name."`
+	PINFile string `required:"" help:"A file that holds the PIN." type:"existingfile"`
+	Program string `help:"The program that gets a token." default:"first"`
+}
+
+// Run prints the program's token, which nobody can see again.
+func (s staffCmd) Run(t *tool) error {
+	pin, err := os.ReadFile(s.PINFile)
+	if err != nil {
+		return err
+	}
+	res, err := t.ask(s.Data, asked{Do: "staff", User: s.User, PIN: strings.TrimSpace(string(pin)), Program: s.Program})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(t.out, res.Token)
+	return nil
+}

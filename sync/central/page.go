@@ -1,0 +1,305 @@
+package central
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"tram/store/account"
+	"tram/store/rest"
+	"tram/store/seal"
+	"tram/sync/status"
+)
+
+//go:embed page.html
+var pageTemplate string
+
+//go:embed page.css
+var pageStyle string
+
+//go:embed words.toml
+var wordsTable []byte
+
+// Here is how the command line finds the running centre: a private file.
+type Here struct {
+	Page  string `json:"page"`
+	Token string `json:"token"`
+	Setup string `json:"setup"` // what the page asks for while there is no account
+}
+
+const hereFile = "run.json"
+
+// pages is what listens on loopback: the fleet for people, the same as JSON, the
+// FHIR face for programs, and what the command line asks.
+func (c *Centre) pages(address string) (http.Handler, error) {
+	book := account.New(c.store, c.o.Now)
+	h := Here{Page: address, Token: rand.Text()}
+	any, err := book.Any()
+	if err != nil {
+		return nil, err
+	}
+	if !any {
+		h.Setup = rand.Text()[:8]
+	}
+	b, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := seal.WriteFile(filepath.Join(c.o.Dir, hereFile), b); err != nil {
+		return nil, fmt.Errorf("tell where the centre is: %w", err)
+	}
+	var words map[string]map[string]string
+	if err := toml.Unmarshal(wordsTable, &words); err != nil {
+		return nil, fmt.Errorf("read words: %w", err)
+	}
+	t, err := template.New("page").Funcs(template.FuncMap{"ago": ago, "size": size}).Parse(pageTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("read page: %w", err)
+	}
+	p := &pages{c: c, here: h, words: words, page: t, book: book, sessions: account.NewSessions(15*time.Minute, c.o.Now)}
+	return p.handler()
+}
+
+type pages struct {
+	c        *Centre
+	here     Here
+	words    map[string]map[string]string
+	page     *template.Template
+	book     *account.Book
+	sessions *account.Sessions
+}
+
+func (p *pages) handler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", p.fleet)
+	mux.HandleFunc("GET /fleet.json", p.fleetJSON)
+	mux.HandleFunc("POST /sign-in", p.signIn)
+	mux.HandleFunc("POST /sign-out", p.signOut)
+	mux.HandleFunc("GET /page.css", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		fmt.Fprint(w, pageStyle)
+	})
+	mux.Handle("/local/", p.local())
+	mux.Handle("/fhir/", rest.New(rest.Options{Backend: p.c.store, Past: p.c.store, R4: p.c.r4, Base: "http://" + p.here.Page + "/fhir",
+		Version: p.c.o.Version, Log: p.c.o.Log, Author: p.program}))
+	cross := http.NewCrossOriginProtection()
+	return p.guard(cross.Handler(mux)), nil
+}
+
+// guard lets in only who calls this PC by its own name: another name is a page
+// from elsewhere that was pointed here (DNS rebinding).
+func (p *pages) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		own, _, _ := net.SplitHostPort(p.here.Page)
+		if host != own && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			http.Error(w, "call this page by its own address", http.StatusMisdirectedRequest)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		r.Body = http.MaxBytesReader(w, r.Body, 16<<20)
+		next.ServeHTTP(w, r)
+	})
+}
+
+const cookieName = "tram-centre"
+
+// user is who is signed in by cookie; "" for nobody.
+func (p *pages) user(r *http.Request) string {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return ""
+	}
+	s, ok := p.sessions.Find(c.Value)
+	if !ok || s.Locked {
+		return ""
+	}
+	a, err := p.book.Find(s.User)
+	if err != nil || a.Disabled {
+		return ""
+	}
+	return a.User
+}
+
+// program is whose token a request bears; "" for nobody's.
+func (p *pages) program(r *http.Request) string {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return p.user(r)
+	}
+	prog, err := p.book.Bearer(token)
+	if err != nil {
+		return ""
+	}
+	return prog.Author()
+}
+
+func (p *pages) lang(r *http.Request) string {
+	if l := r.URL.Query().Get("lang"); p.words[l] != nil {
+		return l
+	}
+	return "vi"
+}
+
+// view is what the template shows.
+type view struct {
+	Lang     string
+	W        map[string]string
+	User     string
+	First    bool   // there is no account yet
+	Wrong    string // what was wrong with the sign-in
+	Stations []line
+	Now      int64
+}
+
+// line is one station with what is most important about it.
+type line struct {
+	Station
+	Badge    string
+	Severity status.Severity
+	Worst    []status.Health
+}
+
+func (p *pages) fleet(w http.ResponseWriter, r *http.Request) {
+	p.show(w, r, p.user(r), "")
+}
+
+func (p *pages) show(w http.ResponseWriter, r *http.Request, user, wrong string) {
+	lang := p.lang(r)
+	v := view{Lang: lang, W: p.words[lang], User: user, Wrong: wrong, Now: p.c.o.Now().UnixMilli()}
+	if user == "" {
+		any, err := p.book.Any()
+		if err != nil {
+			p.broken(w, err)
+			return
+		}
+		v.First = !any
+		w.WriteHeader(http.StatusUnauthorized)
+	} else {
+		list, err := p.c.Fleet(lang)
+		if err != nil {
+			p.broken(w, err)
+			return
+		}
+		for _, s := range list {
+			v.Stations = append(v.Stations, newLine(lang, s))
+		}
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if err := p.page.Execute(w, v); err != nil {
+		p.c.o.Log.Warn("page cut", "err", err)
+	}
+}
+
+func newLine(lang string, s Station) line {
+	l := line{Station: s, Severity: status.Worst(s.Health)}
+	for _, h := range s.Health {
+		if h.Why == "" {
+			l.Worst = append(l.Worst, h)
+		}
+	}
+	l.Badge, _ = status.SeverityWords(lang, l.Severity)
+	return l
+}
+
+func (p *pages) broken(w http.ResponseWriter, err error) {
+	p.c.o.Log.Error("page failed", "err", err)
+	http.Error(w, "the centre's records cannot be read now; see its log", http.StatusInternalServerError)
+}
+
+// fleetJSON is the same for programs, by token or when signed in.
+func (p *pages) fleetJSON(w http.ResponseWriter, r *http.Request) {
+	if p.program(r) == "" {
+		http.Error(w, "sign in, or send a program's token", http.StatusUnauthorized)
+		return
+	}
+	list, err := p.c.Fleet(p.lang(r))
+	if err != nil {
+		p.broken(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(list)
+}
+
+func (p *pages) signIn(w http.ResponseWriter, r *http.Request) {
+	user, pin := r.PostFormValue("user"), r.PostFormValue("pin")
+	words := p.words[p.lang(r)]
+	if setup := r.PostFormValue("setup"); setup != "" {
+		if p.here.Setup == "" || subtle.ConstantTimeCompare([]byte(strings.TrimSpace(setup)), []byte(p.here.Setup)) != 1 {
+			p.show(w, r, "", words["wrong-setup"])
+			return
+		}
+		if err := p.book.Add(r.Context(), user, user, account.Admin, pin, ""); err != nil {
+			p.show(w, r, "", words["bad-account"])
+			return
+		}
+	}
+	a, err := p.book.SignIn(r.Context(), user, pin)
+	var locked *account.LockedError
+	switch {
+	case errors.As(err, &locked):
+		p.show(w, r, "", fmt.Sprintf(words["locked"], int(locked.Wait.Seconds())+1))
+		return
+	case err != nil:
+		p.show(w, r, "", words["wrong"])
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: p.sessions.Start(a.User), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.Redirect(w, r, "/?lang="+p.lang(r), http.StatusSeeOther)
+}
+
+func (p *pages) signOut(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie(cookieName); err == nil {
+		p.sessions.End(c.Value)
+	}
+	http.Redirect(w, r, "/?lang="+p.lang(r), http.StatusSeeOther)
+}
+
+// ago is a span in the largest unit that fits: "5 min", "3 h", "2 d".
+func ago(now, at int64) string {
+	d := time.Duration(now-at) * time.Millisecond
+	switch {
+	case at == 0:
+		return "–"
+	case d < time.Minute:
+		return "< 1 min"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d d", int(d.Hours()/24))
+}
+
+// size is a number of bytes in GB.
+func size(n int64) string { return fmt.Sprintf("%.1f GB", float64(n)/(1<<30)) }
+
+// ReadHere finds a running centre by its data folder.
+func ReadHere(dir string) (Here, error) {
+	var h Here
+	b, err := os.ReadFile(filepath.Join(dir, hereFile))
+	if err != nil {
+		return h, err
+	}
+	return h, json.Unmarshal(b, &h)
+}
