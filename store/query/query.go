@@ -56,12 +56,9 @@ func Check(r4 *fhir.R4, q Query) error {
 		if !slices.Contains(modifiers(p.Type), c.Modifier) && !(p.Type == "reference" && r4.IsKind(c.Modifier)) {
 			return &ParamError{c.Param, "modifier"}
 		}
-		if p.Type == "date" && c.Modifier == "" {
-			for _, v := range c.Values {
-				_, rest := prefix(v)
-				if _, _, ok := fhir.DateRange(rest, time.UTC); !ok {
-					return &ParamError{c.Param, "value"}
-				}
+		for _, v := range c.Values {
+			if !readable(p.Type, c.Modifier, v) {
+				return &ParamError{c.Param, "value"}
 			}
 		}
 	}
@@ -71,6 +68,25 @@ func Check(r4 *fhir.R4, q Query) error {
 		}
 	}
 	return nil
+}
+
+// readable reports whether a value can be what it is compared as.
+func readable(typ, modifier, v string) bool {
+	if modifier == "missing" {
+		return v == "true" || v == "false"
+	}
+	_, rest := prefix(v)
+	switch typ {
+	case "date":
+		_, _, ok := fhir.DateRange(rest, time.UTC)
+		return ok
+	case "number":
+		return decimal(rest) != nil
+	case "quantity":
+		literal, _, _ := cut(rest, '|')
+		return decimal(literal) != nil
+	}
+	return true
 }
 
 func modifiers(typ string) []string {
@@ -213,5 +229,8 @@ func cut(s string, sep byte) (before, after string, found bool) {
 
 // unescape takes back the escapes of FHIR R4 search, 3.1.1.4.0.2.
 func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
 	return strings.NewReplacer(`\\`, `\`, `\,`, `,`, `\|`, `|`, `\$`, `$`).Replace(s)
 }

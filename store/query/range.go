@@ -2,6 +2,7 @@ package query
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,9 +37,9 @@ func date(h fhir.SearchValue, want string) bool {
 	case "lt":
 		return h.Low < low
 	case "ge":
-		return h.High >= low
+		return h.High > high || h.Low >= low && h.High <= high
 	case "le":
-		return h.Low <= high
+		return h.Low < low || h.Low >= low && h.High <= high
 	case "sa":
 		return h.Low > high
 	case "eb":
@@ -49,7 +50,8 @@ func date(h fhir.SearchValue, want string) bool {
 }
 
 // quantity compares numbers with the precision that the asked one is written
-// with: 5.4 stands for 5.35 up to 5.45.
+// with: 5.4 stands for 5.35 up to 5.45. With another prefix than eq, ne and ap it
+// stands for just itself (FHIR R4 search, 3.1.1.4.3 and 3.1.1.5.1).
 func quantity(h fhir.SearchValue, typ, want string) bool {
 	op, rest := prefix(want)
 	literal, unit, hasUnit := cut(rest, '|')
@@ -58,13 +60,12 @@ func quantity(h fhir.SearchValue, typ, want string) bool {
 		if system != "" && unescape(system) != h.System {
 			return false
 		}
-		if code = unescape(code); code != "" && code != h.Code && code != h.Unit {
+		if code = unescape(code); code != "" && code != h.Code && (code != h.Unit || system != "") {
 			return false
 		}
 	}
-	have, ok1 := new(big.Rat).SetString(bounded(h.Text))
-	asked, ok2 := new(big.Rat).SetString(bounded(literal))
-	if !ok1 || !ok2 {
+	have, asked := decimal(h.Text), decimal(literal)
+	if have == nil || asked == nil {
 		return false
 	}
 	half := precision(literal)
@@ -88,21 +89,36 @@ func quantity(h fhir.SearchValue, typ, want string) bool {
 	return new(big.Rat).Abs(new(big.Rat).Sub(have, asked)).Cmp(tenth) <= 0
 }
 
-// bounded refuses literals whose exact value would fill the memory.
-func bounded(literal string) string {
-	if len(literal) > 64 {
-		return ""
+// decimal reads a number as JSON writes it; nil for anything else, and for one
+// whose exact value would fill the memory.
+func decimal(literal string) *big.Rat {
+	if len(literal) > 64 || exponent(literal) < -maxExponent || exponent(literal) > maxExponent || fhir.NewNumber(literal) == nil {
+		return nil
 	}
-	if _, exp, ok := strings.Cut(strings.ToLower(literal), "e"); ok && len(strings.TrimLeft(exp, "+-")) > 3 {
-		return ""
-	}
-	return literal
+	d, _ := new(big.Rat).SetString(literal)
+	return d
 }
 
-// precision is half a unit of the last digit written.
+const maxExponent = 400
+
+// exponent is the power of ten at the end of a literal; 0 where there is none.
+func exponent(literal string) int {
+	_, text, _ := strings.Cut(strings.ToLower(literal), "e")
+	n, err := strconv.Atoi(text)
+	if err != nil && text != "" {
+		return maxExponent + 1
+	}
+	return n
+}
+
+// precision is half a unit of the last digit written, in 5.40e-3 half of 0.01e-3.
 func precision(literal string) *big.Rat {
 	digits, _, _ := strings.Cut(strings.ToLower(literal), "e")
 	_, frac, _ := strings.Cut(digits, ".")
-	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(len(frac))), nil)
-	return new(big.Rat).SetFrac(big.NewInt(1), new(big.Int).Mul(unit, big.NewInt(2)))
+	power := exponent(literal) - len(frac)
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(power, -power))), nil)
+	if power < 0 {
+		return new(big.Rat).SetFrac(big.NewInt(1), unit.Mul(unit, big.NewInt(2)))
+	}
+	return new(big.Rat).SetFrac(unit, big.NewInt(2))
 }

@@ -2,6 +2,8 @@ package query
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"tram/store/fhir"
@@ -49,13 +51,20 @@ func sortable(h fhir.SearchValue, p fhir.Param) string {
 }
 
 // number writes a decimal so that texts compare as numbers do, to within a
-// double's precision, which is enough to sort by.
+// double's precision, which is enough to sort by: in IEEE 754 the bits of positive
+// doubles rise with them, those of negative ones fall.
 func number(literal string) string {
-	var f float64
-	if _, err := fmt.Sscan(bounded(literal), &f); err != nil {
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil && !math.IsInf(f, 0) {
 		return ""
 	}
-	return fmt.Sprintf("%032.9f", f+1e15)
+	bits := math.Float64bits(f)
+	if bits>>63 == 0 {
+		bits |= 1 << 63
+	} else {
+		bits = ^bits
+	}
+	return fmt.Sprintf("%016x", bits)
 }
 
 // inverted turns the order of texts round.
