@@ -144,6 +144,30 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+func TestEnrolledIsWithoutAWaitingEnrolment(t *testing.T) {
+	root := t.TempDir()
+	lay := LayoutLinux()
+	at := func(name string) string { return filepath.Join(root, lay.Data, name) }
+	look := func() Records { return lookRecords(Target{Root: root}, lay, SettingsFound{}) }
+	if r := look(); r.There || r.Enrolled || r.Pending != "" {
+		t.Errorf("an empty disk: %+v", r)
+	}
+	for _, name := range []string{"enrol.json", "identity/station.key"} {
+		if err := place.Write(at(name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := look(); r.Enrolled || r.Pending != sum([]byte("enrol.json")) {
+		t.Errorf("a key, and an enrolment that waits: %+v", r)
+	}
+	if err := os.Remove(at("enrol.json")); err != nil {
+		t.Fatal(err)
+	}
+	if r := look(); !r.Enrolled || r.Pending != "" {
+		t.Errorf("a key, and the enrolment used: %+v", r)
+	}
+}
+
 func TestPortOwner(t *testing.T) {
 	b := newBench(t)
 	b.insert("v1.0.0")

@@ -93,7 +93,7 @@ type Records struct {
 	Journal  string // outside of Folder; empty when it is inside
 	There    bool   // the folder exists
 	Database bool   // with records in it
-	Enrolled bool   // the station has its identity
+	Enrolled bool   // the centre has given the station its identity
 	Pending  string // SHA-256 of an enrol.json that the agent has not used yet
 }
 

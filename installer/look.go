@@ -75,10 +75,12 @@ func lookRecords(on Target, lay Layout, s SettingsFound) Records {
 	if _, err := os.Stat(filepath.Join(folder, "tram.db")); err == nil {
 		r.Database = true
 	}
-	if inside, err := os.ReadDir(filepath.Join(folder, "identity")); err == nil && len(inside) > 0 {
-		r.Enrolled = true
-	}
 	r.Pending = place.Digest(filepath.Join(folder, "enrol.json"))
+	// The station's key is made before the centre answers; the agent removes the
+	// enrolment once it has.
+	if inside, err := os.ReadDir(filepath.Join(folder, "identity")); err == nil && len(inside) > 0 {
+		r.Enrolled = r.Pending == ""
+	}
 	return r
 }
 
