@@ -59,12 +59,11 @@ type Agent struct {
 	Complaints []Value
 }
 
-// Value is one of the agent's health values, as its page tells them.
+// Value is one of the agent's health values, as its page tells them: what a
+// person reads of it.
 type Value struct {
-	Code     string `json:"code"`
-	Severity string `json:"severity"`
-	Title    string `json:"title"`
-	Todo     string `json:"todo"`
+	Title string `json:"title"`
+	Todo  string `json:"todo"`
 }
 
 // Note is what an install leaves beside the settings: which version it put

@@ -5,6 +5,9 @@ package installer
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -272,6 +275,24 @@ func TestEveryStepMayBeRepeated(t *testing.T) {
 			if _, err := carryOut(context.Background(), s, b.on); err != nil {
 				t.Fatalf("%s: %v", s.Do, err)
 			}
+		}
+	}
+}
+
+// What answers at the agent's address may be anything.
+func TestAskHealth(t *testing.T) {
+	for _, c := range []struct{ name, answer, version string }{
+		{"an agent", `{"ok":false,"version":"0.1.0","station":"","values":[{"code":"x","severity":2,"title":"T","todo":"D","new":{}}]}`, "0.1.0"},
+		{"another program", `{"status":"up"}`, ""},
+		{"a page", "<html>", ""},
+		{"nothing", "", ""},
+		{"an endless one", `{"version":"` + strings.Repeat("x", 1<<20) + `"}`, ""},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, c.answer) }))
+		h, err := askHealth(context.Background(), server.Listener.Addr().String())
+		server.Close()
+		if (err == nil) != (c.version != "") || err == nil && h.Version != c.version {
+			t.Errorf("%s: version %q, %v; want %q", c.name, h.Version, err, c.version)
 		}
 	}
 }
