@@ -67,6 +67,14 @@ func (t *tx) takeLogged(peer string, d record.Decided) error {
 	if r.Head != d.On {
 		return fmt.Errorf("%s: %w", d.Key, record.ErrMoved)
 	}
+	if d.Version == nil {
+		b, err := d.Merge.Encode()
+		if err != nil {
+			return err
+		}
+		t.entries = append(t.entries, entry{Put: b})
+		return t.accept(d.Merge)
+	}
 	slim := d
 	slim.Version, slim.Merge = nil, nil
 	e := entry{Taken: &slim, Peer: peer}

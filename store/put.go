@@ -252,6 +252,9 @@ func (t *tx) accept(v *record.Version) error {
 	if err := t.show(n, r, old, v); err != nil {
 		return err
 	}
+	if err := t.keepLost(n, v); err != nil {
+		return err
+	}
 	if !t.s.opt.Top {
 		return t.put(bStands, n, r)
 	}

@@ -66,7 +66,8 @@ type Decided struct {
 	Verdict Verdict
 	Reason  Reason
 	// Merge is the version above Change and On, still without name; nil where
-	// none is needed. The replica that applies it names it.
+	// none is needed. The replica that applies it names it. Without a version in
+	// Change it is upstream's own word, above On alone.
 	Merge *Version
 }
 

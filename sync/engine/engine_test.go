@@ -326,3 +326,25 @@ func scopeOf(t *testing.T, s *store.Store, k record.Key) record.Key {
 	t.Fatal("no scope record")
 	return record.Key{}
 }
+
+func TestNewReferenceReopensADeletion(t *testing.T) {
+	w, k := shared(t, hoa)
+	a, b := w.stations["a"], w.stations["b"]
+	st, err := a.Get(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.put(t, store.Write{Key: k, Base: st.Tag(), Delete: true})
+	w.sync("a")
+	o := record.Key{Kind: "Observation", ID: b.NewID()}
+	b.put(t, store.Write{Key: o, Content: []byte(`{"resourceType":"Observation","id":"` + o.ID + `","status":"final","code":{"text":"x"},"subject":{"reference":"` + k.String() + `"}}`)})
+	w.sync("b", "a")
+	w.want(k, "1961-02-03")
+	w.equal(o)
+	for n, s := range w.stations {
+		items, err := s.Vault(k, 5)
+		if err != nil || len(items) != 1 || items[0].Lost.Policy != "referred" || items[0].Lost.By[0].Author != "nurse-a" {
+			t.Errorf("%s is not told: %+v, %v", n, items, err)
+		}
+	}
+}

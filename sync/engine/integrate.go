@@ -7,6 +7,7 @@ import (
 
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/sync/merge"
 	"tram/sync/wire"
 )
 
@@ -47,14 +48,47 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 		}
 		st.Taken = append(st.Taken, d)
 		answers = append(answers, record.Answer{Key: c.Key, Ref: c.Ref, Verdict: d.Verdict, Reason: d.Reason})
+		reopened, err := s.reopen(d, seen)
+		if err != nil {
+			return 0, nil, err
+		}
+		st.Taken = append(st.Taken, reopened...)
 	}
 	if err := s.o.Replica.Apply(ctx, st); err != nil {
 		return 0, nil, err
 	}
-	for _, d := range st.Taken {
-		s.held[d.Ref] = true
+	for _, a := range answers {
+		s.held[a.Ref] = true
 	}
-	return len(st.Taken), answers, nil
+	return len(answers), answers, nil
+}
+
+// reopen makes, for each deleted record that a change newly refers to, the
+// version that takes its deletion back.
+func (s *Serve) reopen(d record.Decided, seen map[record.Key]bool) ([]record.Decided, error) {
+	if !d.Verdict.Taken() || d.Verdict == record.Known || d.Version.Deleted {
+		return nil, nil
+	}
+	content, err := fhir.Parse(d.Version.Content, fhir.DefaultLimits())
+	if err != nil {
+		return nil, err
+	}
+	var out []record.Decided
+	for _, ref := range s.o.R4.Refs(content) {
+		key := record.Key{Kind: ref.Kind, ID: ref.ID}
+		if ref.Absolute || !key.Valid() || seen[key] {
+			continue
+		}
+		seen[key] = true
+		st, err := s.o.Replica.Look(key, record.Ref{})
+		if err != nil {
+			return nil, err
+		}
+		if st.Head != nil && st.Head.Deleted {
+			out = append(out, record.Decided{Change: record.Change{Key: key}, On: st.Head.Ref(), Verdict: record.Merged, Merge: merge.Reopen(st.Head)})
+		}
+	}
+	return out, nil
 }
 
 // decide answers for one change (replication.md, rules 4 and 7).
