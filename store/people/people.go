@@ -12,6 +12,8 @@ import (
 	"sync"
 	"unicode"
 
+	"golang.org/x/text/collate"
+	"golang.org/x/text/language"
 	"golang.org/x/text/unicode/norm"
 
 	"tram/store/fhir"
@@ -31,33 +33,56 @@ type Person struct {
 
 // Index holds everybody. It is safe for concurrent use.
 type Index struct {
-	mu   sync.RWMutex
-	byID map[uint64]*someone
+	mu    sync.RWMutex
+	all   []someone
+	at    map[uint64]int    // number -> place in all
+	order *collate.Collator // guarded by mu's writing half, as is keys
+	keys  collate.Buffer
 }
 
-// someone is a person with everything a search compares, folded.
+// someone is a person with everything a search compares, folded and in one text
+// each, so that a search over all touches little memory.
 type someone struct {
 	Person
-	words   []string
-	digits  []string // identifiers and phones, digits and letters only
-	birth   []string
+	number  uint64
+	names   string // words of all names, a space before each
+	numbers string // identifiers and phones, letters and digits only, a bar before each
+	births  string // ways to type the birth date, a space before and behind each
 	sortKey string
 }
 
 // New makes an empty index.
-func New() *Index { return &Index{byID: map[uint64]*someone{}} }
+func New() *Index {
+	return &Index{at: map[uint64]int{}, order: collate.New(language.Vietnamese)}
+}
 
 // Set keeps the person with the internal number n as a version shows it; nil or
 // a tombstone takes the person out.
 func (p *Index) Set(n uint64, key record.Key, v *record.Version) {
+	var one *someone
+	if v != nil && !v.Deleted {
+		if content, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil {
+			one = readPerson(key, content)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.byID, n)
-	if v == nil || v.Deleted {
-		return
-	}
-	if content, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil {
-		p.byID[n] = readPerson(key, content)
+	i, known := p.at[n]
+	switch {
+	case one != nil:
+		one.number, one.sortKey = n, p.sortKey(one)
+		if !known {
+			p.at[n], p.all = len(p.all), append(p.all, *one)
+		} else {
+			p.all[i] = *one
+		}
+	case known:
+		last := len(p.all) - 1
+		p.all[i] = p.all[last]
+		p.at[p.all[i].number] = i
+		p.all[last] = someone{}
+		p.all = p.all[:last]
+		delete(p.at, n)
 	}
 }
 
@@ -68,27 +93,28 @@ func readPerson(key record.Key, v *fhir.Value) *someone {
 		if i == 0 {
 			s.Name = text
 		}
-		s.words = append(s.words, nameWords(n)...)
+		for _, w := range nameWords(n) {
+			s.names += " " + w
+		}
 	}
 	for _, id := range items(v.Get("identifier")) {
 		if s.Identifier == "" {
 			s.Identifier = id.Str("value")
 		}
-		s.digits = append(s.digits, Plain(id.Str("value")))
+		s.numbers += "|" + Plain(id.Str("value"))
 	}
 	for _, c := range items(v.Get("telecom")) {
 		if s.Phone == "" && c.Str("system") == "phone" {
 			s.Phone = c.Str("value")
 		}
-		s.digits = append(s.digits, Plain(c.Str("value")))
+		s.numbers += "|" + Plain(c.Str("value"))
 	}
 	for i, a := range items(v.Get("address")) {
 		if i == 0 {
 			s.Address = addressText(a)
 		}
 	}
-	s.birth = births(s.Birth)
-	s.sortKey = sortKey(s)
+	s.births = " " + strings.Join(births(s.Birth), " ") + " "
 	return s
 }
 
@@ -180,79 +206,4 @@ func Plain(s string) string {
 		}
 		return -1
 	}, Fold(s))
-}
-
-// matches reports whether every word typed is found: as the beginning of a name's
-// word, within an identifier or phone of at least four, or as a birth date.
-func (s *someone) matches(words []string) bool {
-	for _, w := range words {
-		if !slices.ContainsFunc(s.words, func(have string) bool { return strings.HasPrefix(have, w) }) && !s.matchesNumber(Plain(w)) {
-			return false
-		}
-	}
-	return true
-}
-
-// MinNumber is the fewest letters and digits by which a number is found.
-const MinNumber = 4
-
-func (s *someone) matchesNumber(w string) bool {
-	if len(w) < MinNumber {
-		return false
-	}
-	return slices.Contains(s.birth, w) || slices.ContainsFunc(s.digits, func(d string) bool { return strings.Contains(d, w) })
-}
-
-// Find finds people by words of their names without accents in any order,
-// identifier, phone or birth date (1961, 03/02/1961, 1961-02-03), all in one
-// text. It returns at most limit, in the order of their names.
-func (p *Index) Find(text string, limit int) []Person {
-	words := strings.Fields(Fold(text))
-	p.mu.RLock()
-	var hits []*someone
-	for _, one := range p.byID {
-		if one.matches(words) {
-			hits = append(hits, one)
-		}
-	}
-	p.mu.RUnlock()
-	slices.SortFunc(hits, func(a, b *someone) int { return strings.Compare(a.sortKey, b.sortKey) })
-	var out []Person
-	for _, h := range hits[:min(limit, len(hits))] {
-		out = append(out, h.Person)
-	}
-	return out
-}
-
-// Numbers lists the internal numbers of all for whom every given word is the
-// beginning of a name's word, or an identifier or phone; for a search that then
-// looks closer.
-func (p *Index) Numbers(words []string) []uint64 {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	var out []uint64
-	for n, one := range p.byID {
-		if one.matches(words) {
-			out = append(out, n)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// Len is the number of people.
-func (p *Index) Len() int {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return len(p.byID)
-}
-
-// sortKey sorts by the last word of the name, as names are sorted in Vietnam,
-// then by the whole name and the id.
-func sortKey(s *someone) string {
-	words := strings.Fields(s.Name)
-	if len(words) == 0 {
-		return s.ID
-	}
-	return Fold(words[len(words)-1]) + "\x00" + Fold(s.Name) + "\x00" + s.Name + "\x00" + s.ID
 }
