@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"tram/store/fhir"
 	"tram/store/record"
@@ -11,7 +12,7 @@ import (
 
 // Birth is the tree of a record that begins with content.
 func Birth(r4 *fhir.R4, key record.Key, content *fhir.Value, self record.Name) (*Tree, error) {
-	return read(r4, key, content, self, nil)
+	return read(r4, key, content, self, nil), nil
 }
 
 // Edit is base with content written over it by self. Elements that keep their
@@ -49,21 +50,22 @@ func (e editor) node(base, fresh *Node) *Node {
 
 func (e editor) slot(base, fresh *Slot) *Slot {
 	switch {
-	case base == nil:
+	case base == nil || base.Unit != nil && base.Single().Removed():
 		e.name(fresh)
 		return fresh
 	case base.Unit != nil && fresh.Unit != nil:
 		fresh.Unit = e.register(base.Unit, fresh.Unit)
+		return fresh
 	case base.Node != nil && fresh.Node != nil:
 		fresh.Node = e.node(base.Node, fresh.Node)
+		return fresh
 	case base.List() && fresh.List():
-		fresh.Items = e.items(base.Items, fresh)
-	default:
-		b, f := base.Whole(), fresh.Whole()
-		f.Unit = e.register(b.Unit, f.Unit)
-		return f
+		if items, ok := e.items(base.Items, fresh); ok {
+			fresh.Items = items
+			return fresh
+		}
 	}
-	return fresh
+	return &Slot{Name: fresh.Name, Type: fresh.Type, Unit: e.register(base.Whole(), fresh.Whole())}
 }
 
 // name gives the items of a slot that base does not have identities of their
@@ -81,33 +83,33 @@ func (e editor) name(s *Slot) {
 
 func (e editor) newID(i int) string { return e.self.String() + "." + strconv.Itoa(i) }
 
+// register keeps base where the value did not change. In a conflict the value
+// takes the place of the one that base showed, unless that would close it.
 func (e editor) register(base, fresh *Register) *Register {
-	if fhir.Equal(base.Shown, fresh.Shown) {
+	if Same(base.Shown, fresh.Shown) {
 		return base
 	}
 	if !base.Contested() {
 		return Set(fresh.Shown, e.self)
 	}
-	out := &Register{Shown: fresh.Shown}
-	for _, a := range base.Alts {
-		if !fhir.Equal(a.Value, base.Shown) {
-			out.Alts = append(out.Alts, a)
-		}
+	mine := Alt{fresh.Shown, []record.Name{e.self}}
+	others := slices.DeleteFunc(slices.Clone(base.Alts), func(a Alt) bool { return Same(a.Value, base.Shown) })
+	if alts := join(others, mine); len(alts) > 1 {
+		return &Register{Alts: alts, Shown: fresh.Shown}
 	}
-	out.Alts = join(out.Alts, Alt{fresh.Shown, []record.Name{e.self}})
-	return out
+	return &Register{Alts: join(base.Alts, mine), Shown: fresh.Shown}
 }
 
 // join adds a value to a set, or its setters to the equal value that is there.
 func join(alts []Alt, a Alt) []Alt {
-	for i, have := range alts {
-		if fhir.Equal(have.Value, a.Value) || Absent(have.Value) && Absent(a.Value) {
-			out := slices.Clone(alts)
+	out := slices.Clone(alts)
+	for i, have := range out {
+		if Same(have.Value, a.Value) {
 			out[i].By = sortNames(append(slices.Clone(have.By), a.By...))
 			return out
 		}
 	}
-	return append(slices.Clone(alts), a)
+	return append(out, a)
 }
 
 // Join builds a set of values in which each stands once with all its setters.
@@ -122,22 +124,45 @@ func Join(alts ...Alt) []Alt {
 // removed is what is left of a slot that a write left out: the word that it
 // was removed, and conflicts, which stay open.
 func (e editor) removed(b *Slot) *Slot {
-	empty := fhir.NewObject()
-	switch {
-	case b.Unit != nil:
-		return &Slot{Name: b.Name, Type: b.Type, Unit: e.register(b.Unit, &Register{Shown: empty})}
-	case b.Node != nil:
-		return &Slot{Name: b.Name, Type: b.Type, Node: e.node(b.Node, &Node{Type: b.Node.Type})}
+	out := &Slot{Name: b.Name, Type: b.Type}
+	if b.List() {
+		out.Items = make([]*Item, len(b.Items))
+		for i, it := range b.Items {
+			out.Items[i] = e.remove(it)
+		}
+		return out
 	}
-	return &Slot{Name: b.Name, Type: b.Type, Items: []*Item{}}
+	left := e.remove(b.Single())
+	out.Unit, out.Node = left.Unit, left.Node
+	return out
 }
 
-// items gives the items of a list the identities of the base items they are.
-func (e editor) items(base []*Item, fresh *Slot) []*Item {
+// remove is what is left of an item. What holds a conflict is emptied element
+// by element; so is meta, whose security labels are merged one by one.
+func (e editor) remove(b *Item) *Item {
+	switch {
+	case b.Unit != nil:
+		return &Item{ID: b.ID, Unit: e.register(b.Unit, &Register{Shown: fhir.NewObject()})}
+	case b.Hidden():
+		return b
+	case b.Node.Type == "Meta" || b.Contested():
+		return &Item{ID: b.ID, Node: e.node(b.Node, &Node{Type: b.Node.Type})}
+	}
+	return &Item{ID: b.ID, Unit: Set(fhir.NewObject(), e.self)}
+}
+
+// items gives the items of a list the identities of the base items they are. It
+// fails where a key that should tell them apart stands for several.
+func (e editor) items(base []*Item, fresh *Slot) ([]*Item, bool) {
 	pairs := Pair(e.r4, fresh.Type, base, fresh.Items)
-	out := make([]*Item, len(fresh.Items))
+	if ambiguous(e.r4, fresh.Type, base, fresh.Items, pairs) {
+		return nil, false
+	}
+	out := make([]*Item, 0, len(fresh.Items)+len(base))
+	kept := map[*Item]bool{}
 	for i, f := range fresh.Items {
 		b := pairs[i]
+		kept[b] = true
 		switch {
 		case b == nil:
 			f.ID = e.newID(i)
@@ -146,11 +171,16 @@ func (e editor) items(base []*Item, fresh *Slot) []*Item {
 		case b.Node != nil && f.Node != nil:
 			f = &Item{ID: b.ID, Node: e.node(b.Node, f.Node)}
 		default:
-			f.ID = b.ID
+			f = &Item{ID: b.ID, Unit: e.register(b.Whole(fresh.Name), f.Whole(fresh.Name))}
 		}
-		out[i] = f
+		out = append(out, f)
 	}
-	return out
+	for _, b := range base {
+		if !kept[b] {
+			out = append(out, e.remove(b))
+		}
+	}
+	return out, true
 }
 
 // Decide closes conflicts on top of base in self's name. A decision always
@@ -168,7 +198,7 @@ func Decide(base *Tree, decisions []record.Decision, self record.Name) (*Tree, e
 		}
 		delete(todo, path)
 		value, err := Parse(d.Value)
-		if err != nil || value.Shape != fhir.Object {
+		if err != nil || !isOf(path, value) {
 			bad = fmt.Errorf("the decided value is not the element's JSON")
 			return
 		}
@@ -185,4 +215,20 @@ func Decide(base *Tree, decisions []record.Decision, self record.Name) (*Tree, e
 		bad = fmt.Errorf("no such element to decide about")
 	}
 	return base, bad
+}
+
+// isOf reports whether a value has no fields but those of the element at path.
+func isOf(path string, value *fhir.Value) bool {
+	name, _, item := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], "{")
+	if value.Shape != fhir.Object || item && len(value.Fields) > 1 {
+		return false
+	}
+	stem, choice := strings.CutSuffix(name, "[x]")
+	for _, f := range value.Fields {
+		field := strings.TrimPrefix(f.Name, "_")
+		if field != name && !(choice && strings.HasPrefix(field, stem)) || item && f.Value.Shape != fhir.Object {
+			return false
+		}
+	}
+	return true
 }

@@ -54,7 +54,11 @@ func Set(value *fhir.Value, by ...record.Name) *Register {
 // Absent is the value of an element that is not there.
 func Absent(v *fhir.Value) bool { return v == nil || len(v.Fields) == 0 }
 
+// Same reports whether two values of an element are equal.
+func Same(a, b *fhir.Value) bool { return Absent(a) && Absent(b) || fhir.Equal(a, b) }
+
 // Item is one item of a list: a Unit, or a Node where it has elements of its own.
+// One that shows nothing says who removed it, or that it is contested.
 type Item struct {
 	ID   string
 	Unit *Register
@@ -93,11 +97,21 @@ func (n *Node) Slot(name string) *Slot {
 	return nil
 }
 
-// Tree is a record taken apart.
+// Tree is a record taken apart. Gone are the versions that deleted it, of a
+// tombstone.
 type Tree struct {
 	Key  record.Key
 	Born record.Name
+	Gone []record.Name
 	Root *Node
+}
+
+// Top is the root, nil of no tree.
+func (t *Tree) Top() *Node {
+	if t == nil {
+		return nil
+	}
+	return t.Root
 }
 
 // fixed are the fields that name the record; they are no elements.
@@ -128,26 +142,84 @@ func (n *Node) each(prefix string, f func(path string, r *Register)) {
 // Each calls f for every element with its path, in the order of the content.
 func (t *Tree) Each(f func(path string, r *Register)) { t.Root.each("", f) }
 
+// registers calls f for every register below n.
+func (n *Node) registers(f func(r *Register)) {
+	n.each("", func(_ string, r *Register) { f(r) })
+}
+
+// all calls f for every register of the item.
+func (it *Item) all(f func(r *Register)) {
+	if it.Unit != nil {
+		f(it.Unit)
+		return
+	}
+	it.Node.registers(f)
+}
+
 // Setters are all versions that set anything in the item.
 func (it *Item) Setters() []record.Name {
-	if it.Unit != nil {
-		return it.Unit.By()
-	}
 	var out []record.Name
-	it.Node.each("", func(_ string, r *Register) { out = append(out, r.By()...) })
+	it.all(func(r *Register) { out = append(out, r.By()...) })
 	return sortNames(out)
 }
 
-// Whole turns a slot into a single element that moves as one: what is left to do
+// Contested reports whether anything in the item is.
+func (it *Item) Contested() bool {
+	open := false
+	it.all(func(r *Register) { open = open || r.Contested() })
+	return open
+}
+
+// Removed reports whether the item only says who removed it.
+func (it *Item) Removed() bool {
+	return it.Unit != nil && !it.Unit.Contested() && Absent(it.Unit.Shown)
+}
+
+// Hidden reports whether the item shows nothing.
+func (it *Item) Hidden() bool { return it.value() == nil }
+
+// Whole is the slot as a single element that moves as one: what is left to do
 // with lists whose items cannot be told apart on both sides.
-func (s *Slot) Whole() *Slot {
+func (s *Slot) Whole() *Register {
 	if s.Unit != nil {
-		return s
+		return s.Unit
 	}
+	return whole(&Node{Slots: []*Slot{s}}, func() *fhir.Value { return fhir.NewObject(s.fields()...) })
+}
+
+// Whole is the item of the list name as a single element.
+func (it *Item) Whole(name string) *Register {
+	if it.Unit != nil {
+		return it.Unit
+	}
+	return whole(it.Node, func() *fhir.Value { return fhir.NewObject(fhir.Field{Name: name, Value: it.value()}) })
+}
+
+// whole makes one register of all those in n. What is contested in n stays so:
+// for each contested value there is a whole that shows it.
+func whole(n *Node, shown func() *fhir.Value) *Register {
 	var by []record.Name
-	n := &Node{Slots: []*Slot{s}}
-	n.each("", func(_ string, r *Register) { by = append(by, r.By()...) })
-	return &Slot{Name: s.Name, Type: s.Type, Unit: Set(fhir.NewObject(s.fields()...), by...)}
+	var open []*Register
+	n.registers(func(r *Register) {
+		if r.Contested() {
+			open = append(open, r)
+		} else {
+			by = append(by, r.By()...)
+		}
+	})
+	out := &Register{Shown: shown()}
+	for _, r := range open {
+		was := r.Shown
+		for _, a := range r.Alts {
+			r.Shown = a.Value
+			out.Alts = join(out.Alts, Alt{shown(), sortNames(append(slices.Clone(by), a.By...))})
+		}
+		r.Shown = was
+	}
+	if len(open) == 0 {
+		return Set(out.Shown, by...)
+	}
+	return out
 }
 
 func sortNames(in []record.Name) []record.Name {

@@ -1,24 +1,28 @@
 package element
 
 import (
+	"slices"
+
 	"tram/store/fhir"
 )
 
 // Pair finds for each item of fresh the base item that it is a later state of;
 // nil for a new one. In this order: equal value, Element.id, strong key, slot.
 // Equal items are as good as each other; any other key that stands twice on one
-// side identifies nothing, and an index never does.
+// side identifies nothing, and an index never does. Hidden items have no pair.
 func Pair(r4 *fhir.R4, typ string, base, fresh []*Item) []*Item {
 	out := make([]*Item, len(fresh))
 	taken := map[*Item]bool{}
 	equal := map[string][]*Item{}
 	for _, b := range base {
-		k := string(fhir.Canonical(b.shown()))
-		equal[k] = append(equal[k], b)
+		if !b.Hidden() {
+			k := string(fhir.Canonical(b.shown()))
+			equal[k] = append(equal[k], b)
+		}
 	}
 	for i, f := range fresh {
 		k := string(fhir.Canonical(f.shown()))
-		if have := equal[k]; len(have) > 0 {
+		if have := equal[k]; len(have) > 0 && !f.Hidden() {
 			out[i], equal[k] = have[0], have[1:]
 			taken[out[i]] = true
 		}
@@ -58,6 +62,23 @@ func unique(items []*Item, skip func(int) bool, key func(*Item) string) map[stri
 		}
 	}
 	return out
+}
+
+// ambiguous reports whether a strong key is common to items on both sides that
+// found no pair: any pair among them would be a guess.
+func ambiguous(r4 *fhir.R4, typ string, base, fresh, pairs []*Item) bool {
+	lone := map[string]bool{}
+	for _, b := range base {
+		if strong, _ := b.keys(r4, typ); strong != "" && !slices.Contains(pairs, b) {
+			lone[strong] = true
+		}
+	}
+	for i, f := range fresh {
+		if strong, _ := f.keys(r4, typ); pairs[i] == nil && lone[strong] {
+			return true
+		}
+	}
+	return false
 }
 
 // shown is the item's value, never nil.

@@ -26,24 +26,28 @@ func Read(r4 *fhir.R4, v *record.Version) (*Tree, error) {
 	if born.IsZero() {
 		born = v.Name
 	}
-	return read(r4, v.Key, content, born, v.Trace.Marks)
+	t := read(r4, v.Key, content, born, v.Trace.Marks)
+	if v.Deleted {
+		t.Gone = []record.Name{v.Name}
+		if len(v.Trace.Marks) > 0 && v.Trace.Marks[0].Path == "" {
+			t.Gone = sortNames(v.Trace.Marks[0].By)
+		}
+	}
+	return t, nil
 }
 
-func read(r4 *fhir.R4, key record.Key, content *fhir.Value, born record.Name, marks []record.Mark) (*Tree, error) {
+func read(r4 *fhir.R4, key record.Key, content *fhir.Value, born record.Name, marks []record.Mark) *Tree {
 	r := &reader{r4: r4, marks: make(map[string]record.Mark, len(marks)), used: map[string]bool{}, born: []record.Name{born}}
 	for _, m := range marks {
 		r.marks[m.Path] = m
 	}
 	t := &Tree{Key: key, Born: born, Root: r.node(key.Kind, "", content)}
 	for _, m := range marks {
-		if r.used[m.Path] || len(m.By) == 0 {
-			continue
-		}
-		if err := r.absent(t.Root, m); err != nil {
-			return nil, err
+		if m.Path != "" && !r.used[m.Path] && len(m.By) > 0 {
+			r.hidden(t.Root, m)
 		}
 	}
-	return t, nil
+	return t
 }
 
 // node reads an object. Fields that are one element are gathered under its name.
@@ -55,7 +59,7 @@ func (r *reader) node(typ, prefix string, v *fhir.Value) *Node {
 			continue
 		}
 		e, known := r.r4.Elem(typ, f.Name)
-		name := strings.TrimPrefix(f.Name, "_")
+		name := f.Name
 		if known {
 			name = e.Base
 		}
@@ -76,9 +80,9 @@ func (r *reader) node(typ, prefix string, v *fhir.Value) *Node {
 	return n
 }
 
-// opens reports whether a field is taken apart further: lists of complex items
-// that can be told apart, single backbone elements, and meta. A list that has
-// setters of its own was merged as one before, and stays one.
+// opens reports whether a field is taken apart further: lists of objects that
+// can be told apart, single backbone elements, and meta. A list that has setters
+// of its own was merged as one before, and stays one.
 func (r *reader) opens(typ, prefix string, e fhir.Elem, f fhir.Field) bool {
 	if e.Primitive || strings.HasPrefix(f.Name, "_") || len(r.marks[prefix+e.Base].By) > 0 {
 		return false
@@ -93,10 +97,8 @@ func (r *reader) opens(typ, prefix string, e fhir.Elem, f fhir.Field) bool {
 		if it.Shape != fhir.Object {
 			return false
 		}
-		if e.Backbone && it.Str("id") == "" {
-			if strong, slot := r.r4.ItemKey(typ, e, it); strong == "" && slot == "" {
-				return false
-			}
+		if strong, slot := r.r4.ItemKey(typ, e, it); strong == "" && slot == "" && it.Str("id") == "" {
+			return false
 		}
 	}
 	return true
@@ -134,55 +136,73 @@ func (r *reader) register(path string, shown *fhir.Value) *Register {
 	if !marked || len(m.By) == 0 {
 		return Set(shown, r.born...)
 	}
-	reg := Set(shown, m.By...)
-	if len(m.Alts) > 0 {
-		reg.Alts = reg.Alts[:0]
-		for _, a := range m.Alts {
-			v, err := Parse(a.Value)
-			if err != nil {
-				continue
-			}
-			reg.Alts = append(reg.Alts, Alt{v, sortNames(a.By)})
+	out := &Register{Shown: shown}
+	for _, a := range m.Alts {
+		if v, err := Parse(a.Value); err == nil && len(a.By) > 0 {
+			out.Alts = join(out.Alts, Alt{v, sortNames(a.By)})
 		}
 	}
-	return reg
+	if !out.Contested() {
+		return Set(shown, m.By...)
+	}
+	return out
 }
 
-// absent adds the register of an element that a version removed, or that is
-// contested and not shown. Its item may be gone, then so is the mark.
-func (r *reader) absent(n *Node, m record.Mark) error {
+// hidden adds the register of an element or item that the content does not
+// show: one that a version removed, or a contested one.
+func (r *reader) hidden(n *Node, m record.Mark) {
 	segs := strings.Split(m.Path, "/")
-	for _, seg := range segs[:len(segs)-1] {
+	for i, seg := range segs {
+		last := i == len(segs)-1
 		name, id, isItem := strings.Cut(strings.TrimSuffix(seg, "}"), "{")
 		s := n.Slot(name)
-		switch {
-		case isItem:
-			it := s.item(id)
-			if it == nil || it.Node == nil {
-				return nil
+		if s == nil {
+			s = &Slot{Name: name, Type: n.Type}
+			switch {
+			case isItem:
+				s.Items = []*Item{}
+			case last:
+				s.Unit = r.register(m.Path, fhir.NewObject())
+			default:
+				s.Node = r.empty(n.Type, name)
 			}
-			n = it.Node
-		case s == nil:
-			e, _ := r.r4.Elem(n.Type, name)
-			s = &Slot{Name: name, Type: n.Type, Node: &Node{Type: e.TypePath}}
 			n.Slots = append(n.Slots, s)
-			n = s.Node
-		case s.Node != nil:
-			n = s.Node
-		default:
-			return nil
+		}
+		if !isItem {
+			if n = s.Node; n == nil {
+				return
+			}
+			continue
+		}
+		if !s.List() {
+			return
+		}
+		it := s.Item(id)
+		if it == nil {
+			if it = (&Item{ID: id}); last {
+				it.Unit = r.register(m.Path, fhir.NewObject())
+			} else {
+				it.Node = r.empty(n.Type, name)
+			}
+			s.Items = append(s.Items, it)
+		}
+		if n = it.Node; n == nil {
+			return
 		}
 	}
-	name := segs[len(segs)-1]
-	if strings.Contains(name, "{") || n.Slot(name) != nil {
-		return nil
-	}
-	n.Slots = append(n.Slots, &Slot{Name: name, Type: n.Type, Unit: r.register(m.Path, fhir.NewObject())})
-	return nil
 }
 
-// item finds an item of a list by its identity; nil when there is none.
-func (s *Slot) item(id string) *Item {
+// empty is a Node of the type of a field.
+func (r *reader) empty(typ, field string) *Node {
+	e, _ := r.r4.Elem(typ, field)
+	return &Node{Type: e.TypePath}
+}
+
+// Single is a slot that is no list, seen as an item.
+func (s *Slot) Single() *Item { return &Item{Unit: s.Unit, Node: s.Node} }
+
+// Item finds an item of a list by its identity; nil when there is none.
+func (s *Slot) Item(id string) *Item {
 	if s == nil {
 		return nil
 	}
@@ -194,5 +214,32 @@ func (s *Slot) item(id string) *Item {
 	return nil
 }
 
-// Item finds an item of a list by its identity; nil when there is none.
-func (s *Slot) Item(id string) *Item { return s.item(id) }
+// Shown is what an element, an item or a list shows; absent where the tree has
+// none of that path, or is nil.
+func (t *Tree) Shown(path string) *fhir.Value {
+	n := t.Top()
+	for more := true; more && n != nil; {
+		var seg string
+		seg, path, more = strings.Cut(path, "/")
+		name, id, isItem := strings.Cut(strings.TrimSuffix(seg, "}"), "{")
+		s := n.Slot(name)
+		if s == nil {
+			break
+		}
+		it := s.Single()
+		if isItem {
+			it = s.Item(id)
+		}
+		switch {
+		case it == nil:
+			return fhir.NewObject()
+		case more:
+			n = it.Node
+		case isItem:
+			return it.Whole(name).Shown
+		default:
+			return s.Whole().Shown
+		}
+	}
+	return fhir.NewObject()
+}

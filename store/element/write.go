@@ -40,7 +40,7 @@ func (s *Slot) fields() []fhir.Field {
 		}
 		return nil
 	}
-	var items []*fhir.Value
+	items := make([]*fhir.Value, 0, len(s.Items))
 	for _, it := range s.Items {
 		if v := it.value(); v != nil {
 			items = append(items, v)
@@ -67,9 +67,13 @@ func (it *Item) value() *fhir.Value {
 }
 
 // Marks lists what the trace must say: every element that Born did not set,
-// every conflict, and every list whose items are not the born ones in order.
+// every conflict, every removal, and every list whose items are not the born
+// ones in order. The mark without a path tells who deleted the record.
 func (t *Tree) Marks() []record.Mark {
 	var out []record.Mark
+	if len(t.Gone) > 0 {
+		out = append(out, record.Mark{By: t.Gone})
+	}
 	t.Root.marks("", t.Born, &out)
 	slices.SortFunc(out, func(a, b record.Mark) int { return strings.Compare(a.Path, b.Path) })
 	return out
@@ -93,11 +97,10 @@ func (s *Slot) markItems(path string, born record.Name, out *[]record.Mark) {
 	var ids []string
 	inOrder := true
 	for _, it := range s.Items {
-		if it.value() == nil {
-			continue
+		if !it.Hidden() {
+			inOrder = inOrder && it.ID == strconv.Itoa(len(ids))
+			ids = append(ids, it.ID)
 		}
-		inOrder = inOrder && it.ID == strconv.Itoa(len(ids))
-		ids = append(ids, it.ID)
 		at := path + "{" + it.ID + "}"
 		if it.Unit != nil {
 			it.Unit.mark(at, born, out)

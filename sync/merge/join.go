@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"tram/store/element"
-	"tram/store/fhir"
 	"tram/store/record"
 )
 
@@ -12,130 +11,176 @@ import (
 type joiner struct {
 	m       *Merger
 	kind    string
-	base    *element.Tree
-	noBase  bool
+	base    *element.Tree // nil without base
 	writers map[record.Name]record.Writer
 	lost    []record.Lost
 }
+
+// place is where an element or an item stands.
+type place struct {
+	path string
+	typ  string // the type path to look the field up in
+	name string // the field
+	item bool
+}
+
+// security reports whether the place holds security labels, which no merge removes.
+func (p place) security() bool { return p.typ == "Meta" && p.name == "security" }
 
 // node joins two nodes slot by slot, in the order of the first and then of the
 // second.
 func (j *joiner) node(path string, a, b branch) *element.Node {
 	out := &element.Node{Type: a.node.Type}
 	for _, s := range a.node.Slots {
-		out.Slots = append(out.Slots, j.slot(path+s.Name, s, b.node.Slot(s.Name), a, b))
+		out.Slots = append(out.Slots, j.slot(path+s.Name, s, b.node.Slot(s.Name), a, b)...)
 	}
 	for _, s := range b.node.Slots {
 		if a.node.Slot(s.Name) == nil {
-			out.Slots = append(out.Slots, j.slot(path+s.Name, s, nil, b, a))
+			out.Slots = append(out.Slots, j.slot(path+s.Name, s, nil, b, a)...)
 		}
 	}
 	return out
 }
 
-func (j *joiner) slot(path string, s, t *element.Slot, a, b branch) *element.Slot {
+// slot joins two states of one field. A field that one side has and the other
+// knew, but has no more, is gone.
+func (j *joiner) slot(path string, s, t *element.Slot, a, b branch) []*element.Slot {
+	at := place{path: path, typ: s.Type, name: s.Name}
 	if t == nil {
-		if s.List() {
-			t = &element.Slot{Name: s.Name, Type: s.Type}
-		} else {
-			return s // the other side never had it; had it removed it, it would say so
+		if !s.List() && b.fresh(s.Single().Setters()) {
+			return []*element.Slot{s}
 		}
+		if !s.List() {
+			return nil
+		}
+		t = &element.Slot{Name: s.Name, Type: s.Type}
 	}
 	out := &element.Slot{Name: s.Name, Type: s.Type}
 	switch {
-	case s.Unit != nil && t.Unit != nil:
-		out.Unit = j.register(path, s.Unit, t.Unit, a.seen, b.seen)
-	case s.Node != nil && t.Node != nil:
-		out.Node = j.node(path+"/", branch{s.Node, a.seen}, branch{t.Node, b.seen})
 	case s.List() && t.List():
-		out.Items = j.items(path, s, t, a, b)
+		out.Items = j.items(at, s, t, a, b)
+		if j.required(at) && !slices.ContainsFunc(out.Items, shows) {
+			// each side left what the other removed, and FHIR wants one
+			out.Items, out.Unit = nil, j.register(at, s.Whole(), t.Whole(), a.seen, b.seen)
+		}
+	case s.List() || t.List():
+		out.Unit = j.register(at, s.Whole(), t.Whole(), a.seen, b.seen)
 	default:
-		out.Unit = j.register(path, s.Whole().Unit, t.Whole().Unit, a.seen, b.seen)
+		it := j.item(at, s.Single(), t.Single(), a, b)
+		out.Unit, out.Node = it.Unit, it.Node
+	}
+	return []*element.Slot{out}
+}
+
+func shows(it *element.Item) bool { return !it.Hidden() }
+
+// items joins two lists as sets. An item that one side does not know was added
+// by the other, unless it has seen all of it: then it is one with another there.
+func (j *joiner) items(list place, s, t *element.Slot, a, b branch) []*element.Item {
+	out := []*element.Item{}
+	var both, mine, added []*element.Item
+	news := func(it *element.Item, other branch) bool {
+		return it.Hidden() || other.fresh(it.Setters()) || list.security()
+	}
+	for _, it := range s.Items {
+		if other := t.Item(it.ID); other != nil {
+			both = append(both, j.item(list.of(it.ID), it, other, a, b))
+			out = append(out, both[len(both)-1])
+		} else if news(it, b) && !fold(both, it, a) {
+			mine = append(mine, it)
+			out = append(out, it)
+		}
+	}
+	for _, it := range t.Items {
+		if s.Item(it.ID) == nil && news(it, a) && !fold(both, it, b) {
+			added = append(added, it)
+		}
+	}
+	for i, twin := range element.Twins(j.m.r4, list.typ, mine, added) {
+		if twin == nil {
+			out = append(out, added[i])
+			continue
+		}
+		one := j.item(list.of(min(twin.ID, added[i].ID)), twin, added[i], a, b)
+		one.ID = min(twin.ID, added[i].ID)
+		out[slices.Index(out, twin)] = one
 	}
 	return out
 }
 
-// items joins two lists as sets: an item that one side lacks was deleted there
-// if that side has seen all of it, and lives otherwise.
-func (j *joiner) items(path string, s, t *element.Slot, a, b branch) []*element.Item {
-	out := []*element.Item{}
-	for _, it := range s.Items {
-		other := t.Item(it.ID)
-		switch {
-		case other != nil:
-			out = append(out, j.item(path, it, other, a, b))
-		case j.lives(path, it, b):
-			out = append(out, it)
-		}
-	}
-	var added []*element.Item
-	for _, it := range t.Items {
-		if s.Item(it.ID) == nil && j.lives(path, it, a) {
-			added = append(added, it)
-		}
-	}
-	return j.union(path, s.Type, out, added, a, b)
+func (p place) of(id string) place {
+	return place{p.path + "{" + id + "}", p.typ, p.name, true}
 }
 
-// lives reports whether an item stays that the other side does not have.
-// Security labels never vanish by a merge.
-func (j *joiner) lives(path string, it *element.Item, other branch) bool {
-	by := it.Setters()
-	if !other.fresh(by) {
-		return path == "meta/security"
+// fold makes an item that one side added one with the equal one that the other
+// side made of an item both had. It reports whether there is one.
+func fold(both []*element.Item, it *element.Item, side branch) bool {
+	for _, have := range both {
+		if it.Unit == nil || have.Unit == nil || it.Hidden() || it.Contested() || have.Contested() {
+			continue
+		}
+		if by := have.Unit.By(); element.Same(have.Unit.Shown, it.Unit.Shown) && side.fresh(by) {
+			have.Unit = element.Set(have.Unit.Shown, append(by, it.Unit.By()...)...)
+			return true
+		}
 	}
-	if slices.ContainsFunc(by, other.seen.Has) { // it was known there, so it was deleted there
-		j.lost = append(j.lost, record.Lost{Path: path + "{" + it.ID + "}", Value: []byte(`{}`), Won: []byte(`{}`), Policy: PolicyEditLives})
-	}
-	return true
+	return false
 }
 
-func (j *joiner) item(path string, x, y *element.Item, a, b branch) *element.Item {
-	at := path + "{" + x.ID + "}"
+// item joins two states of one thing. One that is removed on one side lives if
+// the other side set anything in it that the remover had not seen.
+func (j *joiner) item(at place, x, y *element.Item, a, b branch) *element.Item {
 	switch {
 	case x.Unit != nil && y.Unit != nil:
 		return &element.Item{ID: x.ID, Unit: j.register(at, x.Unit, y.Unit, a.seen, b.seen)}
 	case x.Node != nil && y.Node != nil:
-		return &element.Item{ID: x.ID, Node: j.node(at+"/", branch{x.Node, a.seen}, branch{y.Node, b.seen})}
-	case b.fresh(x.Setters()):
-		return x
+		return &element.Item{ID: x.ID, Node: j.node(at.path+"/", branch{x.Node, a.seen}, branch{y.Node, b.seen})}
+	case x.Removed():
+		return j.alive(at, y, x, b, a)
+	case y.Removed():
+		return j.alive(at, x, y, a, b)
 	}
-	return y
+	return &element.Item{ID: x.ID, Unit: j.register(at, x.Whole(at.name), y.Whole(at.name), a.seen, b.seen)}
 }
 
-// union adds items that the other side added. What both added as one and the
-// same thing becomes one item.
-func (j *joiner) union(path, typ string, have, added []*element.Item, a, b branch) []*element.Item {
-	var mine []*element.Item
-	for _, it := range have {
-		if b.fresh(it.Setters()) {
-			mine = append(mine, it)
-		}
+func (j *joiner) alive(at place, live, dead *element.Item, l, d branch) *element.Item {
+	if !d.fresh(live.Setters()) {
+		return dead
 	}
-	for i, twin := range element.Twins(j.m.r4, typ, mine, added) {
-		if twin == nil {
-			have = append(have, added[i])
-			continue
-		}
-		at := slices.Index(have, twin)
-		have[at] = j.item(path, twin, &element.Item{ID: twin.ID, Unit: added[i].Unit, Node: added[i].Node}, a, b)
+	gone := element.Alt{Value: dead.Unit.Shown, By: unseen(dead.Unit.By(), l.seen)}
+	if len(gone.By) > 0 {
+		j.lose(at.path, gone, live.Whole(at.name).Shown, PolicyEditLives)
 	}
-	return have
+	return live
+}
+
+// unseen are the setters that a side has not seen.
+func unseen(by []record.Name, seen record.Seen) []record.Name {
+	return slices.DeleteFunc(slices.Clone(by), seen.Has)
 }
 
 // register keeps of each side the values whose setters the other has not seen,
 // and those that both still have; then the element's class decides.
-func (j *joiner) register(path string, x, y *element.Register, xs, ys record.Seen) *element.Register {
-	alts := element.Join(append(survivors(x, y, ys), survivors(y, x, xs)...)...)
-	switch len(alts) {
-	case 0:
+func (j *joiner) register(at place, x, y *element.Register, xs, ys record.Seen) *element.Register {
+	if at.security() && absent(x) != absent(y) {
+		if absent(x) {
+			return y
+		}
 		return x
-	case 1:
+	}
+	alts := element.Join(append(survivors(x, y, ys), survivors(y, x, xs)...)...)
+	if len(alts) == 0 { // each side settled the other's value away
+		alts = element.Join(append(slices.Clone(x.Alts), y.Alts...)...)
+	}
+	if len(alts) == 1 {
 		return &element.Register{Alts: alts, Shown: alts[0].Value}
 	}
-	sortAlts(alts)
-	return j.settle(path, alts, x, y)
+	slices.SortFunc(alts, func(p, q element.Alt) int { return p.By[0].Compare(q.By[0]) })
+	return j.settle(at, alts, x, y)
 }
+
+// absent reports whether a register is an uncontested removal.
+func absent(r *element.Register) bool { return !r.Contested() && element.Absent(r.Shown) }
 
 func survivors(x, y *element.Register, seen record.Seen) []element.Alt {
 	also := y.By()
@@ -149,29 +194,4 @@ func survivors(x, y *element.Register, seen record.Seen) []element.Alt {
 		}
 	}
 	return out
-}
-
-func sortAlts(alts []element.Alt) {
-	slices.SortFunc(alts, func(p, q element.Alt) int { return p.By[0].Compare(q.By[0]) })
-}
-
-// shown is what a contested element shows: what it showed while it was already
-// contested, else base's value, else the first side's.
-func (j *joiner) shown(path string, x, y *element.Register) *fhir.Value {
-	switch {
-	case x.Contested():
-		return x.Shown
-	case y.Contested():
-		return y.Shown
-	}
-	value := x.Shown
-	if j.base != nil {
-		value = fhir.NewObject()
-		j.base.Each(func(p string, r *element.Register) {
-			if p == path {
-				value = r.Shown
-			}
-		})
-	}
-	return value
 }

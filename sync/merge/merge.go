@@ -13,6 +13,7 @@ package merge
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"tram/store/element"
 	"tram/store/fhir"
@@ -56,24 +57,30 @@ func (m *Merger) Merge(base, head, incoming *record.Version) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	j := &joiner{m: m, kind: head.Key.Kind, noBase: base == nil}
+	j := &joiner{m: m, kind: head.Key.Kind, writers: writers(base, head, incoming)}
 	if base != nil {
-		if j.base, err = element.Read(m.r4, base); err != nil {
-			return Outcome{}, fmt.Errorf("merge %s: %w", head.Key, err)
+		b, err := m.side(base)
+		if err != nil {
+			return Outcome{}, err
 		}
+		j.base = b.tree
 	}
-	j.writers = writers(base, head, incoming)
 	if h.tree.Born != in.tree.Born {
-		m.align(h.tree.Root, in.tree)
+		if j.base != nil && j.base.Born == h.tree.Born {
+			h, in = in, h
+		}
+		m.align(h.tree.Root, in.tree.Root, j.base.Top(), in.tree.Born.String())
 	}
 	out := &record.Version{
 		Key: head.Key, Base: head.Ref(), Includes: []record.Ref{incoming.Ref()},
 		Seen: head.Seen.Union(incoming.Seen), Author: Author,
 	}
 	tree := &element.Tree{Key: head.Key, Born: h.tree.Born, Root: j.node("", h.node(), in.node())}
-	out.Deleted = j.deleted(h, in)
+	tree.Gone = j.gone(h, in)
+	out.Deleted = len(tree.Gone) > 0
 	out.Content = tree.Content().Bytes()
 	out.Trace = tree.Trace(record.Name{}, base, head, incoming)
+	slices.SortStableFunc(j.lost, func(p, q record.Lost) int { return strings.Compare(p.Path, q.Path) })
 	out.Lost = j.lost
 	return Outcome{out, out.Contested()}, nil
 }
@@ -105,27 +112,27 @@ func (b branch) fresh(by []record.Name) bool {
 	return slices.ContainsFunc(by, func(n record.Name) bool { return !b.seen.Has(n) })
 }
 
-// deleted lets an edit live against a deletion that did not see it.
-func (j *joiner) deleted(h, in side) bool {
-	if h.v.Deleted == in.v.Deleted {
-		return h.v.Deleted
+// gone are the versions that deleted the result; none where it lives. An edit
+// lives against a deletion that did not see it.
+func (j *joiner) gone(h, in side) []record.Name {
+	if h.v.Deleted && in.v.Deleted {
+		return append(slices.Clone(h.tree.Gone), in.tree.Gone...)
 	}
 	dead, live := h, in
 	if in.v.Deleted {
 		dead, live = in, h
 	}
+	by := unseen(dead.tree.Gone, live.v.Seen)
+	if len(by) == 0 {
+		return nil // not deleted, or made alive again by someone who knew
+	}
 	news := false
-	live.tree.Each(func(_ string, r *element.Register) { news = news || (branch{seen: dead.v.Seen}).fresh(r.By()) })
+	live.tree.Each(func(_ string, r *element.Register) { news = news || dead.node().fresh(r.By()) })
 	if !news {
-		return !live.v.Seen.Has(dead.v.Name) // made after the deletion: a revival
+		return by
 	}
-	if !live.v.Seen.Has(dead.v.Name) {
-		j.lost = append(j.lost, record.Lost{
-			Path: "", Value: []byte(`{}`), Won: []byte(`{}`), Policy: PolicyEditLives,
-			By: []record.Writer{{Name: dead.v.Name, Author: dead.v.Author, Stamp: dead.v.Stamp}},
-		})
-	}
-	return false
+	j.lose("", element.Alt{By: by}, nil, PolicyEditLives)
+	return nil
 }
 
 func writers(vs ...*record.Version) map[record.Name]record.Writer {
@@ -147,34 +154,72 @@ func writers(vs ...*record.Version) map[record.Name]record.Writer {
 }
 
 // align gives the items of two separate births common identities where they
-// are the same thing, and different ones elsewhere.
-func (m *Merger) align(head *element.Node, in *element.Tree) {
-	m.alignNode(head, in.Root, in.Born.String())
-}
-
-func (m *Merger) alignNode(head, in *element.Node, born string) {
+// are the same thing, and different ones elsewhere. What in made of an item of
+// base is known by base's, which head may have met.
+func (m *Merger) align(head, in, base *element.Node, born string) {
 	for _, s := range in.Slots {
-		h := head.Slot(s.Name)
+		h, b := head.Slot(s.Name), base.Slot(s.Name)
 		if s.Node != nil && h != nil && h.Node != nil {
-			m.alignNode(h.Node, s.Node, born)
-		}
-		if !s.List() {
-			continue
-		}
-		var have []*element.Item
-		if h != nil && h.List() {
-			have = h.Items
-		}
-		for i, p := range element.Pair(m.r4, s.Type, have, s.Items) {
-			it := s.Items[i]
-			if p == nil {
-				it.ID = born + "." + it.ID
-				continue
+			var below *element.Node
+			if b != nil {
+				below = b.Node
 			}
-			it.ID = p.ID
-			if p.Node != nil && it.Node != nil {
-				m.alignNode(p.Node, it.Node, born)
-			}
+			m.align(h.Node, s.Node, below, born)
+		}
+		if s.List() {
+			m.alignItems(h, s, b, born)
 		}
 	}
+}
+
+func (m *Merger) alignItems(h, s, b *element.Slot, born string) {
+	var have []*element.Item
+	if h != nil {
+		have = slices.Clone(h.Items)
+	}
+	was := make([]*element.Item, len(s.Items)) // of base
+	met := make([]*element.Item, len(s.Items)) // of head
+	var open []int
+	var rest []*element.Item
+	for i, it := range s.Items {
+		was[i] = b.Item(it.ID)
+		if met[i] = h.Item(born + "." + it.ID); met[i] != nil {
+			have = slices.DeleteFunc(have, func(x *element.Item) bool { return x == met[i] })
+			continue
+		}
+		open = append(open, i)
+		if was[i] != nil {
+			it = was[i]
+		}
+		rest = append(rest, it)
+	}
+	for k, p := range element.Pair(m.r4, s.Type, have, rest) {
+		met[open[k]] = p
+	}
+	for i, it := range s.Items {
+		it.ID = born + "." + it.ID
+		if met[i] != nil {
+			it.ID = met[i].ID
+		}
+		var below *element.Node
+		if was[i] != nil {
+			was[i].ID, below = it.ID, was[i].Node
+		}
+		if met[i] != nil && met[i].Node != nil && it.Node != nil {
+			m.align(met[i].Node, it.Node, below, born)
+		}
+	}
+}
+
+// Reopen is the version above a tombstone that takes the deletion back, because
+// something refers to the record anew. It has no name yet, nor a stamp.
+func Reopen(dead *record.Version) *record.Version {
+	v := *dead
+	v.Name, v.Stamp, v.Base, v.Includes = record.Name{}, record.Stamp{}, dead.Ref(), nil
+	v.Author, v.Deleted = Author, false
+	v.Lost = []record.Lost{{
+		Value: []byte(`{}`), Won: []byte(`{}`), Policy: PolicyReferred,
+		By: []record.Writer{{Name: dead.Name, Author: dead.Author, Stamp: dead.Stamp}},
+	}}
+	return &v
 }

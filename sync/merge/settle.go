@@ -14,130 +14,190 @@ const (
 	PolicyLater     = "later"      // administrative: set later by a clock not in doubt
 	PolicyFurther   = "further"    // monotonic: the status that is further on
 	PolicyEditLives = "edit-lives" // an edit lives against a deletion
+	PolicyReferred  = "referred"   // something refers anew to a deleted record
+	PolicyDerived   = "derived"    // a text of either version describes neither
 )
 
 // settle decides between several values by the element's class.
-func (j *joiner) settle(path string, alts []element.Alt, x, y *element.Register) *element.Register {
-	class := j.m.classes.Of(j.kind, path)
+func (j *joiner) settle(at place, alts []element.Alt, x, y *element.Register) *element.Register {
+	class := j.m.classes.Of(j.kind, at.path)
 	if class.Name == Derived {
-		return j.derived(path, alts)
+		return j.derived(at, alts)
 	}
-	alts = j.present(path, alts)
-	if !j.noBase {
-		switch class.Name {
-		case Administrative:
-			alts = j.later(path, alts)
-		case Monotonic:
-			alts = j.further(path, alts, class.Order)
+	alts = j.present(at, alts, x, y)
+	if j.base != nil && !j.stuck(class, x) && !j.stuck(class, y) {
+		kept, won, policy := j.reduce(class, alts)
+		for _, a := range alts {
+			if !slices.ContainsFunc(kept, func(k element.Alt) bool { return element.Same(k.Value, a.Value) }) {
+				j.lose(at.path, a, won, policy)
+			}
 		}
+		alts = kept
 	}
 	if len(alts) == 1 {
 		return &element.Register{Alts: alts, Shown: alts[0].Value}
 	}
-	shown := j.shown(path, x, y)
-	for _, code := range class.Order {
-		for _, a := range alts {
-			if class.Name == Safety && text(a.Value) == code {
-				return &element.Register{Alts: alts, Shown: a.Value}
-			}
-		}
-	}
-	if element.Absent(shown) && j.required(path) {
-		shown = alts[0].Value
-	}
-	return &element.Register{Alts: alts, Shown: shown}
+	return &element.Register{Alts: alts, Shown: j.shown(at, class, alts, x, y)}
 }
 
-// derived drops what can be rebuilt: a narrative of two versions describes neither.
-func (j *joiner) derived(path string, alts []element.Alt) *element.Register {
-	var by []record.Name
+// derived drops what can be rebuilt. A text may hold what nothing else does, so
+// it goes to the vault, once; what the store says in meta does not.
+func (j *joiner) derived(at place, alts []element.Alt) *element.Register {
+	var by, told []record.Name
 	for _, a := range alts {
 		by = append(by, a.By...)
+		if element.Absent(a.Value) {
+			told = a.By
+		}
+	}
+	for _, a := range alts {
+		a.By = slices.DeleteFunc(slices.Clone(a.By), func(n record.Name) bool { return slices.Contains(told, n) })
+		if len(a.By) > 0 && !element.Absent(a.Value) && at.typ != "Meta" {
+			j.lose(at.path, a, fhir.NewObject(), PolicyDerived)
+		}
 	}
 	return element.Set(fhir.NewObject(), by...)
 }
 
-// present lets an edit of an element live against its removal.
-func (j *joiner) present(path string, alts []element.Alt) []element.Alt {
-	out := slices.DeleteFunc(slices.Clone(alts), func(a element.Alt) bool { return element.Absent(a.Value) })
-	if len(out) == 0 || len(out) == len(alts) {
+// present lets an edit of an element live against its removal. A removal that
+// is already contested stays so until a person decides.
+func (j *joiner) present(at place, alts []element.Alt, x, y *element.Register) []element.Alt {
+	open := func(r *element.Register) bool {
+		return r.Contested() && slices.ContainsFunc(r.Alts, func(a element.Alt) bool { return element.Absent(a.Value) })
+	}
+	i := slices.IndexFunc(alts, func(a element.Alt) bool { return element.Absent(a.Value) })
+	if i < 0 || open(x) || open(y) {
 		return alts
+	}
+	gone, left := alts[i], slices.Delete(slices.Clone(alts), i, i+1)
+	j.lose(at.path, gone, left[0].Value, PolicyEditLives)
+	return left
+}
+
+// stuck reports whether a side holds values apart that its class would settle:
+// they met without a base, or a decision left one of them. Then only a person does.
+func (j *joiner) stuck(class Class, r *element.Register) bool {
+	kept, _, _ := j.reduce(class, r.Alts)
+	return len(kept) < len(r.Alts)
+}
+
+// reduce keeps the values that the class leaves, and says which of them won.
+func (j *joiner) reduce(class Class, alts []element.Alt) (kept []element.Alt, won *fhir.Value, policy string) {
+	switch class.Name {
+	case Administrative:
+		kept, won = j.later(alts)
+		return kept, won, PolicyLater
+	case Monotonic:
+		kept, won = further(alts, class.Order)
+		return kept, won, PolicyFurther
+	}
+	return alts, nil, ""
+}
+
+// later keeps the value that was set last by a sure clock, by that setter alone,
+// and whatever a clock in doubt set. It looks at each setter by itself, so that
+// the order in which they meet does not matter.
+func (j *joiner) later(alts []element.Alt) (kept []element.Alt, won *fhir.Value) {
+	var last record.Name
+	var lastAt int64
+	for _, a := range alts {
+		for _, n := range a.By {
+			w, ok := j.writers[n]
+			if at := w.Stamp.Corrected(); ok && !w.Stamp.Doubt && (won == nil || at > lastAt || at == lastAt && n.Compare(last) > 0) {
+				last, lastAt, won = n, at, a.Value
+			}
+		}
 	}
 	for _, a := range alts {
-		if element.Absent(a.Value) {
-			j.lose(path, a, out[0], PolicyEditLives)
+		a.By = slices.DeleteFunc(slices.Clone(a.By), func(n record.Name) bool {
+			w, ok := j.writers[n]
+			return ok && !w.Stamp.Doubt && n != last
+		})
+		if len(a.By) > 0 {
+			kept = append(kept, a)
 		}
 	}
-	return out
+	return kept, won
 }
 
-// later settles an administrative element among the values that no doubtful
-// clock set; those that one set stay contested.
-func (j *joiner) later(path string, alts []element.Alt) []element.Alt {
-	best := -1
-	var bestAt int64
-	for i, a := range alts {
-		at, sure := j.when(a)
-		if sure && (best < 0 || at > bestAt || at == bestAt && string(fhir.Canonical(a.Value)) > string(fhir.Canonical(alts[best].Value))) {
-			best, bestAt = i, at
-		}
-	}
-	if best < 0 {
-		return alts
-	}
-	var out []element.Alt
-	for i, a := range alts {
-		if _, sure := j.when(a); sure && i != best {
-			j.lose(path, a, alts[best], PolicyLater)
-			continue
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
-// when is the latest corrected time at which a sure clock set the value.
-func (j *joiner) when(a element.Alt) (at int64, sure bool) {
-	for _, n := range a.By {
-		w, ok := j.writers[n]
-		if ok && !w.Stamp.Doubt && (!sure || w.Stamp.Corrected() > at) {
-			at, sure = w.Stamp.Corrected(), true
-		}
-	}
-	return at, sure
-}
-
-// further settles a status that only moves one way. Codes that the order does
-// not have, or has side by side, stay contested.
-func (j *joiner) further(path string, alts []element.Alt, order []string) []element.Alt {
+// further keeps the status that is furthest on, several where they stand side
+// by side, and codes that the order does not have.
+func further(alts []element.Alt, order []string) (kept []element.Alt, won *fhir.Value) {
 	rank := func(a element.Alt) int {
-		code := text(a.Value)
 		return slices.IndexFunc(order, func(step string) bool {
-			return slices.Contains(strings.Split(step, "|"), code)
+			return slices.Contains(strings.Split(step, "|"), text(a.Value))
 		})
 	}
 	best := -1
-	for i, a := range alts {
-		switch r := rank(a); {
-		case r < 0:
-			return alts
-		case best < 0 || r > rank(alts[best]):
-			best = i
+	for _, a := range alts {
+		best = max(best, rank(a))
+	}
+	for _, a := range alts {
+		switch r := rank(a); r {
+		case best:
+			won = a.Value
+			kept = append(kept, a)
+		case -1:
+			kept = append(kept, a)
 		}
 	}
-	var out []element.Alt
-	for i, a := range alts {
-		if i != best && rank(a) < rank(alts[best]) {
-			j.lose(path, a, alts[best], PolicyFurther)
-			continue
-		}
-		out = append(out, a)
-	}
-	return out
+	return kept, won
 }
 
-func (j *joiner) lose(path string, a, won element.Alt, policy string) {
-	l := record.Lost{Path: path, Value: bytes(a.Value), Won: bytes(won.Value), Policy: policy}
+// shown is what a contested element shows: what a plain write made of it while
+// it was contested, else what the values and base's come down to.
+func (j *joiner) shown(at place, class Class, alts []element.Alt, x, y *element.Register) *fhir.Value {
+	var moved []*fhir.Value
+	for _, r := range []*element.Register{x, y} {
+		if r.Contested() && !element.Same(r.Shown, j.usual(at, class, r.Alts)) {
+			moved = append(moved, r.Shown)
+		}
+	}
+	if len(moved) == 2 {
+		moved = slices.DeleteFunc(moved, func(v *fhir.Value) bool { return element.Same(v, j.base.Shown(at.path)) })
+	}
+	switch {
+	case len(moved) == 2 && !element.Same(moved[0], moved[1]):
+		return j.usual(at, class, alts)
+	case len(moved) > 0:
+		return moved[0]
+	case x.Contested() && y.Contested() && element.Same(x.Shown, y.Shown):
+		return x.Shown
+	}
+	return j.usual(at, class, alts)
+}
+
+// usual is the most cautious value, else base's, else, where something must be
+// shown, the first.
+func (j *joiner) usual(at place, class Class, alts []element.Alt) *fhir.Value {
+	value := j.base.Shown(at.path)
+	if class.Name == Safety {
+		for _, code := range class.Order {
+			if text(value) == code {
+				return value
+			}
+			for _, a := range alts {
+				if text(a.Value) == code {
+					return a.Value
+				}
+			}
+		}
+	}
+	if !element.Absent(value) {
+		return value
+	}
+	if at.item || j.base == nil || j.required(at) {
+		for _, a := range alts {
+			if !element.Absent(a.Value) {
+				return a.Value
+			}
+		}
+	}
+	return fhir.NewObject()
+}
+
+func (j *joiner) lose(path string, a element.Alt, won *fhir.Value, policy string) {
+	l := record.Lost{Path: path, Value: bytes(a.Value), Won: bytes(won), Policy: policy}
 	for _, n := range a.By {
 		if w, ok := j.writers[n]; ok {
 			l.By = append(l.By, w)
@@ -146,16 +206,9 @@ func (j *joiner) lose(path string, a, won element.Alt, policy string) {
 	j.lost = append(j.lost, l)
 }
 
-func (j *joiner) required(path string) bool {
-	if strings.ContainsAny(path, "/{") {
-		return false
-	}
-	for _, e := range j.m.r4.Elems(j.kind) {
-		if e.Base == path && e.Required {
-			return true
-		}
-	}
-	return false
+// required reports whether FHIR wants the element wherever it stands.
+func (j *joiner) required(at place) bool {
+	return slices.ContainsFunc(j.m.r4.Elems(at.typ), func(e fhir.Elem) bool { return e.Required && e.Base == at.name })
 }
 
 func bytes(v *fhir.Value) []byte {
@@ -171,9 +224,14 @@ func text(v *fhir.Value) string {
 	if element.Absent(v) {
 		return ""
 	}
-	x := v.Fields[0].Value
-	if c := x.Get("coding"); c != nil && len(c.Items) > 0 {
-		return c.Items[0].Str("code")
+	for _, f := range v.Fields {
+		if strings.HasPrefix(f.Name, "_") {
+			continue
+		}
+		if c := f.Value.Get("coding"); c != nil && len(c.Items) > 0 {
+			return c.Items[0].Str("code")
+		}
+		return f.Value.Text
 	}
-	return x.Text
+	return ""
 }
