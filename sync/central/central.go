@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -130,6 +131,7 @@ func (c *Centre) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listen.Close(), page.Close())
 	}
+	defer os.Remove(filepath.Join(c.o.Dir, hereFile))
 	if c.o.Ready != nil {
 		c.o.Ready(listen.Addr(), page.Addr())
 	}
