@@ -198,7 +198,7 @@ func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
 		return nil
 	}
 	if a.Gone {
-		if r.Feed != cursor.Feed {
+		if r.Feed != "" && r.Feed != cursor.Feed {
 			return nil // it stands in the other feed now
 		}
 		r.Seq, r.Turn = a.Seq, cursor.Turn
@@ -222,6 +222,7 @@ func (t *tx) arriveVersion(n []byte, r *row, v *record.Version, a record.Arrival
 	if err != nil {
 		return err
 	}
+	_, again := r.find(v.Name)
 	if err := t.remember(n, r, v); err != nil {
 		return err
 	}
@@ -256,8 +257,10 @@ func (t *tx) arriveVersion(n []byte, r *row, v *record.Version, a record.Arrival
 	if err := t.show(n, r, old, shown); err != nil {
 		return err
 	}
-	if err := t.keepLost(n, v); err != nil {
-		return err
+	if !again {
+		if err := t.keepLost(n, v); err != nil {
+			return err
+		}
 	}
 	return t.put(bStands, n, r)
 }
@@ -270,7 +273,9 @@ func lastOf(refs []record.Ref) record.Ref {
 }
 
 // forget removes a record that left this replica's scope. Names stay, content
-// goes; own versions that upstream has not are kept aside for a person.
+// goes, also from the vault; own versions that upstream has not are kept aside for
+// a person, and until upstream has them, to be handed in all the same: their
+// lineage's chain goes on over them.
 func (t *tx) forget(n []byte, r *row, feed string) error {
 	old, err := t.shown(n, r)
 	if err != nil {
@@ -295,16 +300,38 @@ func (t *tx) forget(n []byte, r *row, feed string) error {
 	if err := t.leaf("up/"+feed, r.Leaf, r.Key); err != nil {
 		return err
 	}
+	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
 	for _, p := range r.Past {
-		if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
+		if t.Bucket(bOwnAt).Get(t.s.blind("own", p.Ref.Name.String())) != nil {
+			gone.Past = append(gone.Past, p)
+		} else if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
 			return err
 		}
 	}
 	if err := t.Bucket(bPreviews).Delete(n); err != nil {
 		return err
 	}
-	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
+	if err := t.dropLost(r.Key); err != nil {
+		return err
+	}
 	return t.put(bStands, n, gone)
+}
+
+// dropGone removes a version that was kept only to be handed in.
+func (t *tx) dropGone(n []byte, name record.Name) error {
+	r, err := t.row(n)
+	if err != nil || !r.Gone {
+		return err
+	}
+	p, ok := r.find(name)
+	if !ok {
+		return nil
+	}
+	r.Past = slices.DeleteFunc(r.Past, func(o past) bool { return o == p })
+	if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
+		return err
+	}
+	return t.put(bStands, n, r)
 }
 
 // append adds a sealed value behind the last of a bucket.

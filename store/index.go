@@ -48,7 +48,7 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 	r4 := t.s.opt.R4
 	date := t.dateOf(content, v)
 	kind := t.kindID(v.Key.Kind)
-	for _, id := range r4.Patients(content) {
+	for _, id := range t.peopleOf(content) {
 		pn, err := t.ensureNumber(record.Key{Kind: "Patient", ID: id})
 		if err != nil {
 			return nil, nil, err
@@ -66,6 +66,25 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 		}
 	}
 	return keys, patients, nil
+}
+
+// peopleOf are the ids of the people whom a resource is about: those in whose
+// compartment R4 puts it, and those whom its parameter "patient" finds. R4 puts
+// Task, Device and others in no compartment, and yet they are not for everybody.
+func (t *tx) peopleOf(content *fhir.Value) []string {
+	r4 := t.s.opt.R4
+	ids := r4.Patients(content)
+	p, ok := r4.Param(content.Str("resourceType"), "patient")
+	if !ok || p.Type != "reference" {
+		return ids
+	}
+	for _, v := range r4.SearchValues(content, p) {
+		if v.Kind == "Patient" && v.ID != "" && v.URL == "" {
+			ids = append(ids, v.ID)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // dateOf is the record's date in sortable bytes; zeros for one that has none,

@@ -175,6 +175,13 @@ func (t *tx) receipted(r record.Receipt) error {
 
 // settled lets go of an own change that upstream proved to hold.
 func (t *tx) settled(seq []byte, name record.Name) error {
+	var e ownEntry
+	if ok, err := t.get(bOwn, seq, &e); err != nil || !ok {
+		return err
+	}
+	if err := t.dropGone(u64(e.Number), name); err != nil {
+		return err
+	}
 	if err := t.Bucket(bOwn).Delete(seq); err != nil {
 		return err
 	}

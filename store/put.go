@@ -240,7 +240,7 @@ func (t *tx) accept(v *record.Version) error {
 	if err := t.remember(n, r, v); err != nil {
 		return err
 	}
-	r.Preview = false
+	r.Preview, r.Gone = false, false // gone only in a replay, over a grant that is no entry of the journal
 	if t.s.opt.Top {
 		r.Head = v.Ref()
 	} else {

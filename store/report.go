@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"slices"
 
 	"tram/store/audit"
@@ -284,6 +285,12 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 			}
 		}
 		for ; k != nil; k, n = c.Prev() {
+			if r, err := tx.row(n); err != nil || r.Gone {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			v, err := tx.versionAt(n, num(k))
 			if err == record.ErrNotFound {
 				continue
@@ -329,6 +336,25 @@ func (t *tx) keepLost(n []byte, v *record.Version) error {
 		}
 	}
 	return nil
+}
+
+// dropLost takes a record's values out of the vault.
+func (t *tx) dropLost(key record.Key) error {
+	var of [][]byte
+	err := t.Bucket(bVault).ForEach(func(k, v []byte) error {
+		var item VaultItem
+		if err := t.open(bVault, k, v, &item); err != nil {
+			return err
+		}
+		if item.Key == key {
+			of = append(of, append([]byte(nil), k...))
+		}
+		return nil
+	})
+	for _, k := range of {
+		err = errors.Join(err, t.Bucket(bVault).Delete(k))
+	}
+	return err
 }
 
 // audit chains an entry behind the last one.

@@ -1,0 +1,253 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"tram/store"
+	"tram/store/query"
+	"tram/store/record"
+	"tram/store/storetest"
+)
+
+func scopeOf(t *testing.T, s *store.Store, patient record.Key) []string {
+	t.Helper()
+	out, err := s.ScopeOf(patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// scopeRecord finds the record that names a patient's stations.
+func scopeRecord(t *testing.T, s *store.Store, patient record.Key) *record.Version {
+	t.Helper()
+	r, err := s.Search(query.Query{Kind: "Basic", Clauses: []query.Clause{{Param: "patient", Values: []string{patient.ID}}}})
+	if err != nil || len(r.Stands) != 1 {
+		t.Fatalf("%d scope records of %s, %v; want 1", len(r.Stands), patient, err)
+	}
+	return r.Stands[0].Shown
+}
+
+func grant(t *testing.T, s *store.Store, patient record.Key, station string) {
+	t.Helper()
+	if _, err := s.Grant(context.Background(), station, "admin", patient); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// narrow takes all stations but the named ones from a patient.
+func narrow(t *testing.T, s *store.Store, patient record.Key, stations ...string) {
+	t.Helper()
+	v := scopeRecord(t, s, patient)
+	ext := ""
+	for _, name := range stations {
+		if ext += ","; ext == "," {
+			ext = ""
+		}
+		ext += `{"url":"` + store.StationURL + `","valueString":"` + name + `"}`
+	}
+	if ext != "" {
+		ext = `"extension":[` + ext + `],`
+	}
+	put(t, s, store.Write{Key: v.Key, Base: v.Name.String(), Author: "admin", Content: []byte(`{"resourceType":"Basic","id":"` + v.Key.ID + `",` + ext +
+		`"code":{"coding":[{"system":"` + store.ScopeSystem + `","code":"` + store.ScopeCode + `"}]},"subject":{"reference":"` + patient.String() + `"}}`)})
+}
+
+func TestBirthOpensScopeForItsStationAlone(t *testing.T) {
+	c := top(t, "a", "b")
+	a, b := station(t, "a"), station(t, "b")
+	p := born(t, a, hoa)
+	o := about(t, a, "Observation", "subject", p.Key.ID, obs)
+	push(t, a, c)
+	if got := scopeOf(t, c, p.Key); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("stations %q, want a alone", got)
+	}
+	basic := scopeRecord(t, c, p.Key)
+	pull(t, c, a)
+	if n := pull(t, c, b); n != 0 {
+		t.Errorf("b got %d changes before it was granted any", n)
+	}
+	if got := has(t, a, p.Key, o.Key, basic.Key) + has(t, b, p.Key, o.Key, basic.Key); got != "111000" {
+		t.Errorf("a and b hold %s, want 111000", got)
+	}
+	grant(t, c, p.Key, "b")
+	pull(t, c, a)
+	pull(t, c, b)
+	if got := has(t, b, p.Key, o.Key, basic.Key); got != "111" {
+		t.Errorf("b holds %s of what it was granted", got)
+	}
+	later := about(t, b, "Observation", "subject", p.Key.ID, obs)
+	push(t, b, c)
+	pull(t, c, b)
+	pull(t, c, a)
+	if got := has(t, a, later.Key); got != "1" {
+		t.Error("what b added did not reach a")
+	}
+}
+
+func TestEndedAccessTakesTheCopyAway(t *testing.T) {
+	c := top(t, "a", "b")
+	a, b := station(t, "a"), station(t, "b")
+	p := born(t, a, hoa)
+	o := about(t, a, "Observation", "subject", p.Key.ID, obs)
+	push(t, a, c)
+	grant(t, c, p.Key, "b")
+	pull(t, c, b)
+	narrow(t, c, p.Key, "a")
+	pull(t, c, b)
+	pull(t, c, a)
+	if got := has(t, b, p.Key, o.Key) + has(t, a, p.Key, o.Key); got != "0011" {
+		t.Errorf("b and a hold %s, want 0011", got)
+	}
+	if got := b.People("hoa", 5); len(got) != 0 {
+		t.Errorf("a person whom b gave up is found: %v", got)
+	}
+	if _, err := b.History(o.Key); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("history of what b gave up: %v", err)
+	}
+	grant(t, c, p.Key, "b")
+	pull(t, c, b)
+	if got := has(t, b, p.Key, o.Key); got != "11" {
+		t.Errorf("granted again: b holds %s", got)
+	}
+}
+
+// TestEndedAccessBeforeItCameDown ends the access to a record that its maker has
+// handed in and not yet had back.
+func TestEndedAccessBeforeItCameDown(t *testing.T) {
+	c := top(t, "a", "b")
+	a := station(t, "a")
+	p := born(t, a, hoa)
+	push(t, a, c)
+	narrow(t, c, p.Key, "b")
+	pull(t, c, a)
+	if got := has(t, a, p.Key); got != "0" {
+		t.Error("a keeps a person who is not its own any more")
+	}
+}
+
+func TestGoneBeforeAnOlderChange(t *testing.T) {
+	c := top(t, "a", "b")
+	a, b := station(t, "a"), station(t, "b")
+	p := born(t, a, hoa)
+	push(t, a, c)
+	grant(t, c, p.Key, "b")
+	older, err := c.Offer("b", record.Cursor{Feed: record.OwnFeed}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow(t, c, p.Key, "a")
+	gone, err := c.Offer("b", record.Cursor{Feed: record.OwnFeed}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []record.Page{gone, older} { // as two sticks may come
+		st := record.Stretch{Peer: "centre", Cursor: &page.Cursor}
+		for _, ch := range page.Changes {
+			st.Arrived = append(st.Arrived, record.Arrival{Change: ch})
+		}
+		apply(t, b, st)
+	}
+	if got := has(t, b, p.Key); got != "0" {
+		t.Error("an older change brought back a person who was given up")
+	}
+}
+
+// TestGivenUpRecordStillHandsIn ends the access to a record with a change that was
+// never sent: its content goes up, and the chain behind it goes on.
+func TestGivenUpRecordStillHandsIn(t *testing.T) {
+	c := top(t, "a", "b")
+	a := station(t, "a")
+	p := born(t, a, hoa)
+	push(t, a, c)
+	pull(t, c, a)
+	unsent := put(t, a, store.Write{Key: p.Key, Base: store.Any, Content: patient(p.Key.ID, hoa+`,"gender":"female"`)})
+	narrow(t, c, p.Key, "b")
+	pull(t, c, a)
+	if got := has(t, a, p.Key); got != "0" {
+		t.Error("a still shows the person")
+	}
+	after := born(t, a, "")
+	changes := own(t, a)
+	if len(changes) != 2 || changes[0].Ref != unsent.Ref() || string(changes[0].Version.Content) != string(unsent.Content) || changes[1].Prev != unsent.Name.N {
+		t.Fatalf("offered %v, want the unsent change and then the next", changes)
+	}
+	push(t, a, c)
+	if got, err := a.PlaceOf(after.Key, after.Name); err != nil || got != record.Centre {
+		t.Errorf("what was made after it is %s, %v", got, err)
+	}
+	if n, err := a.Waiting(); err != nil || n.Waiting != 0 {
+		t.Errorf("%d wait, %v", n.Waiting, err)
+	}
+	if vs, _, err := a.HistoryAll(store.Since{Limit: 100}); err != nil || slices.ContainsFunc(vs, func(v *record.Version) bool { return v.Key == p.Key }) {
+		t.Errorf("a version of the person is still there: %v", err)
+	}
+}
+
+func TestWhatIsAboutAPersonIsNotForAll(t *testing.T) {
+	c := top(t, "a", "b")
+	a, b := station(t, "a"), station(t, "b")
+	p := born(t, a, hoa)
+	keys := []record.Key{p.Key}
+	for _, v := range []*record.Version{
+		about(t, a, "Task", "for", p.Key.ID, `,"status":"requested","intent":"order"`),
+		about(t, a, "Device", "patient", p.Key.ID, ""),
+		about(t, a, "Communication", "subject", p.Key.ID, `,"status":"completed"`),
+		about(t, a, "GuidanceResponse", "subject", p.Key.ID, `,"status":"success","moduleUri":"http://m"`),
+	} {
+		keys = append(keys, v.Key)
+	}
+	all := put(t, a, store.Write{Key: key("Organization", "o"), Content: []byte(`{"resourceType":"Organization","id":"o","name":"Trạm"}`)})
+	push(t, a, c)
+	pull(t, c, a)
+	pull(t, c, b)
+	if got := has(t, b, keys...); got != "00000" {
+		t.Errorf("b holds %s of what is about a's person", got)
+	}
+	if got := has(t, b, all.Key); got != "1" {
+		t.Error("b lacks what is for all")
+	}
+	r, err := a.Search(query.Query{Kind: "Task", Clauses: []query.Clause{{Param: "patient", Values: []string{p.Key.ID}}}})
+	if err != nil || r.Total != 1 {
+		t.Errorf("a finds %d tasks about its person, %v; want 1", r.Total, err)
+	}
+}
+
+func TestNewPeerGetsWhatIsThere(t *testing.T) {
+	c := top(t, "a")
+	a := station(t, "a")
+	for range 40 {
+		p := born(t, a, hoa)
+		for range 9 {
+			about(t, a, "Observation", "subject", p.Key.ID, obs)
+		}
+	}
+	push(t, a, c)
+	if err := c.AddPeer(context.Background(), store.Peer{Name: "a2", Station: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	addPeer(t, c, "a2") // known already: nothing new
+	second := station(t, "a2")
+	if n := pull(t, c, second); n != 40*11 {
+		t.Errorf("the station's second PC got %d changes, want %d", n, 40*11)
+	}
+	addPeer(t, c, "z")
+	if n := pull(t, c, station(t, "z")); n != 0 {
+		t.Errorf("a stranger got %d changes", n)
+	}
+}
+
+// TestScopeRecordFollowsItsAuthorOnly makes a scope record at a station, where it
+// opens nothing.
+func TestScopeRecordIsObeyedAtTheTopOnly(t *testing.T) {
+	a := station(t, "a")
+	p := born(t, a, hoa)
+	grant(t, a, p.Key, "b")
+	if got := scopeOf(t, a, p.Key); len(got) != 0 {
+		t.Errorf("a station opened %q", got)
+	}
+	storetest.Check(t, a)
+}
