@@ -214,6 +214,13 @@ func TestReceiptLetsGoOfNoMoreThanItCovers(t *testing.T) {
 			t.Errorf("after receipt %d: %s, want %s", i, got, want)
 		}
 	}
+	if r, err := a.Receipt(a.Lineage()); err != nil || r.N != vs[2].Name.N {
+		t.Errorf("the newest receipt is for %d, %v; want %d", r.N, err, vs[2].Name.N)
+	}
+	receipt(vs[0].Name.N)
+	if r, err := a.Receipt(a.Lineage()); err != nil || r.N != vs[2].Name.N {
+		t.Errorf("after an older one the newest is for %d, %v; want %d", r.N, err, vs[2].Name.N)
+	}
 	other := record.Receipt{Link: record.Link{Lineage: "abcdefghijklmno2", N: 99}}
 	born(t, a, "")
 	apply(t, a, record.Stretch{Receipts: []record.Receipt{other}})
