@@ -335,10 +335,10 @@ func (t *tx) dropGone(n []byte, name record.Name) error {
 }
 
 // append adds a sealed value behind the last of a bucket.
-func (t *tx) append(bucket, plain []byte) error {
-	seq, err := t.Bucket(bucket).NextSequence()
+func (t *tx) append(in bucket, plain []byte) error {
+	seq, err := t.Bucket(in).NextSequence()
 	if err != nil {
 		return err
 	}
-	return t.putRaw(bucket, u64(seq), plain)
+	return t.putRaw(in, u64(seq), plain)
 }

@@ -208,7 +208,7 @@ func (c *checker) auditChain() error {
 		return nil
 	})
 	var top record.Digest
-	if _, err := c.get(bMeta, kAudit, &top); err != nil || top != prev {
+	if _, err := c.get(bMeta, []byte(kAudit), &top); err != nil || top != prev {
 		c.bad("audit", record.Key{}, "the last entry is missing")
 	}
 	return err

@@ -176,7 +176,7 @@ func (s *Store) log(t *tx) error {
 		return err
 	}
 	t.entries[0].Void = &at // remembered for failed
-	return t.put(bMeta, kJournal, at)
+	return t.put(bMeta, []byte(kJournal), at)
 }
 
 // failed answers for a commit that did not succeed: its outcome is unknown, so
@@ -208,7 +208,7 @@ func noRoom(err error) bool {
 func (s *Store) replay() (commits int, err error) {
 	var at journal.Position
 	err = s.view(func(tx *tx) error {
-		_, err := tx.get(bMeta, kJournal, &at)
+		_, err := tx.get(bMeta, []byte(kJournal), &at)
 		return err
 	})
 	if err != nil {
@@ -285,7 +285,7 @@ func (r *replayer) flush(s *Store) error {
 				return err
 			}
 		}
-		return t.put(bMeta, kJournal, r.end)
+		return t.put(bMeta, []byte(kJournal), r.end)
 	})
 	r.entries = nil
 	return err

@@ -95,7 +95,7 @@ func (t *tx) leaf(feed string, leaf record.Digest, key record.Key) error {
 // Epoch is the life of this replica's feeds.
 func (t *tx) epoch() (string, error) {
 	var e string
-	if ok, err := t.get(bMeta, kEpoch, &e); err != nil || ok {
+	if ok, err := t.get(bMeta, []byte(kEpoch), &e); err != nil || ok {
 		return e, err
 	}
 	return "", nil

@@ -20,10 +20,10 @@ import (
 //	ixPatient  patient, kind, date, number
 //	ixKind     kind, date, number
 //	ixCode     kind, code, date, number
-var (
-	ixPatient = []byte{'p'}
-	ixKind    = []byte{'k'}
-	ixCode    = []byte{'c'}
+const (
+	ixPatient = "p"
+	ixKind    = "k"
+	ixCode    = "c"
 )
 
 // dateParams are the search parameters that tell when a record belongs, the
@@ -54,15 +54,15 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 			return nil, nil, err
 		}
 		patients = append(patients, num(pn))
-		keys = append(keys, join(ixPatient, pn, kind, date, n))
+		keys = append(keys, join([]byte(ixPatient), pn, kind, date, n))
 	}
 	if v.Deleted {
 		return keys, patients, nil // a tombstone stays in its compartments, to be offered there
 	}
-	keys = append(keys, join(ixKind, kind, date, n))
+	keys = append(keys, join([]byte(ixKind), kind, date, n))
 	if p, ok := r4.Param(v.Key.Kind, "code"); ok {
 		for _, sv := range r4.SearchValues(content, p) {
-			keys = append(keys, join(ixCode, kind, t.codeID("", sv.Code), date, n))
+			keys = append(keys, join([]byte(ixCode), kind, t.codeID("", sv.Code), date, n))
 		}
 	}
 	return keys, patients, nil
@@ -150,7 +150,7 @@ func contains(keys [][]byte, k []byte) bool {
 // loadPeople reads everybody at open.
 func (s *Store) loadPeople() error {
 	return s.view(func(tx *tx) error {
-		for _, n := range tx.scan([][]byte{join(ixKind, tx.kindID("Patient"))}) {
+		for _, n := range tx.scan([][]byte{join([]byte(ixKind), tx.kindID("Patient"))}) {
 			r, err := tx.row(n)
 			if err != nil {
 				return err
@@ -231,7 +231,7 @@ func (s *Store) Search(q query.Query) (Result, error) {
 func (t *tx) hits(q query.Query) ([]hit, error) {
 	var out []hit
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
-		prefix := join(ixKind, t.kindID(q.Kind))
+		prefix := join([]byte(ixKind), t.kindID(q.Kind))
 		c := t.Bucket(bIndex).Cursor()
 		for k, _ := c.Seek(prefix); len(k) == len(prefix)+16 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 			out = append(out, hit{num(k[len(prefix)+8:]), latest(k[len(prefix):len(prefix)+8], k[len(prefix)+8:])})
@@ -295,18 +295,18 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
-					prefixes = append(prefixes, join(ixPatient, n, kind))
+					prefixes = append(prefixes, join([]byte(ixPatient), n, kind))
 				}
 			}
 			return t.scan(prefixes)
 		case c.Param == "code" && p.Type == "token" && !slices.ContainsFunc(c.Values, codeless):
 			for _, v := range c.Values {
-				prefixes = append(prefixes, join(ixCode, kind, t.codeID("", afterBar(v))))
+				prefixes = append(prefixes, join([]byte(ixCode), kind, t.codeID("", afterBar(v))))
 			}
 			return t.scan(prefixes)
 		}
 	}
-	return t.scan([][]byte{join(ixKind, kind)})
+	return t.scan([][]byte{join([]byte(ixKind), kind)})
 }
 
 func escaped(v string) bool { return strings.Contains(v, `\`) }

@@ -360,7 +360,7 @@ func (t *tx) dropLost(key record.Key) error {
 // audit chains an entry behind the last one.
 func (t *tx) audit(e audit.Entry) error {
 	var prev record.Digest
-	if _, err := t.get(bMeta, kAudit, &prev); err != nil {
+	if _, err := t.get(bMeta, []byte(kAudit), &prev); err != nil {
 		return err
 	}
 	l, err := audit.Link(prev, e)
@@ -379,5 +379,5 @@ func (t *tx) audit(e audit.Entry) error {
 			return err
 		}
 	}
-	return t.put(bMeta, kAudit, l.Chain)
+	return t.put(bMeta, []byte(kAudit), l.Chain)
 }

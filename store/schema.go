@@ -13,69 +13,72 @@ import (
 // Schema is the number of the layout below. A newer one is refused untouched.
 const Schema = 1
 
+// bucket is the name of a part of the database.
+type bucket string
+
 // The buckets. Records stand under internal numbers that say nothing; every
 // value is sealed but for numbers and digests of digests.
-var (
-	bMeta      = []byte("meta")      // name -> value
-	bKeys      = []byte("keys")      // blind(key) -> number
-	bStands    = []byte("stands")    // number -> stand
-	bVersions  = []byte("versions")  // number, order -> version
-	bOrder     = []byte("order")     // order of a version -> number
-	bPreviews  = []byte("previews")  // number -> version without a name
-	bIndex     = []byte("index")     // see search.go
-	bOwn       = []byte("own")       // order -> own change that has no receipt yet
-	bOwnAt     = []byte("own-at")    // blind(version name) -> order in own
-	bLinks     = []byte("links")     // lineage, number -> chain
-	bLoose     = []byte("loose")     // lineage, previous number -> change above a gap
-	bReceipts  = []byte("receipts")  // lineage -> receipt
-	bCursors   = []byte("cursors")   // feed -> cursor
-	bRefused   = []byte("refused")   // blind(ref) -> change that was not taken, with its reason
-	bContested = []byte("contested") // number -> nothing
-	bVault     = []byte("vault")     // order -> value that did not win
-	bAudit     = []byte("audit")     // order -> entry
-	bAuditOf   = []byte("audit-of")  // number, order -> nothing
-	bLives     = []byte("lives")     // order -> lineage
-	bPeers     = []byte("peers")     // blind(name) -> peer
-	bFeeds     = []byte("feeds")     // blind(feed), sequence -> entry
-	bFeedAt    = []byte("feed-at")   // blind(feed), number -> sequence, leaf
-	bTrees     = []byte("trees")     // blind(feed), bucket -> digest
-	bScope     = []byte("scope")     // number of a patient -> stations
-	bSettings  = []byte("settings")  // blind(name) -> value
-	bRescued   = []byte("rescued")   // order -> own version of a record that went
+const (
+	bMeta      bucket = "meta"      // name -> value
+	bKeys      bucket = "keys"      // blind(key) -> number
+	bStands    bucket = "stands"    // number -> stand
+	bVersions  bucket = "versions"  // number, order -> version
+	bOrder     bucket = "order"     // order of a version -> number
+	bPreviews  bucket = "previews"  // number -> version without a name
+	bIndex     bucket = "index"     // see search.go
+	bOwn       bucket = "own"       // order -> own change that has no receipt yet
+	bOwnAt     bucket = "own-at"    // blind(version name) -> order in own
+	bLinks     bucket = "links"     // lineage, number -> chain
+	bLoose     bucket = "loose"     // lineage, previous number -> change above a gap
+	bReceipts  bucket = "receipts"  // lineage -> receipt
+	bCursors   bucket = "cursors"   // feed -> cursor
+	bRefused   bucket = "refused"   // blind(ref) -> change that was not taken, with its reason
+	bContested bucket = "contested" // number -> nothing
+	bVault     bucket = "vault"     // order -> value that did not win
+	bAudit     bucket = "audit"     // order -> entry
+	bAuditOf   bucket = "audit-of"  // number, order -> nothing
+	bLives     bucket = "lives"     // order -> lineage
+	bPeers     bucket = "peers"     // blind(name) -> peer
+	bFeeds     bucket = "feeds"     // blind(feed), sequence -> entry
+	bFeedAt    bucket = "feed-at"   // blind(feed), number -> sequence, leaf
+	bTrees     bucket = "trees"     // blind(feed), bucket -> digest
+	bScope     bucket = "scope"     // number of a patient -> stations
+	bSettings  bucket = "settings"  // blind(name) -> value
+	bRescued   bucket = "rescued"   // order -> own version of a record that went
 )
 
-func buckets() [][]byte {
-	return [][]byte{bMeta, bKeys, bStands, bVersions, bOrder, bPreviews, bIndex, bOwn, bOwnAt, bLinks, bLoose, bReceipts, bCursors,
+func buckets() []bucket {
+	return []bucket{bMeta, bKeys, bStands, bVersions, bOrder, bPreviews, bIndex, bOwn, bOwnAt, bLinks, bLoose, bReceipts, bCursors,
 		bRefused, bContested, bVault, bAudit, bAuditOf, bLives, bPeers, bFeeds, bFeedAt, bTrees, bScope, bSettings, bRescued}
 }
 
 func makeBuckets(b *bbolt.Tx) error {
 	for _, name := range buckets() {
-		if _, err := b.CreateBucketIfNotExists(name); err != nil {
+		if _, err := b.CreateBucketIfNotExists([]byte(name)); err != nil {
 			return err
 		}
 	}
-	if meta := b.Bucket(bMeta); meta.Get(kSchema) == nil {
-		return meta.Put(kSchema, u64(Schema))
+	if meta := b.Bucket([]byte(bMeta)); meta.Get([]byte(kSchema)) == nil {
+		return meta.Put([]byte(kSchema), u64(Schema))
 	}
 	return nil
 }
 
 // Keys of bMeta. The schema's number alone is not sealed.
-var (
-	kSchema  = []byte("schema")
-	kJournal = []byte("journal")
-	kAudit   = []byte("audit")
-	kEpoch   = []byte("epoch")
+const (
+	kSchema  = "schema"
+	kJournal = "journal"
+	kAudit   = "audit"
+	kEpoch   = "epoch"
 )
 
 func (s *Store) schema() error {
 	return s.db.View(func(b *bbolt.Tx) error {
-		meta := b.Bucket(bMeta)
-		if meta == nil || len(meta.Get(kSchema)) != 8 {
+		meta := b.Bucket([]byte(bMeta))
+		if meta == nil || len(meta.Get([]byte(kSchema))) != 8 {
 			return fmt.Errorf("this is no file of records")
 		}
-		if n := binary.BigEndian.Uint64(meta.Get(kSchema)); n > Schema {
+		if n := binary.BigEndian.Uint64(meta.Get([]byte(kSchema))); n > Schema {
 			return fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, n, Schema)
 		}
 		return nil
@@ -94,55 +97,58 @@ type tx struct {
 	replaying bool
 }
 
-func place(bucket, key []byte) []byte {
-	return append(append(append(make([]byte, 0, len(bucket)+1+len(key)), bucket...), '/'), key...)
+// Bucket is a bucket of the transaction; all are made with the store.
+func (tx *tx) Bucket(name bucket) *bbolt.Bucket { return tx.Tx.Bucket([]byte(name)) }
+
+func place(in bucket, key []byte) []byte {
+	return append(append(append(make([]byte, 0, len(in)+1+len(key)), in...), '/'), key...)
 }
 
-func (tx *tx) putRaw(bucket, key, plain []byte) error {
-	return tx.Bucket(bucket).Put(key, tx.s.keys.Seal(place(bucket, key), plain))
+func (tx *tx) putRaw(in bucket, key, plain []byte) error {
+	return tx.Bucket(in).Put(key, tx.s.keys.Seal(place(in, key), plain))
 }
 
 // getRaw is the plain value; nil when there is none.
-func (tx *tx) getRaw(bucket, key []byte) ([]byte, error) {
-	v := tx.Bucket(bucket).Get(key)
+func (tx *tx) getRaw(in bucket, key []byte) ([]byte, error) {
+	v := tx.Bucket(in).Get(key)
 	if v == nil {
 		return nil, nil
 	}
-	return tx.unseal(bucket, key, v)
+	return tx.unseal(in, key, v)
 }
 
-func (tx *tx) unseal(bucket, key, sealed []byte) ([]byte, error) {
-	plain, err := tx.s.keys.Open(place(bucket, key), sealed)
+func (tx *tx) unseal(in bucket, key, sealed []byte) ([]byte, error) {
+	plain, err := tx.s.keys.Open(place(in, key), sealed)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", bucket, err)
+		return nil, fmt.Errorf("read %s: %w", in, err)
 	}
 	return plain, nil
 }
 
-func (tx *tx) put(bucket, key []byte, v any) error {
+func (tx *tx) put(in bucket, key []byte, v any) error {
 	plain, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", bucket, err)
+		return fmt.Errorf("write %s: %w", in, err)
 	}
-	return tx.putRaw(bucket, key, plain)
+	return tx.putRaw(in, key, plain)
 }
 
 // get reads a value into v and reports whether there is one.
-func (tx *tx) get(bucket, key []byte, v any) (bool, error) {
-	sealed := tx.Bucket(bucket).Get(key)
+func (tx *tx) get(in bucket, key []byte, v any) (bool, error) {
+	sealed := tx.Bucket(in).Get(key)
 	if sealed == nil {
 		return false, nil
 	}
-	return true, tx.open(bucket, key, sealed, v)
+	return true, tx.open(in, key, sealed, v)
 }
 
-func (tx *tx) open(bucket, key, sealed []byte, v any) error {
-	plain, err := tx.unseal(bucket, key, sealed)
+func (tx *tx) open(in bucket, key, sealed []byte, v any) error {
+	plain, err := tx.unseal(in, key, sealed)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(plain, v); err != nil {
-		return fmt.Errorf("read %s: %w", bucket, err)
+		return fmt.Errorf("read %s: %w", in, err)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (t *tx) ensureEpoch() error {
 	if err != nil || e != "" {
 		return err
 	}
-	return t.put(bMeta, kEpoch, string(t.s.Lineage()))
+	return t.put(bMeta, []byte(kEpoch), string(t.s.Lineage()))
 }
 
 // readers are the feeds that a record belongs in.
@@ -257,7 +257,7 @@ func (t *tx) rescope(v *record.Version) error {
 // offerCompartment brings a person's records into the feeds they belong in.
 func (t *tx) offerCompartment(patient []byte) error {
 	var members [][]byte
-	prefix := join(ixPatient, patient)
+	prefix := join([]byte(ixPatient), patient)
 	c := t.Bucket(bIndex).Cursor()
 	for k, _ := c.Seek(prefix); len(k) >= 8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		members = append(members, append([]byte(nil), k[len(k)-8:]...))
@@ -338,7 +338,7 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 
 // findScope finds the record that names a person's stations.
 func (t *tx) findScope(patient []byte, key *record.Key) error {
-	prefix := join(ixPatient, patient, t.kindID("Basic"))
+	prefix := join([]byte(ixPatient), patient, t.kindID("Basic"))
 	c := t.Bucket(bIndex).Cursor()
 	for k, _ := c.Seek(prefix); len(k) >= len(prefix)+8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		r, err := t.row(k[len(k)-8:])

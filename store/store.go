@@ -186,7 +186,7 @@ func (s *Store) unlock() error {
 func (s *Store) used() bool {
 	used := false
 	s.db.View(func(b *bbolt.Tx) error { // fails only on a closed database
-		k, _ := b.Bucket(bLives).Cursor().First()
+		k, _ := b.Bucket([]byte(bLives)).Cursor().First()
 		used = k != nil
 		return nil
 	})
@@ -208,10 +208,10 @@ func (s *Store) resume() error {
 			return err
 		}
 		e, err := t.epoch()
-		if err != nil || b.Bucket(bMeta).Get(kEpoch) == nil || e != "" && commits < 2 {
+		if err != nil || t.Bucket(bMeta).Get([]byte(kEpoch)) == nil || e != "" && commits < 2 {
 			return err // a replay alone may leave it empty
 		}
-		return t.put(bMeta, kEpoch, string(s.lineage))
+		return t.put(bMeta, []byte(kEpoch), string(s.lineage))
 	})
 	if err != nil {
 		return err
