@@ -60,7 +60,7 @@ type Ask struct {
 	after   record.Cursor
 	page    record.Page
 	at      int
-	sent    map[record.Name]bool
+	sent    map[record.Ref]bool // and not answered yet
 	res     Result
 	stretch record.Stretch
 	cursors map[string]record.Cursor
@@ -74,7 +74,7 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask: %w", err)
 	}
-	a := &Ask{o: o, st: st, sent: map[record.Name]bool{}, cursors: map[string]record.Cursor{}}
+	a := &Ask{o: o, st: st, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
 	h := &wire.Hello{Protocol: wire.Protocol, Replica: o.Name, Links: st.Links, Cursors: st.Cursors, Report: o.Report}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
@@ -122,7 +122,7 @@ func (a *Ask) fill() error {
 		a.after, a.res.Waiting = page.Cursor, page.More
 		for i := range page.Changes {
 			c := &page.Changes[i]
-			a.sent[c.Ref.Name] = true
+			a.sent[c.Ref] = true
 			a.out = append(a.out, &wire.Frame{Change: c})
 		}
 		a.res.Sent += len(page.Changes)
@@ -145,11 +145,7 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 	case !a.welcome:
 		return fmt.Errorf("%w: no welcome", wire.ErrNonsense)
 	case f.Answer != nil:
-		if !a.sent[f.Answer.Ref.Name] {
-			return fmt.Errorf("%w: an answer to what was not asked", wire.ErrNonsense)
-		}
-		a.count(f.Answer)
-		a.stretch.Answers = append(a.stretch.Answers, *f.Answer)
+		return a.answer(*f.Answer)
 	case f.Receipt != nil:
 		return a.receipt(*f.Receipt)
 	case f.Change != nil:
@@ -164,13 +160,22 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 	return nil
 }
 
-func (a *Ask) count(ans *record.Answer) {
+// answer takes upstream's word on one change that was sent. A verdict unknown
+// here counts as parked.
+func (a *Ask) answer(ans record.Answer) error {
+	if !a.sent[ans.Ref] {
+		return fmt.Errorf("%w: an answer to what was not asked", wire.ErrNonsense)
+	}
+	delete(a.sent, ans.Ref)
 	switch {
 	case ans.Verdict.Taken():
 		a.res.Taken++
 	case ans.Verdict != record.Waits:
+		ans.Verdict = record.Parked
 		a.res.Parked++
 	}
+	a.stretch.Answers = append(a.stretch.Answers, ans)
+	return nil
 }
 
 func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {

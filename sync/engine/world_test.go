@@ -27,6 +27,9 @@ type world struct {
 	stations map[string]*station
 	refuse   wire.Refusal
 	admit    func(v *record.Version) record.Reason
+	// below and above stand between a half and its store, where set.
+	below func(engine.Asker) engine.Asker
+	above func(engine.Replica) engine.Replica
 }
 
 type station struct {
@@ -39,16 +42,23 @@ type station struct {
 
 func newWorld(t *testing.T, names ...string) *world {
 	t.Helper()
+	return newWorldAt(t, nil, names...)
+}
+
+// newWorldAt makes a world whose replicas have the clocks named; the others have
+// the usual one.
+func newWorldAt(t *testing.T, clocks map[string]func() record.Stamp, names ...string) *world {
+	t.Helper()
 	r4 := storetest.R4(t)
 	classes, err := merge.DefaultClasses()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, merger: merge.New(r4, classes), stations: map[string]*station{}}
-	w.centre = storetest.Open(t, store.Options{Name: "centre", Top: true, R4: r4})
+	w.centre = storetest.Open(t, store.Options{Name: "centre", Top: true, R4: r4, Clock: clocks["centre"]})
 	for _, n := range names {
 		dir := t.TempDir()
-		s := &station{Store: storetest.Open(t, store.Options{Name: n, Dir: dir, R4: r4}), dir: dir, name: n}
+		s := &station{Store: storetest.Open(t, store.Options{Name: n, Dir: dir, R4: r4, Clock: clocks[n]}), dir: dir, name: n}
 		w.stations[n] = s
 		if err := w.centre.AddPeer(context.Background(), store.Peer{Name: n, Station: n}); err != nil {
 			t.Fatal(err)
@@ -59,7 +69,15 @@ func newWorld(t *testing.T, names ...string) *world {
 
 func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
 	w.t.Helper()
-	ask, err := engine.NewAsk(engine.AskOptions{Replica: s.Store, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: 64, Stretch: 8},
+	var asker engine.Asker = s.Store
+	if w.below != nil {
+		asker = w.below(asker)
+	}
+	var upstream engine.Replica = w.centre
+	if w.above != nil {
+		upstream = w.above(upstream)
+	}
+	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: 64, Stretch: 8},
 		Carry: s.carry, Verify: func(r record.Receipt) error {
 			if string(r.Sig) != "signed" {
 				return errors.New("unsigned")
@@ -69,7 +87,7 @@ func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	serve := engine.NewServe(engine.ServeOptions{Replica: w.centre, Name: "centre", Peer: s.name, Merger: w.merger, R4: w.centre.R4(), Now: 1,
+	serve := engine.NewServe(engine.ServeOptions{Replica: upstream, Name: "centre", Peer: s.name, Merger: w.merger, R4: w.centre.R4(), Now: 1,
 		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
 		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
@@ -82,6 +100,34 @@ func (w *world) admits(v *record.Version) record.Reason {
 		return ""
 	}
 	return w.admit(v)
+}
+
+// pump carries a request and its answer frame by frame. What up and down leave out
+// is lost on the way; nil loses nothing.
+func (w *world) pump(ask *engine.Ask, serve *engine.Serve, up, down func(*wire.Frame) bool) error {
+	w.t.Helper()
+	for _, half := range []struct {
+		next func() (*wire.Frame, error)
+		take func(context.Context, *wire.Frame) error
+		keep func(*wire.Frame) bool
+	}{{ask.Next, serve.Take, up}, {serve.Next, ask.Take, down}} {
+		for {
+			f, err := half.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if half.keep != nil && !half.keep(f) {
+				continue
+			}
+			if err := half.take(context.Background(), f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // once runs one exchange.
