@@ -144,11 +144,19 @@ func (t *Tree) Each(f func(path string, r *Register)) { t.Root.each("", f) }
 
 // registers calls f for every register below n.
 func (n *Node) registers(f func(r *Register)) {
-	n.each("", func(_ string, r *Register) { f(r) })
+	for _, s := range n.Slots {
+		if s.List() {
+			for _, it := range s.Items {
+				it.Each(f)
+			}
+			continue
+		}
+		s.Single().Each(f)
+	}
 }
 
-// all calls f for every register of the item.
-func (it *Item) all(f func(r *Register)) {
+// Each calls f for every element of the item.
+func (it *Item) Each(f func(r *Register)) {
 	if it.Unit != nil {
 		f(it.Unit)
 		return
@@ -159,14 +167,14 @@ func (it *Item) all(f func(r *Register)) {
 // Setters are all versions that set anything in the item.
 func (it *Item) Setters() []record.Name {
 	var out []record.Name
-	it.all(func(r *Register) { out = append(out, r.By()...) })
+	it.Each(func(r *Register) { out = append(out, r.By()...) })
 	return sortNames(out)
 }
 
 // Contested reports whether anything in the item is.
 func (it *Item) Contested() bool {
 	open := false
-	it.all(func(r *Register) { open = open || r.Contested() })
+	it.Each(func(r *Register) { open = open || r.Contested() })
 	return open
 }
 

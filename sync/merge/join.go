@@ -74,36 +74,49 @@ func (j *joiner) slot(path string, s, t *element.Slot, a, b branch) []*element.S
 
 func shows(it *element.Item) bool { return !it.Hidden() }
 
-// items joins two lists as sets. An item that one side does not know was added
-// by the other, unless it has seen all of it: then it is one with another there.
+// items joins two lists as sets. What both sides know by one identity is joined,
+// then what both added as the same thing. Any other item stays if it is news to
+// the side that lacks it; if not, that side has it no more.
 func (j *joiner) items(list place, s, t *element.Slot, a, b branch) []*element.Item {
-	out := []*element.Item{}
-	var both, mine, added []*element.Item
-	news := func(it *element.Item, other branch) bool {
-		return it.Hidden() || other.fresh(it.Setters()) || list.security()
-	}
+	var both, mine, added, out []*element.Item
+	result := map[*element.Item]*element.Item{}
 	for _, it := range s.Items {
 		if other := t.Item(it.ID); other != nil {
-			both = append(both, j.item(list.of(it.ID), it, other, a, b))
-			out = append(out, both[len(both)-1])
-		} else if news(it, b) && !fold(both, it, a) {
+			result[it] = j.item(list.of(it.ID), it, other, a, b)
+			both = append(both, result[it])
+		} else {
 			mine = append(mine, it)
-			out = append(out, it)
 		}
 	}
 	for _, it := range t.Items {
-		if s.Item(it.ID) == nil && news(it, a) && !fold(both, it, b) {
+		if s.Item(it.ID) == nil {
 			added = append(added, it)
 		}
 	}
+	alone := func(it *element.Item, own, other branch) *element.Item {
+		if (it.Hidden() || list.security() || other.fresh(it.Setters())) && !fold(both, it, own) {
+			return it
+		}
+		return nil
+	}
 	for i, twin := range element.Twins(j.m.r4, list.typ, mine, added) {
 		if twin == nil {
-			out = append(out, added[i])
+			result[added[i]] = alone(added[i], b, a)
 			continue
 		}
-		one := j.item(list.of(min(twin.ID, added[i].ID)), twin, added[i], a, b)
-		one.ID = min(twin.ID, added[i].ID)
-		out[slices.Index(out, twin)] = one
+		id := min(twin.ID, added[i].ID)
+		one := j.item(list.of(id), twin, added[i], a, b)
+		result[twin] = &element.Item{ID: id, Unit: one.Unit, Node: one.Node}
+	}
+	for _, it := range mine {
+		if result[it] == nil {
+			result[it] = alone(it, a, b)
+		}
+	}
+	for _, it := range append(slices.Clone(s.Items), added...) {
+		if result[it] != nil {
+			out = append(out, result[it])
+		}
 	}
 	return out
 }
@@ -144,7 +157,9 @@ func (j *joiner) item(at place, x, y *element.Item, a, b branch) *element.Item {
 }
 
 func (j *joiner) alive(at place, live, dead *element.Item, l, d branch) *element.Item {
-	if !d.fresh(live.Setters()) {
+	news := false
+	live.Each(func(r *element.Register) { news = news || d.news(r) })
+	if !news {
 		return dead
 	}
 	gone := element.Alt{Value: dead.Unit.Shown, By: unseen(dead.Unit.By(), l.seen)}

@@ -76,7 +76,7 @@ func (m *Merger) Merge(base, head, incoming *record.Version) (Outcome, error) {
 		Seen: head.Seen.Union(incoming.Seen), Author: Author,
 	}
 	tree := &element.Tree{Key: head.Key, Born: h.tree.Born, Root: j.node("", h.node(), in.node())}
-	tree.Gone = j.gone(h, in)
+	tree.Gone = j.gone(h, in, tree)
 	out.Deleted = len(tree.Gone) > 0
 	out.Content = tree.Content().Bytes()
 	out.Trace = tree.Trace(record.Name{}, base, head, incoming)
@@ -112,9 +112,15 @@ func (b branch) fresh(by []record.Name) bool {
 	return slices.ContainsFunc(by, func(n record.Name) bool { return !b.seen.Has(n) })
 }
 
-// gone are the versions that deleted the result; none where it lives. An edit
-// lives against a deletion that did not see it.
-func (j *joiner) gone(h, in side) []record.Name {
+// news reports whether an element has a value that the branch did not see. A
+// removal is none: it gives no reason to keep what it was in.
+func (b branch) news(r *element.Register) bool {
+	return slices.ContainsFunc(r.Alts, func(a element.Alt) bool { return !element.Absent(a.Value) && b.fresh(a.By) })
+}
+
+// gone are the versions that deleted the result; none where it lives. A value
+// in it that the deletion did not see makes it live.
+func (j *joiner) gone(h, in side, result *element.Tree) []record.Name {
 	if h.v.Deleted && in.v.Deleted {
 		return append(slices.Clone(h.tree.Gone), in.tree.Gone...)
 	}
@@ -127,7 +133,7 @@ func (j *joiner) gone(h, in side) []record.Name {
 		return nil // not deleted, or made alive again by someone who knew
 	}
 	news := false
-	live.tree.Each(func(_ string, r *element.Register) { news = news || dead.node().fresh(r.By()) })
+	result.Each(func(_ string, r *element.Register) { news = news || dead.node().news(r) })
 	if !news {
 		return by
 	}

@@ -144,8 +144,8 @@ func further(alts []element.Alt, order []string) (kept []element.Alt, won *fhir.
 	return kept, won
 }
 
-// shown is what a contested element shows: what a plain write made of it while
-// it was contested, else what the values and base's come down to.
+// shown is what a contested element shows: what a side made of it while it was
+// contested, else what the values and base's come down to.
 func (j *joiner) shown(at place, class Class, alts []element.Alt, x, y *element.Register) *fhir.Value {
 	var moved []*fhir.Value
 	for _, r := range []*element.Register{x, y} {
@@ -154,11 +154,12 @@ func (j *joiner) shown(at place, class Class, alts []element.Alt, x, y *element.
 		}
 	}
 	if len(moved) == 2 {
-		moved = slices.DeleteFunc(moved, func(v *fhir.Value) bool { return element.Same(v, j.base.Shown(at.path)) })
+		base := j.base.Shown(at.path)
+		if element.Same(moved[0], base) || !element.Same(moved[1], base) && string(moved[0].Bytes()) > string(moved[1].Bytes()) {
+			moved[0] = moved[1] // neither side is more right, but both orders must agree
+		}
 	}
 	switch {
-	case len(moved) == 2 && !element.Same(moved[0], moved[1]):
-		return j.usual(at, class, alts)
 	case len(moved) > 0:
 		return moved[0]
 	case x.Contested() && y.Contested() && element.Same(x.Shown, y.Shown):
