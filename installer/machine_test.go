@@ -181,6 +181,8 @@ func (m *machine) run(args ...string) string {
 	m.Helper()
 	out, err := m.try(args...)
 	if err != nil {
+		log, _ := m.try("journalctl", "--no-pager", "--unit", ServiceName, "--lines", "20")
+		m.Logf("the service's log:\n%s", log)
 		m.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out

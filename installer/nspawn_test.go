@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,7 +145,11 @@ func (m *machine) answers() {
 		if err != nil {
 			return err
 		}
-		m.Logf("health: %s", strings.TrimSpace(body))
+		page, err := m.get("/", "")
+		if !*standin && (err != nil || !strings.Contains(page, "</html>")) {
+			return fmt.Errorf("the page: %w: %s", err, page)
+		}
+		m.Logf("health: %s; page: %d bytes", strings.TrimSpace(body), len(page))
 		return nil
 	})
 }
