@@ -1,0 +1,94 @@
+# Everything that is built lands in .build/ and dist/, which git ignores.
+
+GO      ?= go
+BUILD   := .build
+DIST    := dist
+LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+SYSTEMS := linux/amd64 linux/386 windows/amd64 windows/386
+
+# How long each fuzz target runs, and what a demo takes its records from: a
+# folder of FHIR files, or made-up people where it is empty.
+FUZZTIME ?= 10s
+DATA     ?=
+BENCH    ?=
+
+export GOFLAGS := $(strip $(filter-out -mod=readonly,$(shell $(GO) env GOFLAGS)) -mod=readonly)
+
+PROGRAMS := agent/tram agent/rehearse/tram-rehearse sync/central/tram-central installer/tram-setup
+REHEARSE := $(BUILD)/bin/tram-rehearse
+WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
+EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
+
+.PHONY: help run demo test race fuzz bench interop scan vet build dist test-install clean
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+run: build ## a station with its centre on this PC, with made-up people
+	$(REHEARSE) run
+
+demo: build ## a centre and two stations that work apart and reconcile; DATA=folder for other records
+	$(REHEARSE) demo $(if $(DATA),--data $(abspath $(DATA)))
+
+bench: build ## what writing and syncing cost on this PC
+	$(REHEARSE) bench $(BENCH) $(WITH)
+
+interop: build $(EXAMPLES) ## HL7's own examples in through the drop folder, out through the API, and over to a second station; needs npm
+	$(REHEARSE) interop --examples $(EXAMPLES) $(if $(DATA),--bundles $(abspath $(DATA))) $(WITH)
+
+$(EXAMPLES):
+	@mkdir -p $(BUILD)
+	npm pack --silent --pack-destination $(BUILD) hl7.fhir.r4.examples@4.0.1
+
+scan: build ## look for people in every file of a station
+	$(REHEARSE) scan
+
+test: ## vet and every test; needs Go and make only
+	$(GO) vet ./...
+	$(GO) test -timeout 280s ./...
+
+race: ## every test under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+# A target without seeds tests nothing, and so does a tree without targets.
+fuzz: ## every fuzz target for FUZZTIME
+	@set -eu; mkdir -p $(BUILD); \
+	$(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {while (n > 0) print $$2, t[--n]}' > $(BUILD)/fuzz; \
+	[ -s $(BUILD)/fuzz ] || { echo "there is no fuzz target"; exit 1; }; \
+	while read -r pkg target; do \
+		seeds=$$($(GO) test -count=1 -v -run "^$$target\$$" "$$pkg" | grep -c -- "--- PASS: $$target/" || true); \
+		[ "$$seeds" -gt 0 ] || { echo "$$pkg $$target has no seeds, or fails on one"; exit 1; }; \
+		echo "$$pkg $$target: $$seeds seeds"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$pkg"; \
+	done < $(BUILD)/fuzz
+
+vet: $(BUILD)/bin/golangci-lint ## formatting, vet for every system, and the linters
+	@unformatted=$$(gofmt -l agent store sync installer); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	@set -eu; for s in $(SYSTEMS); do echo "vet $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) vet ./...; done
+	$(GO) vet -tags nspawn ./installer
+	$(BUILD)/bin/golangci-lint run ./...
+
+$(BUILD)/bin/golangci-lint: Makefile
+	GOFLAGS=-buildvcs=false GOBIN=$(abspath $(BUILD))/bin $(GO) install $(LINT)
+	touch $@
+
+build: ## the programs for this PC
+	@mkdir -p $(BUILD)/bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BUILD)/bin/ $(addprefix ./,$(PROGRAMS))
+
+dist: build ## the kit for the stick, and the centre, for every system
+	@rm -rf $(DIST); mkdir -p $(DIST)
+	@set -eu; for s in $(SYSTEMS); do \
+		os=$${s%/*}; arch=$${s#*/}; echo "build $$os-$$arch"; mkdir -p $(DIST)/kit/$$os-$$arch $(DIST)/centre/$$os-$$arch; \
+		export CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch; \
+		$(GO) build -trimpath -ldflags '-s -w -buildid=' -o $(DIST)/kit/$$os-$$arch/ ./agent/tram ./installer/tram-setup; \
+		$(GO) build -trimpath -ldflags '-s -w -buildid=' -o $(DIST)/centre/$$os-$$arch/ ./sync/central/tram-central; \
+	done
+	$(BUILD)/bin/tram-setup kit --out $(DIST)/kit --version "$$($(BUILD)/bin/tram version)"
+	@du -sh $(DIST)/kit/* $(DIST)/centre/*
+
+test-install: ## a whole install in a systemd container; needs root and systemd-nspawn
+	$(GO) test -tags nspawn -count=1 -timeout 20m -v -run '^TestInstallInAMachine$$' ./installer
+
+clean: ## remove all that was built
+	rm -rf $(BUILD) $(DIST)
