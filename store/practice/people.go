@@ -230,7 +230,7 @@ func (p *person) register(r *rand.Rand, today day) {
 		case age >= 80:
 			group = "BT2"
 		}
-		p.insurance = fmt.Sprintf("%s99%010d", group, r.IntN(10000000000))
+		p.insurance = fmt.Sprintf("%s99%010d", group, r.Int64N(10_000_000_000))
 	}
 }
 
