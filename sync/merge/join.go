@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"tram/store/element"
+	"tram/store/fhir"
 	"tram/store/record"
 )
 
@@ -80,8 +81,9 @@ func shows(it *element.Item) bool { return !it.Hidden() }
 func (j *joiner) items(list place, s, t *element.Slot, a, b branch) []*element.Item {
 	var both, mine, added, out []*element.Item
 	result := map[*element.Item]*element.Item{}
+	known, others := s.Index(), t.Index()
 	for _, it := range s.Items {
-		if other := t.Item(it.ID); other != nil {
+		if other := others[it.ID]; other != nil {
 			result[it] = j.item(list.of(it.ID), it, other, a, b)
 			both = append(both, result[it])
 		} else {
@@ -89,12 +91,13 @@ func (j *joiner) items(list place, s, t *element.Slot, a, b branch) []*element.I
 		}
 	}
 	for _, it := range t.Items {
-		if s.Item(it.ID) == nil {
+		if known[it.ID] == nil {
 			added = append(added, it)
 		}
 	}
+	folder := fold(both)
 	alone := func(it *element.Item, own, other branch) *element.Item {
-		if (it.Hidden() || list.security() || other.fresh(it.Setters())) && !fold(both, it, own) {
+		if (it.Hidden() || list.security() || other.fresh(it.Setters())) && !folder(it, own) {
 			return it
 		}
 		return nil
@@ -127,17 +130,28 @@ func (p place) of(id string) place {
 
 // fold makes an item that one side added one with the equal one that the other
 // side made of an item both had. It reports whether there is one.
-func fold(both []*element.Item, it *element.Item, side branch) bool {
-	for _, have := range both {
-		if it.Unit == nil || have.Unit == nil || it.Hidden() || it.Contested() || have.Contested() {
-			continue
+func fold(both []*element.Item) func(it *element.Item, side branch) bool {
+	var equal map[string]*element.Item
+	single := func(it *element.Item) bool { return it.Unit != nil && !it.Hidden() && !it.Contested() }
+	return func(it *element.Item, side branch) bool {
+		if !single(it) {
+			return false
 		}
-		if by := have.Unit.By(); element.Same(have.Unit.Shown, it.Unit.Shown) && side.fresh(by) {
-			have.Unit = element.Set(have.Unit.Shown, append(by, it.Unit.By()...)...)
-			return true
+		if equal == nil {
+			equal = map[string]*element.Item{}
+			for _, have := range both {
+				if single(have) {
+					equal[string(fhir.Canonical(have.Unit.Shown))] = have
+				}
+			}
 		}
+		have := equal[string(fhir.Canonical(it.Unit.Shown))]
+		if have == nil || !side.fresh(have.Unit.By()) {
+			return false
+		}
+		have.Unit = element.Set(have.Unit.Shown, append(have.Unit.By(), it.Unit.By()...)...)
+		return true
 	}
-	return false
 }
 
 // item joins two states of one thing. One that is removed on one side lives if

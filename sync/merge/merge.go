@@ -179,53 +179,38 @@ func (m *Merger) align(head, in, base *element.Node, born string) {
 }
 
 func (m *Merger) alignItems(h, s, b *element.Slot, born string) {
-	var have []*element.Item
-	if h != nil {
-		have = slices.Clone(h.Items)
-	}
-	was := make([]*element.Item, len(s.Items)) // of base
-	met := make([]*element.Item, len(s.Items)) // of head
-	var open []int
-	var rest []*element.Item
-	for i, it := range s.Items {
-		was[i] = b.Item(it.ID)
-		if met[i] = h.Item(born + "." + it.ID); met[i] != nil {
-			have = slices.DeleteFunc(have, func(x *element.Item) bool { return x == met[i] })
+	known, bases := h.Index(), b.Index()
+	met := map[*element.Item]*element.Item{} // of head, by in's
+	taken := map[*element.Item]bool{}
+	var open, as []*element.Item
+	for _, it := range s.Items {
+		if x := known[born+"."+it.ID]; x != nil {
+			met[it], taken[x] = x, true
 			continue
 		}
-		open = append(open, i)
-		if was[i] != nil {
-			it = was[i]
+		open, as = append(open, it), append(as, it)
+		if was := bases[it.ID]; was != nil {
+			as[len(as)-1] = was
 		}
-		rest = append(rest, it)
 	}
-	for k, p := range element.Pair(m.r4, s.Type, have, rest) {
-		met[open[k]] = p
+	if len(open) > 0 && h != nil {
+		have := slices.DeleteFunc(slices.Clone(h.Items), func(x *element.Item) bool { return taken[x] })
+		for i, x := range element.Pair(m.r4, s.Type, have, as) {
+			met[open[i]] = x
+		}
 	}
-	for i, it := range s.Items {
+	for _, it := range s.Items {
+		x, was := met[it], bases[it.ID]
 		it.ID = born + "." + it.ID
-		if met[i] != nil {
-			it.ID = met[i].ID
+		if x != nil {
+			it.ID = x.ID
 		}
 		var below *element.Node
-		if was[i] != nil {
-			was[i].ID, below = it.ID, was[i].Node
+		if was != nil {
+			was.ID, below = it.ID, was.Node
 		}
-		if met[i] != nil && met[i].Node != nil && it.Node != nil {
-			m.align(met[i].Node, it.Node, below, born)
+		if x != nil && x.Node != nil && it.Node != nil {
+			m.align(x.Node, it.Node, below, born)
 		}
 	}
-}
-
-// Reopen is the version above a tombstone that takes the deletion back, because
-// something refers to the record anew. It has no name yet, nor a stamp.
-func Reopen(dead *record.Version) *record.Version {
-	v := *dead
-	v.Name, v.Stamp, v.Base, v.Includes = record.Name{}, record.Stamp{}, dead.Ref(), nil
-	v.Author, v.Deleted = Author, false
-	v.Lost = []record.Lost{{
-		Value: []byte(`{}`), Won: []byte(`{}`), Policy: PolicyReferred,
-		By: []record.Writer{{Name: dead.Name, Author: dead.Author, Stamp: dead.Stamp}},
-	}}
-	return &v
 }
