@@ -1,0 +1,274 @@
+// Package agent is the program on a station's PC: the place where everything is
+// wired together.
+//
+// It owns the order in which the parts start and end, the loop that speaks with
+// the centre, and the command line. It promises that the pages work whether or
+// not there is a centre, that every part has ended when Run returns, and that a
+// part that fails is seen on the page and in the status report. What the parts do
+// is their own business.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tram/agent/config"
+	"tram/agent/health"
+	"tram/agent/intake"
+	"tram/agent/web"
+	"tram/store"
+	"tram/store/fhir"
+	"tram/store/record"
+	"tram/store/rest"
+	"tram/sync/merge"
+	"tram/sync/status"
+)
+
+// Version is the program's version.
+const Version = "0.1.0"
+
+// Options are what an agent starts with.
+type Options struct {
+	Config config.Config
+	// File is the settings file, watched for changes; "" for none.
+	File string
+	Log  *slog.Logger
+	// Level is set when the settings ask for another log level.
+	Level *slog.LevelVar
+	// Practice says that the people here are made up.
+	Practice bool
+	// Ready is called once the page answers, with its address.
+	Ready func(Here)
+}
+
+// Agent is an open station. Run it once.
+type Agent struct {
+	o      Options
+	store  *store.Store
+	r4     *fhir.R4
+	merger *merge.Merger
+	clock  *health.Clock
+	rest   *rest.Handler
+	intake *intake.Intake
+	began  time.Time
+	nudge  chan struct{} // asks for an exchange now
+
+	mu      sync.Mutex
+	sync    health.Sync
+	link    link
+	codes   []status.Code
+	station string
+}
+
+// New opens a station's records. It starts nothing.
+func New(o Options) (*Agent, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r4, err := fhir.Load()
+	if err != nil {
+		return nil, fmt.Errorf("open station: %w", err)
+	}
+	classes, err := merge.DefaultClasses()
+	if err != nil {
+		return nil, fmt.Errorf("open station: %w", err)
+	}
+	a := &Agent{o: o, r4: r4.In(time.Local), merger: merge.New(r4, classes), began: time.Now(), nudge: make(chan struct{}, 1)}
+	a.clock = health.NewClock(health.System(), record.Stamp{}, health.Built(), 0)
+	c := o.Config
+	stamp := func() record.Stamp { return a.clock.Stamp() }
+	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Name: c.Station.Name, R4: a.r4, Clock: stamp, Log: o.Log})
+	if err != nil {
+		return nil, fmt.Errorf("open station: %w", err)
+	}
+	if err := a.remember(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open station: %w", err), a.store.Close())
+	}
+	return a, nil
+}
+
+// remember takes up the clock and the exchanges where the last run left them.
+func (a *Agent) remember() error {
+	newest, err := a.store.Newest()
+	if err != nil {
+		return err
+	}
+	a.clock = health.NewClock(health.System(), newest, health.Built(), newest.Offset)
+	return a.loadLink()
+}
+
+// Store is the station's records.
+func (a *Agent) Store() *store.Store { return a.store }
+
+// Close closes the records. Run must have ended.
+func (a *Agent) Close() error { return a.store.Close() }
+
+// Run works until ctx ends, and returns when every part has ended.
+func (a *Agent) Run(ctx context.Context) error {
+	c := a.o.Config
+	listen, err := net.Listen("tcp", c.Page.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s (choose another address under [page] in the settings, or stop the program that uses it): %w", c.Page.Listen, err)
+	}
+	here, err := a.announce(listen.Addr().String())
+	if err != nil {
+		return errors.Join(err, listen.Close())
+	}
+	defer a.retract()
+	handler, err := a.handler(here)
+	if err != nil {
+		return errors.Join(err, listen.Close())
+	}
+	a.intake = a.newIntake()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.serve(ctx, listen, handler) })
+	g.Go(func() error { return a.intake.Run(ctx) })
+	g.Go(func() error { return a.speak(ctx) })
+	if a.o.File != "" {
+		g.Go(func() error { return config.Watch(ctx, a.o.File, a.reload, a.badSettings) })
+	}
+	if a.o.Ready != nil {
+		a.o.Ready(here)
+	}
+	return g.Wait()
+}
+
+func (a *Agent) serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, ReadTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug)}
+	stop := context.AfterFunc(ctx, func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if srv.Shutdown(end) != nil {
+			srv.Close()
+		}
+	})
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// handler is everything that listens: the pages with the FHIR face below them, and
+// what the command line asks.
+func (a *Agent) handler(here Here) (http.Handler, error) {
+	pages, err := web.New(web.Options{
+		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
+		Rest: a.face(here.Address), Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/local/", a.local(here.Token))
+	mux.Handle("/", pages)
+	return mux, nil
+}
+
+// face is the FHIR face of this station.
+func (a *Agent) face(address string) http.Handler {
+	a.rest = rest.New(rest.Options{
+		Backend: a.store, Past: a.store, R4: a.r4, Base: "http://" + address + "/fhir", Version: Version, Log: a.o.Log,
+		Author: func(r *http.Request) string { return web.User(r.Context()) },
+		Looked: a.looked,
+	})
+	return a.rest
+}
+
+func (a *Agent) newIntake() *intake.Intake {
+	c := a.o.Config
+	return intake.New(intake.Options{
+		Folder: c.DropFolder(), R4: a.r4, Take: intake.Into(a.store, DropAuthor), Exists: intake.Holds(a.store), NewID: a.store.NewID,
+		Setting: a.store.Setting, SetSetting: a.store.SetSetting, Poll: c.Drop.Poll, Lenient: c.Drop.References == "lenient", Log: a.o.Log,
+	})
+}
+
+// DropAuthor is the author of what comes in through the drop folder.
+const DropAuthor = "drop-folder"
+
+// reload takes over what can be changed while the program runs.
+func (a *Agent) reload(c config.Config) {
+	c.Data = a.o.Config.Data // the command line may have named another folder than the file
+	live, restart := config.Diff(a.o.Config, c)
+	a.mu.Lock()
+	a.codes = without(a.codes, status.ConfigRefused)
+	a.mu.Unlock()
+	if len(live) == 0 && len(restart) == 0 {
+		return
+	}
+	a.intake.Tune(c.Drop.Poll, c.Drop.References == "lenient")
+	if a.o.Level != nil {
+		a.o.Level.Set(Level(c.Log.Level))
+	}
+	a.mu.Lock()
+	a.o.Config.Sync, a.o.Config.Drop.Poll, a.o.Config.Drop.References = c.Sync, c.Drop.Poll, c.Drop.References
+	a.o.Config.Log = c.Log
+	a.mu.Unlock()
+	a.o.Log.Info("settings taken over", "live", live, "after restart", restart)
+}
+
+func (a *Agent) badSettings(err error) {
+	a.mu.Lock()
+	a.codes = append(without(a.codes, status.ConfigRefused), status.ConfigRefused)
+	a.mu.Unlock()
+	a.o.Log.Warn("settings refused, the old ones stay", "err", err)
+}
+
+func without(codes []status.Code, c status.Code) []status.Code {
+	var out []status.Code
+	for _, have := range codes {
+		if have != c {
+			out = append(out, have)
+		}
+	}
+	return out
+}
+
+// Level reads a log level's name.
+func Level(name string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// Report is the status report of this moment.
+func (a *Agent) Report() status.Report {
+	counts, err := a.store.Waiting()
+	if err != nil {
+		a.o.Log.Error("cannot count", "err", err)
+	}
+	c := a.o.Config
+	pc, err := health.Look(filepath.Join(c.Data.Folder, "tram.db"), c.Data.Folder, c.JournalFolder())
+	if err != nil {
+		a.o.Log.Debug("cannot read how the disk is", "err", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	codes := append([]status.Code(nil), a.codes...)
+	if a.store.Stopped() != nil {
+		codes = append(codes, status.StoreStopped)
+	}
+	if a.o.Practice {
+		codes = append(codes, status.Practice)
+	}
+	if a.intake != nil {
+		codes = append(codes, a.intake.Health()...)
+	}
+	codes = append(codes, a.link.code()...)
+	sync := a.sync
+	sync.Lineage = a.store.Lineage()
+	p := health.Program{Station: a.station, Version: Version, Slot: "file", Up: time.Since(a.began)}
+	return health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
+}

@@ -1,0 +1,308 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"tram/agent/config"
+	"tram/agent/intake"
+	"tram/agent/service"
+	"tram/store"
+	"tram/store/fhir"
+	"tram/sync/status"
+)
+
+// Exit codes of the command line.
+const (
+	ExitFine    = 0
+	ExitTrouble = 1
+	ExitUsage   = 2
+)
+
+// cli is the command line.
+type cli struct {
+	Config string `help:"Settings file." type:"path" placeholder:"FILE"`
+	Data   string `help:"Data folder; goes before that of the settings." type:"path" placeholder:"DIR"`
+
+	Run       runCmd       `cmd:"" help:"Run the station until it is stopped."`
+	Status    statusCmd    `cmd:"" help:"Say how the running station is."`
+	Sync      syncCmd      `cmd:"" help:"Speak with the centre."`
+	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
+	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
+	Check     checkCmd     `cmd:"" help:"Hold every invariant of the records against them."`
+	Practice  practiceCmd  `cmd:"" help:"Fill a data folder with made-up people, to train with."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// tool is what the commands work with.
+type tool struct {
+	ctx      context.Context
+	out, err io.Writer
+	file     string
+	conf     config.Config
+}
+
+// Main is the command line; it returns the exit code.
+func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("tram"), kong.Description("The service on a health station's PC."), kong.Writers(out, errOut),
+		kong.Exit(func(code int) { panic(exit(code)) }))
+	if err != nil {
+		fmt.Fprintln(errOut, err)
+		return ExitUsage
+	}
+	return run(func() int {
+		k, err := parser.Parse(args)
+		if err != nil {
+			fmt.Fprintln(errOut, "tram:", err)
+			return ExitUsage
+		}
+		t := &tool{ctx: ctx, out: out, err: errOut}
+		if t.conf, err = t.settings(c.Config, c.Data); err == nil {
+			err = k.Run(t)
+		}
+		if err != nil {
+			fmt.Fprintln(errOut, "tram:", t.explain(err))
+			return ExitTrouble
+		}
+		return ExitFine
+	})
+}
+
+// exit carries kong's wish to end, after help was printed, up to Main.
+type exit int
+
+func run(f func() int) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exit)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	return f()
+}
+
+// settings reads the settings file: the one named, else tram.toml in the data
+// folder where there is one, else the defaults.
+func (t *tool) settings(file, data string) (config.Config, error) {
+	if file == "" {
+		folder := data
+		if folder == "" {
+			folder = config.DefaultFolder()
+		}
+		file = filepath.Join(folder, "tram.toml")
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return config.Default(data), nil
+		}
+	}
+	t.file = file
+	c, err := config.Load(file)
+	if err == nil && data != "" {
+		c.Data.Folder = data
+	}
+	return c, err
+}
+
+func (t *tool) lang() string {
+	if t.conf.Station.Language == "" {
+		return "vi"
+	}
+	return t.conf.Station.Language
+}
+
+// explain says an error in one sentence that says what to do.
+func (t *tool) explain(err error) string {
+	var bad *config.Error
+	for _, known := range []struct {
+		err  error
+		code status.Code
+	}{
+		{store.ErrLocked, status.DatabaseHeld}, {store.ErrFull, status.DiskFull}, {store.ErrStopped, status.StoreStopped},
+	} {
+		if errors.Is(err, known.err) {
+			title, todo := status.Words(t.lang(), string(known.code))
+			return title + ". " + todo
+		}
+	}
+	switch {
+	case errors.As(err, &bad):
+		return bad.Text(t.lang())
+	case errors.Is(err, errNotRunning):
+		return words(t.lang(), "not-running")
+	}
+	return err.Error()
+}
+
+type runCmd struct{}
+
+// Run runs the station under whatever started it.
+func (runCmd) Run(t *tool) error {
+	level := &slog.LevelVar{}
+	level.Set(Level(t.conf.Log.Level))
+	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level}))
+	return service.Run(t.ctx, func(ctx context.Context, ready func()) error {
+		a, err := New(Options{Config: t.conf, File: t.file, Log: log, Level: level, Practice: IsPractice(t.conf.Data.Folder),
+			Ready: func(h Here) {
+				fmt.Fprintf(t.out, words(t.lang(), "page")+"\n", h.Address)
+				ready()
+			}})
+		if err != nil {
+			return err
+		}
+		return errors.Join(a.Run(ctx), a.Close())
+	})
+}
+
+type statusCmd struct {
+	JSON bool `help:"Print it for programs."`
+}
+
+func (c statusCmd) Run(t *tool) error {
+	var s State
+	if err := call(t.conf.Data.Folder, "GET", "/local/status", "", nil, &s); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(t.out, s)
+	}
+	r := s.Report
+	fmt.Fprintf(t.out, words(t.lang(), "counts")+"\n", r.Station, r.Records, r.People, r.Waiting, r.Parked, r.Conflicts)
+	if r.Synced > 0 {
+		fmt.Fprintf(t.out, words(t.lang(), "synced")+"\n", time.UnixMilli(r.Synced).Local().Format("02/01/2006 15:04:05"))
+	}
+	for _, h := range s.Health {
+		badge, _ := status.SeverityWords(t.lang(), h.Severity)
+		fmt.Fprintf(t.out, "%s: %s. %s\n", badge, h.Title, h.Todo)
+	}
+	return nil
+}
+
+type syncCmd struct {
+	Now syncNowCmd `cmd:"" help:"Ask for an exchange now."`
+}
+
+type syncNowCmd struct{}
+
+func (syncNowCmd) Run(t *tool) error {
+	var none struct{}
+	if err := call(t.conf.Data.Folder, "POST", "/local/sync", "", nil, &none); err != nil {
+		return err
+	}
+	fmt.Fprintln(t.out, words(t.lang(), "asked"))
+	return nil
+}
+
+type importCmd struct {
+	Files []string `arg:"" help:"FHIR JSON, Bundle or NDJSON files." type:"existingfile"`
+	Map   bool     `help:"Print the ids that were given, a line each: file, place, id."`
+}
+
+func (c importCmd) Run(t *tool) error {
+	refused := 0
+	for _, file := range c.Files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var res struct {
+			Refusal  string            `json:"refusal"`
+			Taken    intake.Taken      `json:"taken"`
+			Assigned []intake.Assigned `json:"assigned"`
+		}
+		if err := call(t.conf.Data.Folder, "POST", "/local/import", importName(file), bytes.NewReader(b), &res); err != nil {
+			return err
+		}
+		if res.Refusal != "" {
+			refused++
+			fmt.Fprintf(t.err, "%s: %s\n", filepath.Base(file), res.Refusal)
+			continue
+		}
+		fmt.Fprintf(t.out, words(t.lang(), "taken")+"\n", filepath.Base(file), res.Taken.New, res.Taken.Changed, res.Taken.Same)
+		if c.Map {
+			for _, a := range res.Assigned {
+				fmt.Fprintf(t.out, "%s %d %s\n", filepath.Base(file), max(a.Entry, a.Line), a.Key)
+			}
+		}
+	}
+	if refused > 0 {
+		return fmt.Errorf(words(t.lang(), "refused"), refused, len(c.Files))
+	}
+	return nil
+}
+
+// importName tells JSON from NDJSON and nothing else.
+func importName(file string) string { return "import" + strings.ToLower(filepath.Ext(file)) }
+
+type conflictsCmd struct{}
+
+func (conflictsCmd) Run(t *tool) error {
+	var list []Conflict
+	if err := call(t.conf.Data.Folder, "GET", "/local/conflicts", "", nil, &list); err != nil {
+		return err
+	}
+	for _, c := range list {
+		fmt.Fprintf(t.out, "%s: %s\n", c.Key, strings.Join(c.Paths, ", "))
+	}
+	fmt.Fprintf(t.out, words(t.lang(), "conflicts")+"\n", len(list))
+	return nil
+}
+
+type checkCmd struct{}
+
+// Run checks through the running program, or by itself where none runs.
+func (checkCmd) Run(t *tool) error {
+	var found []store.Finding
+	err := call(t.conf.Data.Folder, "GET", "/local/check", "", nil, &found)
+	if errors.Is(err, errNotRunning) {
+		found, err = t.checkAlone()
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		fmt.Fprintf(t.out, "%s %s: %s\n", f.Code, f.Key, f.Text)
+	}
+	if len(found) > 0 {
+		return fmt.Errorf(words(t.lang(), "unsound"), len(found))
+	}
+	fmt.Fprintln(t.out, words(t.lang(), "sound"))
+	return nil
+}
+
+func (t *tool) checkAlone() ([]store.Finding, error) {
+	if _, err := os.Stat(filepath.Join(t.conf.Data.Folder, "tram.db")); err != nil {
+		return nil, fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
+	}
+	r4, err := fhir.Load()
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(store.Options{Dir: t.conf.Data.Folder, Journal: t.conf.Data.Journal, R4: r4})
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Check(t.ctx)
+	return found, errors.Join(err, s.Close())
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(t *tool) error {
+	_, err := fmt.Fprintln(t.out, Version)
+	return err
+}

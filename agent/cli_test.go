@@ -1,0 +1,19 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"tram": func() { os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+func TestCommandLineStories(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}

@@ -1,0 +1,439 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tram/agent/config"
+	"tram/agent/health"
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/record"
+	"tram/sync/carry"
+	"tram/sync/engine"
+	"tram/sync/status"
+	"tram/sync/trust"
+	"tram/sync/wire"
+)
+
+// link is the station's way to its centre.
+type link struct {
+	identity *trust.Identity
+	client   *carry.Client
+	carry    *engine.Carry
+	pace     engine.Pace
+	refused  wire.Refusal
+	enrol    status.Code // what keeps it from being enrolled
+	signed   time.Time   // the latest time that the centre signed
+}
+
+// code is the health value of a link that something other than the last
+// exchange keeps down.
+func (l *link) code() []status.Code {
+	if l.enrol != "" {
+		return []status.Code{l.enrol}
+	}
+	return nil
+}
+
+const identityFolder = "identity"
+
+func (a *Agent) identityDir() string {
+	return filepath.Join(a.o.Config.Data.Folder, identityFolder)
+}
+
+func (a *Agent) enrolFile() string { return filepath.Join(a.o.Config.Data.Folder, "enrol.json") }
+
+// loadLink reads who this station is and what the centre signed last.
+func (a *Agent) loadLink() error {
+	a.link.pace = engine.DefaultPace()
+	a.station = a.o.Config.Station.Name
+	id, err := trust.LoadIdentity(a.identityDir(), a.store.Box())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	a.link.identity = id
+	if id != nil && id.Enrolled() {
+		a.station = id.Replica()
+	}
+	receipts, err := a.store.Receipts()
+	if err != nil {
+		return err
+	}
+	for _, r := range receipts {
+		a.received(r)
+	}
+	return nil
+}
+
+// received notes a receipt for the report and for judging certificates.
+func (a *Agent) received(r record.Receipt) {
+	if r.At > a.sync.Receipt.At {
+		a.sync.Receipt = status.Position{Lineage: r.Lineage, N: r.N, At: r.At}
+	}
+	if at := time.UnixMilli(r.At); at.After(a.link.signed) {
+		a.link.signed = at
+	}
+}
+
+// signedTime is the time at which the centre's certificate is judged.
+func (a *Agent) signedTime() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.link.signed
+}
+
+// SyncNow asks for an exchange as soon as one can be had.
+func (a *Agent) SyncNow() {
+	select {
+	case a.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// Pauses of the loop that speaks with the centre.
+const (
+	redial      = 2 * time.Second // while entries wait; a flapping link is not backed off from
+	redialAfter = 20              // tries in a row, after which the pause grows
+	redialSlow  = 30 * time.Second
+)
+
+// speak exchanges with the centre: soon after something was saved, now and then
+// otherwise, and again and again while entries wait and the link is down.
+func (a *Agent) speak(ctx context.Context) error {
+	defer a.hangUp()
+	for {
+		wait, changed := a.round(ctx)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-a.nudge:
+		case <-timer.C:
+		case <-changed:
+			if !sleep(ctx, a.settings().Sync.Urgent) {
+				timer.Stop()
+				return nil
+			}
+		}
+		timer.Stop()
+	}
+}
+
+func (a *Agent) settings() config.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.o.Config
+}
+
+// round runs exchanges until nothing is left to do, and tells how long to pause
+// and which commit to wake up for; nil for none.
+func (a *Agent) round(ctx context.Context) (time.Duration, <-chan struct{}) {
+	every := a.settings().Sync.Every
+	if !a.connect(ctx) {
+		return min(every, redialSlow), nil
+	}
+	for ctx.Err() == nil {
+		changed := a.store.Changed()
+		res, err := a.exchange(ctx)
+		switch {
+		case err != nil:
+			return a.pause(every), nil
+		case res.Later > 0:
+			return time.Duration(res.Later) * time.Second, nil
+		case res.Refused != "" || !res.More && !res.Waiting:
+			return every, changed
+		}
+	}
+	return every, nil
+}
+
+// pause is how long to wait after an exchange that failed.
+func (a *Agent) pause(every time.Duration) time.Duration {
+	page, err := a.store.Offer(store.Upstream, record.Cursor{}, 1)
+	waits := err == nil && len(page.Changes) > 0
+	a.mu.Lock()
+	failures := a.sync.Failures
+	a.mu.Unlock()
+	switch {
+	case !waits:
+		return every
+	case failures > redialAfter:
+		return redialSlow + rand.N(redialSlow/4)
+	}
+	return redial + rand.N(redial/4)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// connect makes sure that there is a client to exchange with: enrolled, and with
+// a certificate that lasts. It reports whether there is one.
+func (a *Agent) connect(ctx context.Context) bool {
+	if a.link.client != nil && !a.link.identity.RenewDue(a.now()) {
+		return true
+	}
+	code, err := a.enrol(ctx)
+	a.mu.Lock()
+	a.link.enrol = code
+	a.mu.Unlock()
+	if err != nil {
+		a.o.Log.Warn("not enrolled", "code", code, "err", err)
+	}
+	if a.link.identity == nil || !a.link.identity.Enrolled() {
+		return false
+	}
+	if a.link.client == nil {
+		conf, err := trust.ClientTLS(a.link.identity, trust.Options{VerifyAt: a.signedTime})
+		if err != nil {
+			a.o.Log.Error("cannot speak with the centre", "err", err)
+			return false
+		}
+		a.link.client = a.client(conf)
+	}
+	return a.link.client != nil
+}
+
+// now is the best that is known of the time: the centre's, where it is later.
+func (a *Agent) now() time.Time {
+	now := time.UnixMilli(a.clock.Stamp().Corrected())
+	if signed := a.signedTime(); signed.After(now) {
+		return signed
+	}
+	return now
+}
+
+// client makes a client for the centre that enrolment or the settings name; nil
+// where none does.
+func (a *Agent) client(conf *tls.Config) *carry.Client {
+	url := a.o.Config.Centre.URL
+	if url == "" {
+		b, err := a.store.Setting(centreSetting)
+		if err != nil || b == nil {
+			return nil
+		}
+		url = string(b)
+	}
+	return carry.NewClient(url, conf, a.o.Log)
+}
+
+func (a *Agent) hangUp() {
+	if a.link.client != nil {
+		a.link.client.Close()
+	}
+}
+
+const centreSetting = "centre address"
+
+// enrol gets or renews the station's certificate. The code says what is missing
+// where there is none.
+func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
+	id := a.link.identity
+	if id != nil && id.Enrolled() {
+		if !id.RenewDue(a.now()) {
+			return "", nil
+		}
+		req, err := trust.PrepareRenewal(id)
+		if err == nil {
+			err = a.certify(ctx, id, req, id.RootPEM(), id.Replica(), a.o.Config.Centre.URL)
+		}
+		return "", err
+	}
+	b, err := os.ReadFile(a.enrolFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return status.NotEnrolled, nil
+	}
+	if err != nil {
+		return status.NotEnrolled, err
+	}
+	kit, err := trust.ParseKit(b)
+	if err != nil {
+		return status.EnrolRefused, err
+	}
+	if id == nil {
+		// Kept before the code is spent: another key would be a second PC.
+		if id, err = trust.NewIdentity(); err == nil {
+			err = id.Store(a.identityDir(), a.store.Box())
+		}
+		if err != nil {
+			return status.NotEnrolled, err
+		}
+		a.link.identity = id
+	}
+	req, err := trust.PrepareEnrol(id, kit.Code)
+	if err != nil {
+		return status.EnrolRefused, err
+	}
+	err = a.certify(ctx, id, req, kit.Root, kit.Station, kit.Centre)
+	switch {
+	case carry.FailureOf(err) == status.FailRefused:
+		return status.EnrolRefused, err
+	case err != nil:
+		return status.NotEnrolled, err
+	}
+	return "", os.Remove(a.enrolFile())
+}
+
+// certify sends a request and keeps the certificate that comes back.
+func (a *Agent) certify(ctx context.Context, id *trust.Identity, req trust.EnrolRequest, root, station, url string) error {
+	cert, err := trust.ParseRoot(root)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	if url == "" {
+		b, err := a.store.Setting(centreSetting)
+		if err != nil {
+			return err
+		}
+		url = string(b)
+	}
+	client := carry.NewClient(url, trust.EnrolTLS(cert, trust.Options{VerifyAt: a.signedTime}), a.o.Log)
+	defer client.Close()
+	b, err := client.Post(ctx, carry.EnrolPath, body, trust.MaxMessage)
+	if err != nil {
+		return err
+	}
+	answer, err := trust.ParseEnrolAnswer(b)
+	if err != nil {
+		return err
+	}
+	fresh, err := trust.FinishEnrol(id, root, station, answer)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(fresh.Store(a.identityDir(), a.store.Box()), a.store.SetSetting(ctx, centreSetting, []byte(url))); err != nil {
+		return err
+	}
+	a.hangUp()
+	a.mu.Lock()
+	a.link.identity, a.link.client, a.station = fresh, nil, fresh.Replica()
+	a.mu.Unlock()
+	a.o.Log.Info("enrolled", "station", fresh.Replica(), "until", fresh.Expires())
+	return nil
+}
+
+// exchange runs one exchange and notes how it went.
+func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
+	ask, err := engine.NewAsk(engine.AskOptions{
+		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
+		Verify: func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },
+	})
+	if err != nil {
+		return engine.Result{}, err
+	}
+	sent := a.clock.Stamp().Unix
+	err = a.link.client.Exchange(ctx, ask)
+	got := a.clock.Stamp().Unix
+	res := ask.Result()
+	if ctx.Err() != nil {
+		return res, ctx.Err()
+	}
+	if res.Time != 0 {
+		a.clock.Measured(health.Offset(sent, got, res.Time))
+	}
+	a.note(res, err, got)
+	if err != nil && carry.FailureOf(err) != status.FailLink {
+		a.tell(ctx)
+	}
+	return res, err
+}
+
+// note keeps what an exchange came to. A failed one never moves the time of the
+// last good one.
+func (a *Agent) note(res engine.Result, err error, at int64) {
+	receipts, rerr := a.store.Receipts()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.sync.Failure
+	failure := carry.FailureOf(err)
+	if err != nil && failure == "" {
+		failure = status.FailHere
+	}
+	if err == nil {
+		failure = refusals(res.Refused)
+	}
+	a.sync = a.sync.After(at, failure)
+	if rerr == nil {
+		for _, r := range receipts {
+			a.received(r)
+		}
+	}
+	if err != nil {
+		a.link.pace = a.link.pace.Slower()
+	} else {
+		a.link.pace = a.link.pace.Faster()
+		next := res.Next
+		a.link.carry = &next
+	}
+	if failure != before {
+		a.o.Log.Info("link", "state", stateOf(failure), "err", errText(err))
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func stateOf(f status.Failure) string {
+	if f == "" {
+		return "up"
+	}
+	return string(f)
+}
+
+// refusals are the failures that a centre's refusal shows as.
+func refusals(r wire.Refusal) status.Failure {
+	switch r {
+	case "":
+		return ""
+	case wire.SecondPC:
+		return status.FailSecond
+	case wire.TooOld:
+		return status.FailVersion
+	case wire.Stopped, wire.StoreFull:
+		return status.FailLater
+	}
+	return status.FailRefused
+}
+
+// tell sends the status report by itself, so that a station whose exchanges fail
+// still says why.
+func (a *Agent) tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if _, err := a.link.client.Post(ctx, carry.StatusPath, a.Report().Encode(), 4<<10); err != nil {
+		a.o.Log.Debug("status report not sent", "err", err)
+	}
+}
+
+// looked leaves an audit entry for everything that a program is shown.
+func (a *Agent) looked(ctx context.Context, who, action string, keys []record.Key) error {
+	entries := make([]audit.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = audit.Entry{Who: who, Action: audit.Action(action), Key: k}
+	}
+	return a.store.Audit(ctx, entries...)
+}

@@ -1,0 +1,123 @@
+package account
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"tram/store/audit"
+)
+
+const (
+	lockoutSetting = "web lockout"
+	freeTries      = 3
+	firstWait      = 5 * time.Second
+	longestWait    = 15 * time.Minute
+
+	// Wrong tries are counted by account; all names that are none share one count.
+	nobody = "?"
+	setup  = "!setup"
+)
+
+// LockedError says that there were too many wrong tries.
+type LockedError struct {
+	Wait time.Duration // until the next one is taken
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("too many wrong tries; wait %s", e.Wait.Round(time.Second))
+}
+
+// miss counts the wrong tries since the last right one.
+type miss struct {
+	N  int   `json:"n"`
+	At int64 `json:"at"` // Unix milliseconds of the last
+}
+
+// wait is how long after the last try no other is taken: nothing for the first
+// three, then 5 s, doubling up to a quarter of an hour.
+func (m miss) wait() time.Duration {
+	if m.N < freeTries {
+		return 0
+	}
+	d := firstWait
+	for i := freeTries; i < m.N && d < longestWait; i++ {
+		d *= 2
+	}
+	return min(d, longestWait)
+}
+
+// SignIn finds the account that user and secret belong to. It fails with
+// ErrWrong, also for a disabled account, or with a LockedError.
+func (b *Book) SignIn(ctx context.Context, user, secret string) (Account, error) {
+	user = User(user)
+	a, err := b.Find(user)
+	count := user
+	if errors.Is(err, ErrUnknown) {
+		count = nobody
+	} else if err != nil {
+		return Account{}, err
+	}
+	if err := b.try(ctx, count); err != nil {
+		return Account{}, err
+	}
+	if !b.matches(a.Hash, secret) || a.Disabled {
+		return Account{}, ErrWrong
+	}
+	if err := b.forgive(ctx, count); err != nil {
+		return Account{}, err
+	}
+	return a, b.store.Audit(ctx, audit.Entry{Who: a.User, Action: audit.SignIn})
+}
+
+// Setup compares the one-time secret of the set-up page, under the same count of
+// wrong tries. An empty secret admits nobody.
+func (b *Book) Setup(ctx context.Context, secret, typed string) error {
+	if err := b.try(ctx, setup); err != nil {
+		return err
+	}
+	if secret == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(typed)) != 1 {
+		return ErrWrong
+	}
+	return b.forgive(ctx, setup)
+}
+
+// try counts a try as wrong before anybody knows whether it is: pulling the plug
+// gains nothing. A clock that was set back begins the wait anew.
+func (b *Book) try(ctx context.Context, count string) error {
+	var locked *LockedError
+	err := update(ctx, b.store, lockoutSetting, func(all map[string]miss) (map[string]miss, error) {
+		if all == nil {
+			all = map[string]miss{}
+		}
+		m, now := all[count], b.now().UnixMilli()
+		wait := m.wait()
+		left := time.Duration(m.At-now)*time.Millisecond + wait
+		if left > wait {
+			m.At, left = now, wait
+			all[count] = m
+		}
+		if left > 0 && wait > 0 {
+			locked = &LockedError{left}
+			return all, nil
+		}
+		all[count] = miss{m.N + 1, now}
+		return all, nil
+	})
+	if err == nil && locked != nil {
+		return locked
+	}
+	return err
+}
+
+func (b *Book) forgive(ctx context.Context, count string) error {
+	return update(ctx, b.store, lockoutSetting, func(all map[string]miss) (map[string]miss, error) {
+		delete(all, count)
+		if all == nil {
+			all = map[string]miss{}
+		}
+		return all, nil
+	})
+}

@@ -1,0 +1,366 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/element"
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// contested is one open conflict of a record.
+type contested struct {
+	Path   string
+	Label  string
+	Shown  string // what the record shows meanwhile
+	Values []candidate
+	Closes []string // the versions that the page shows: only those are closed
+	Typed  string   // another value, as it was typed
+	Other  bool     // another value can be typed
+	Fault  string
+}
+
+// candidate is one of the values with who set it.
+type candidate struct {
+	Text      string
+	Meanwhile bool // the record shows it meanwhile
+	Writers   []writer
+}
+
+type writer struct {
+	Who   string
+	At    int64
+	Doubt bool
+}
+
+// conflictPage is the conflicts of one record.
+type conflictPage struct {
+	recordPage
+	Conflicts []contested
+}
+
+// lostValue is a value that did not win.
+type lostValue struct {
+	ID     uint64
+	Key    record.Key
+	Person string
+	Label  string
+	Value  string
+	Won    string
+	Policy string
+	By     []writer
+	Mine   bool // the user typed it and has not seen this yet
+	Told   bool
+	Stuck  bool // cannot be put back by itself
+}
+
+// conflictsPage is what needs a decision, and what was decided by rule.
+type conflictsPage struct {
+	Parked  []waitingLine // what upstream did not take
+	Records []conflictPage
+	Vault   []lostValue
+}
+
+const maxConflicts = 200
+
+func (c *call) conflicts() error {
+	stands, err := c.Store.Contested(maxConflicts)
+	if err != nil {
+		return err
+	}
+	if err := c.looked(audit.Search, record.Key{}); err != nil {
+		return err
+	}
+	var p conflictsPage
+	for _, st := range stands {
+		if !c.user.Role.Sees(st.Key.Kind) {
+			continue
+		}
+		one, err := c.conflictOf(st)
+		if err != nil {
+			return err
+		}
+		p.Records = append(p.Records, one)
+	}
+	if p.Parked, err = c.entries(record.NeedsUs); err != nil {
+		return err
+	}
+	if p.Vault, err = c.vault(record.Key{}); err != nil {
+		return err
+	}
+	// What its writer has not seen yet comes first.
+	slices.SortStableFunc(p.Vault, func(a, b lostValue) int {
+		switch {
+		case a.Mine == b.Mine:
+			return 0
+		case a.Mine:
+			return -1
+		}
+		return 1
+	})
+	c.render(http.StatusOK, "conflicts", "conflicts.title", p)
+	return nil
+}
+
+// conflictOf reads the open conflicts of a record.
+func (c *call) conflictOf(st *record.Stand) (conflictPage, error) {
+	p := conflictPage{recordPage: recordPage{Key: st.Key, Base: st.Tag()}}
+	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return p, err
+	}
+	if p.Line, err = c.lineOf(st); err != nil {
+		return p, err
+	}
+	p.PersonID, p.Person = c.personOf(content)
+	tree, err := element.Read(c.Store.R4(), st.Shown)
+	if err != nil {
+		return p, err
+	}
+	shown := map[string]*fhir.Value{}
+	tree.Each(func(path string, r *element.Register) { shown[path] = r.Shown })
+	s, names := c.show[c.lang], c.names()
+	for _, open := range st.Shown.Conflicts() {
+		one := contested{Path: open.Path, Label: s.Path(st.Key.Kind, open.Path)}
+		if v := shown[open.Path]; v != nil {
+			one.Shown = s.Fields(st.Key.Kind, open.Path, v)
+		}
+		for _, v := range open.Values {
+			value, err := element.Parse(v.Value)
+			if err != nil {
+				return p, err
+			}
+			cand := candidate{Text: s.Fields(st.Key.Kind, open.Path, value), Meanwhile: shown[open.Path] != nil && fhir.Equal(value, shown[open.Path])}
+			for _, w := range v.Writers {
+				cand.Writers = append(cand.Writers, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
+				one.Closes = append(one.Closes, w.Name.String())
+			}
+			if _, ok := s.Typed(st.Key.Kind, open.Path, value, cand.Text); ok {
+				one.Other = true
+			}
+			one.Values = append(one.Values, cand)
+		}
+		p.Conflicts = append(p.Conflicts, one)
+	}
+	return p, nil
+}
+
+func (c *call) conflict() error { return c.conflictAgain(http.StatusOK, "", "", "", false) }
+
+// conflictAgain shows the conflicts of a record, with what was typed at path.
+func (c *call) conflictAgain(code int, path, typed, fault string, stale bool) error {
+	head, st, err := c.recordHead()
+	if err != nil {
+		return err
+	}
+	p, err := c.conflictOf(st)
+	if err != nil {
+		return err
+	}
+	head.Stale, p.recordPage = stale, head
+	for i := range p.Conflicts {
+		if p.Conflicts[i].Path == path {
+			p.Conflicts[i].Typed, p.Conflicts[i].Fault = typed, fault
+		}
+	}
+	c.render(code, "conflict", "conflict.title", p)
+	return nil
+}
+
+// decide closes one conflict with one of its values or with another one. It
+// closes the setters that the page showed, no others.
+func (c *call) decide() error {
+	key, f := c.key(), c.r.PostForm
+	st, err := c.get(key)
+	if err != nil {
+		return err
+	}
+	path, other := f.Get("path"), strings.TrimSpace(f.Get("other"))
+	if f.Get("base") != st.Tag() {
+		return c.conflictAgain(http.StatusConflict, path, other, "", true)
+	}
+	open := st.Shown.Conflicts()
+	i := slices.IndexFunc(open, func(o record.Conflict) bool { return o.Path == path })
+	if i < 0 {
+		return c.goTo("/conflicts/"+key.String(), "decided")
+	}
+	d := record.Decision{Path: path}
+	for _, text := range f["closes"] {
+		name, err := record.ParseName(text)
+		if err != nil {
+			return errBadForm
+		}
+		d.Closes = append(d.Closes, name)
+	}
+	switch choice := f.Get("choice"); choice {
+	case "":
+		return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "conflict.choose", false)
+	case "other":
+		for _, v := range open[i].Values {
+			like, err := element.Parse(v.Value)
+			if err != nil {
+				return err
+			}
+			if value, ok := c.show[c.lang].Typed(key.Kind, path, like, other); ok && other != "" {
+				d.Value = value.Bytes()
+				break
+			}
+		}
+	default:
+		n, err := strconv.Atoi(choice)
+		if err != nil || n < 0 || n >= len(open[i].Values) {
+			return errBadForm
+		}
+		d.Value = open[i].Values[n].Value
+	}
+	if d.Value == nil {
+		return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "fault.no-meaning", false)
+	}
+	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: c.user.User})
+	var invalid *store.InvalidError
+	switch {
+	case errors.Is(err, record.ErrStale):
+		return c.conflictAgain(http.StatusConflict, path, other, "", true)
+	case errors.As(err, &invalid):
+		return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "fault.no-meaning", false)
+	case err != nil:
+		return err
+	}
+	return c.goTo("/conflicts/"+key.String(), "decided")
+}
+
+// vault reads the values that did not win, of one record or of all.
+func (c *call) vault(key record.Key) ([]lostValue, error) {
+	list, err := c.Store.Vault(key, maxConflicts)
+	if err != nil {
+		return nil, err
+	}
+	s, names := c.show[c.lang], c.names()
+	var out []lostValue
+	for _, it := range list {
+		if !c.user.Role.Sees(it.Key.Kind) {
+			continue
+		}
+		st, err := c.Store.Get(it.Key)
+		if errors.Is(err, record.ErrNotFound) {
+			continue // the person is looked after elsewhere now
+		}
+		if err != nil {
+			return nil, err
+		}
+		content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+		if err != nil {
+			return nil, err
+		}
+		l := lostValue{ID: it.ID, Key: it.Key, Policy: it.Lost.Policy, Mine: mine(it, c.user.User), Told: slices.Contains(it.Told, c.user.User)}
+		_, l.Person = c.personOf(content)
+		l.Label = s.Kind(it.Key.Kind)
+		if it.Lost.Path != "" {
+			l.Label += " › " + s.Path(it.Key.Kind, it.Lost.Path)
+		}
+		l.Value, l.Won = c.lostText(it, it.Lost.Value), c.lostText(it, it.Lost.Won)
+		if _, err := backAgain(c.Store, st, it); err != nil {
+			l.Stuck = true
+		}
+		for _, w := range it.Lost.By {
+			l.By = append(l.By, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (c *call) lostText(it store.VaultItem, raw []byte) string {
+	v, err := element.Parse(raw)
+	if err != nil || v.Shape != fhir.Object {
+		return ""
+	}
+	return c.show[c.lang].Fields(it.Key.Kind, it.Lost.Path, v)
+}
+
+// mine reports whether the user typed the value and was not told yet.
+func mine(it store.VaultItem, user string) bool {
+	return slices.ContainsFunc(it.Lost.By, func(w record.Writer) bool { return w.Author == user }) && !slices.Contains(it.Told, user)
+}
+
+// lostBy lists the values of a user that did not win and that they did not see.
+func (c *call) lostBy(user string) ([]store.VaultItem, error) {
+	list, err := c.Store.Vault(record.Key{}, maxConflicts)
+	return slices.DeleteFunc(list, func(it store.VaultItem) bool { return !mine(it, user) }), err
+}
+
+// vaultItem finds the item that the address names.
+func (c *call) vaultItem() (store.VaultItem, error) {
+	id, err := strconv.ParseUint(c.r.PathValue("item"), 10, 64)
+	if err != nil {
+		return store.VaultItem{}, record.ErrNotFound
+	}
+	list, err := c.Store.Vault(record.Key{}, 1<<30)
+	if err != nil {
+		return store.VaultItem{}, err
+	}
+	for _, it := range list {
+		if it.ID == id {
+			return it, nil
+		}
+	}
+	return store.VaultItem{}, record.ErrNotFound
+}
+
+// seen notes that the user has seen a value that did not win.
+func (c *call) seen() error {
+	it, err := c.vaultItem()
+	if err != nil {
+		return err
+	}
+	if err := c.Store.Told(c.r.Context(), it.ID, c.user.User); err != nil {
+		return err
+	}
+	return c.goTo("/conflicts", "seen")
+}
+
+// bringBack makes a new version in which a value that did not win holds.
+func (c *call) bringBack() error {
+	it, err := c.vaultItem()
+	if err != nil {
+		return err
+	}
+	st, err := c.get(it.Key)
+	if err != nil {
+		return err
+	}
+	d, err := backAgain(c.Store, st, it)
+	if err != nil {
+		return c.goTo("/record/"+it.Key.String()+"/history", "by-hand")
+	}
+	if _, err := c.Store.Put(c.r.Context(), store.Write{Key: it.Key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: c.user.User}); err != nil {
+		return err
+	}
+	if err := c.Store.Told(c.r.Context(), it.ID, c.user.User); err != nil {
+		return err
+	}
+	return c.goTo("/record/"+it.Key.String(), "restored")
+}
+
+// backAgain is the decision that puts a lost value back in place of all values
+// that the element has now.
+func backAgain(s *store.Store, st *record.Stand, it store.VaultItem) (record.Decision, error) {
+	tree, err := element.Read(s.R4(), st.Shown)
+	if err != nil || st.Shown.Deleted {
+		return record.Decision{}, errors.Join(err, record.ErrNotFound)
+	}
+	d := record.Decision{Path: it.Lost.Path, Value: it.Lost.Value}
+	err = record.ErrNotFound
+	tree.Each(func(path string, r *element.Register) {
+		if path == it.Lost.Path {
+			d.Closes, err = r.By(), nil
+		}
+	})
+	return d, err
+}

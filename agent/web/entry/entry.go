@@ -1,0 +1,140 @@
+// Package entry makes FHIR R4 resources of what people type into the pages'
+// forms, and the other way round.
+//
+// It owns the fields of each form, what may stand in them, and which elements
+// they become. It promises that an element that a form does not show is left as
+// it was. It is pure; it knows no HTTP and no texts: fields and faults are codes.
+package entry
+
+import (
+	"math/big"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tram/agent/web/show"
+)
+
+// Type says how a field is typed.
+type Type string
+
+// The types of fields.
+const (
+	Text   Type = "text"
+	Long   Type = "long"
+	Date   Type = "date"   // dd/mm/yyyy, mm/yyyy or yyyy
+	Moment Type = "moment" // dd/mm/yyyy hh:mm
+	Number Type = "number"
+	Phone  Type = "phone"
+	Choice Type = "choice"
+)
+
+// Field is one field of a form.
+type Field struct {
+	Name     string
+	Type     Type
+	Required bool
+	Choices  []string // of a Choice; "" is always allowed where not Required
+	Unit     string   // of a Number, shown behind it
+	// Low and High are the values between which nobody needs to look twice;
+	// others are asked back. Empty is no limit.
+	Low, High string
+}
+
+// Faults: why a field cannot be saved as it is typed.
+const (
+	Missing   = "missing"
+	TooLong   = "too-long"
+	NoDate    = "no-date"
+	NoNumber  = "no-number"
+	NoChoice  = "no-choice"
+	OneOfTwo  = "one-of-two" // a blood pressure has two values
+	Nothing   = "nothing"    // a form in which nothing is typed
+	NoMeaning = "no-meaning" // the text does not fit the element
+)
+
+// Doubts: why the form is asked back before it is saved.
+const (
+	Unusual = "unusual" // a value outside of Low and High
+	Future  = "future"  // a day that has not come yet
+)
+
+// Typed is what stands in a form's fields, by their names.
+type Typed map[string]string
+
+// Check returns the fault and the doubt of each field that has one.
+func Check(fields []Field, t Typed, now time.Time) (faults, doubts map[string]string) {
+	faults, doubts = map[string]string{}, map[string]string{}
+	for _, f := range fields {
+		text := t[f.Name]
+		limit := 300
+		if f.Type == Long {
+			limit = 8000
+		}
+		switch {
+		case text == "":
+			if f.Required {
+				faults[f.Name] = Missing
+			}
+			continue
+		case utf8.RuneCountInString(text) > limit:
+			faults[f.Name] = TooLong
+			continue
+		}
+		fault, doubt := f.check(text, now)
+		if fault != "" {
+			faults[f.Name] = fault
+		} else if doubt != "" {
+			doubts[f.Name] = doubt
+		}
+	}
+	return faults, doubts
+}
+
+func (f Field) check(text string, now time.Time) (fault, doubt string) {
+	switch f.Type {
+	case Date, Moment:
+		iso, ok := show.ISODate(text)
+		if f.Type == Moment {
+			iso, ok = show.ISOTime(text, now.Location())
+		}
+		if !ok {
+			return NoDate, ""
+		}
+		// The PC's clock may be wrong, so a day to come is asked back, never refused.
+		if day := iso[:min(10, len(iso))]; day > now.Format(time.DateOnly)[:len(day)] {
+			return "", Future
+		}
+	case Number:
+		n, ok := number(text)
+		if !ok {
+			return NoNumber, ""
+		}
+		for limit, sign := range map[string]int{f.Low: -1, f.High: 1} {
+			if edge, ok := number(limit); ok && n.Cmp(edge) == sign {
+				return "", Unusual
+			}
+		}
+	case Choice:
+		for _, c := range f.Choices {
+			if c == text {
+				return "", ""
+			}
+		}
+		return NoChoice, ""
+	}
+	return "", ""
+}
+
+// Decimal is a number as it was typed, with a point: no digit is added or lost.
+func Decimal(typed string) string {
+	return strings.TrimPrefix(strings.Replace(strings.TrimSpace(typed), ",", ".", 1), "+")
+}
+
+func number(text string) (*big.Rat, bool) {
+	d := Decimal(text)
+	if d == "" || len(d) > 12 || strings.Trim(d, "0123456789.") != "" || d[0] == '.' || d[len(d)-1] == '.' || len(d) > 1 && d[0] == '0' && d[1] != '.' {
+		return nil, false
+	}
+	return new(big.Rat).SetString(d)
+}

@@ -1,0 +1,122 @@
+package entry
+
+import (
+	"strings"
+	"time"
+
+	"tram/agent/web/show"
+	"tram/store/fhir"
+)
+
+// vital is a measured value with its LOINC code and UCUM unit (FHIR R4,
+// observation-vitalsigns).
+type vital struct {
+	name, code, display, unit, ucum, low, high string
+}
+
+// The two values of a blood pressure are one record.
+const (
+	systolic  = "systolic"
+	diastolic = "diastolic"
+)
+
+func vitals() []vital {
+	return []vital{
+		{"pulse", "8867-4", "Heart rate", "/min", "/min", "40", "180"},
+		{systolic, "8480-6", "Systolic blood pressure", "mmHg", "mm[Hg]", "70", "220"},
+		{diastolic, "8462-4", "Diastolic blood pressure", "mmHg", "mm[Hg]", "40", "130"},
+		{"temperature", "8310-5", "Body temperature", "°C", "Cel", "34", "42"},
+		{"weight", "29463-7", "Body weight", "kg", "kg", "0.5", "200"},
+		{"height", "8302-2", "Body height", "cm", "cm", "30", "220"},
+	}
+}
+
+// VisitFields are the fields of a visit with what was measured.
+func VisitFields() []Field {
+	out := []Field{{Name: "when", Type: Moment, Required: true}, {Name: "reason", Type: Text}}
+	for _, m := range vitals() {
+		out = append(out, Field{Name: m.name, Type: Number, Unit: m.unit, Low: m.low, High: m.high})
+	}
+	return append(out, Field{Name: "note", Type: Long})
+}
+
+// VisitRecords is how many records a visit makes at most.
+const VisitRecords = 7
+
+// CheckVisit is Check for a visit: something must be typed, and a blood pressure
+// has both its values.
+func CheckVisit(t Typed, now time.Time) (faults, doubts map[string]string) {
+	faults, doubts = Check(VisitFields(), t, now)
+	filled := t["reason"] + t["note"]
+	for _, m := range vitals() {
+		filled += t[m.name]
+	}
+	if filled == "" {
+		faults["reason"] = Nothing
+	}
+	if (t[systolic] == "") != (t[diastolic] == "") {
+		for _, f := range []string{systolic, diastolic} {
+			if t[f] == "" {
+				faults[f] = OneOfTwo
+			}
+		}
+	}
+	return faults, doubts
+}
+
+// Visit makes the records of a visit: the Encounter, then an Observation for
+// each value and for the note. ids are given to them in this order.
+func Visit(patient, who string, ids []string, t Typed, now time.Time) []*fhir.Value {
+	when, _ := show.ISOTime(t["when"], now.Location())
+	subject := fhir.Field{Name: "subject", Value: fhir.NewObject(str("reference", "Patient/"+patient))}
+	v := fhir.NewObject(str("resourceType", "Encounter"), str("id", ids[0]), str("status", "finished"),
+		fhir.Field{Name: "class", Value: coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "AMB", "ambulatory")}, subject,
+		fhir.Field{Name: "participant", Value: fhir.NewArray(fhir.NewObject(fhir.Field{Name: "individual", Value: fhir.NewObject(str("display", who))}))},
+		fhir.Field{Name: "period", Value: fhir.NewObject(str("start", when))})
+	if t["reason"] != "" {
+		v = v.With("reasonCode", fhir.NewArray(fhir.NewObject(str("text", t["reason"]))))
+	}
+	out := []*fhir.Value{v}
+	observe := func(category string, code *fhir.Value, more ...fhir.Field) {
+		fields := []fhir.Field{str("resourceType", "Observation"), str("id", ids[len(out)]), str("status", "final")}
+		if category != "" {
+			fields = append(fields, fhir.Field{Name: "category", Value: fhir.NewArray(fhir.NewObject(fhir.Field{Name: "coding",
+				Value: fhir.NewArray(coding("http://terminology.hl7.org/CodeSystem/observation-category", category, ""))}))})
+		}
+		fields = append(fields, fhir.Field{Name: "code", Value: code}, subject,
+			fhir.Field{Name: "encounter", Value: fhir.NewObject(str("reference", "Encounter/"+ids[0]))}, str("effectiveDateTime", when),
+			fhir.Field{Name: "performer", Value: fhir.NewArray(fhir.NewObject(str("display", who)))})
+		out = append(out, fhir.NewObject(append(fields, more...)...))
+	}
+	var pressure []*fhir.Value
+	for _, m := range vitals() {
+		typed := t[m.name]
+		if typed == "" {
+			continue
+		}
+		code := concept("http://loinc.org", m.code, m.display)
+		value := fhir.Field{Name: "valueQuantity", Value: fhir.NewObject(fhir.Field{Name: "value", Value: fhir.NewNumber(Decimal(typed))},
+			str("unit", m.unit), str("system", "http://unitsofmeasure.org"), str("code", m.ucum))}
+		if m.name == systolic || m.name == diastolic {
+			pressure = append(pressure, fhir.NewObject(fhir.Field{Name: "code", Value: code}, value))
+			continue
+		}
+		observe("vital-signs", code, value)
+	}
+	if len(pressure) > 0 {
+		observe("vital-signs", concept("http://loinc.org", "85354-9", "Blood pressure panel with all children optional"),
+			fhir.Field{Name: "component", Value: fhir.NewArray(pressure...)})
+	}
+	if note := strings.TrimSpace(t["note"]); note != "" {
+		observe("", concept("http://loinc.org", "34109-9", "Note"), str("valueString", note))
+	}
+	return out
+}
+
+func coding(system, code, display string) *fhir.Value {
+	return fhir.NewObject(str("system", system), str("code", code), str("display", display))
+}
+
+func concept(system, code, display string) *fhir.Value {
+	return fhir.NewObject(fhir.Field{Name: "coding", Value: fhir.NewArray(coding(system, code, display))})
+}

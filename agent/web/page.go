@@ -1,0 +1,175 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"tram/agent/web/account"
+	"tram/store/record"
+	"tram/sync/status"
+)
+
+// call is one request with who makes it.
+type call struct {
+	*Web
+	w       http.ResponseWriter
+	r       *http.Request
+	lang    string
+	user    account.Account // zero before sign-in
+	session account.Session
+	cookie  string
+	locked  account.Account // whose session it is, also while it is locked
+}
+
+// view is what every page is made of.
+type view struct {
+	Lang     string
+	Title    string // text key
+	Nav      string // the part of the house that the page belongs to
+	Path     string // where to come back to
+	User     account.Account
+	Report   status.Report
+	Severity status.Severity
+	Needs    int64 // records and entries that need a person
+	Practice bool
+	Version  string
+	Said     string // text key of what was just done
+	Form     bool   // something may be typed in it: it must not go away by itself
+	Idle     int    // seconds
+	Body     any
+}
+
+// texts are the words of pages, by key.
+type texts map[string]string
+
+func loadTexts(lang string) (texts, error) {
+	raw, err := pages.ReadFile("pages/texts_" + lang + ".toml")
+	if err != nil {
+		return nil, err
+	}
+	var sections map[string]map[string]string
+	if err := toml.Unmarshal(raw, &sections); err != nil {
+		return nil, fmt.Errorf("read texts: %w", err)
+	}
+	out := texts{}
+	for section, entries := range sections {
+		for key, text := range entries {
+			out[section+"."+key] = text
+		}
+	}
+	return out, nil
+}
+
+// say is a text with its places {1}, {2} … filled in. A key without words shows
+// itself, so that a page is never silent.
+func (t texts) say(key string, args ...any) string {
+	text, ok := t[key]
+	if !ok {
+		return key
+	}
+	for i, a := range args {
+		text = strings.ReplaceAll(text, "{"+strconv.Itoa(i+1)+"}", fmt.Sprint(a))
+	}
+	return text
+}
+
+// parse reads the templates with the words of a language.
+func (w *Web) parse(lang string) (*template.Template, error) {
+	s, t := w.show[lang], w.texts[lang]
+	return template.New("").Funcs(template.FuncMap{
+		"t":         t.say,
+		"kind":      s.Kind,
+		"code":      s.Code,
+		"date":      s.Date,
+		"time":      s.Time,
+		"badge":     func(p record.Place) string { b, _ := status.PlaceWords(lang, p); return b },
+		"meaning":   func(p record.Place) string { _, m := status.PlaceWords(lang, p); return m },
+		"severity":  func(sv status.Severity) string { b, _ := status.SeverityWords(lang, sv); return b },
+		"reason":    func(r record.Reason) string { title, _ := status.ReasonWords(lang, r); return title },
+		"remedy":    func(r record.Reason) string { _, todo := status.ReasonWords(lang, r); return todo },
+		"clinical":  func(a account.Account) bool { return a.Role.Clinical() },
+		"localised": func(n int) string { return strconv.Itoa(n) },
+		"add":       func(a, b int) int { return a + b },
+	}).ParseFS(pages, "pages/*.html")
+}
+
+// say is a text in the language of the call.
+func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(key, args...) }
+
+// render writes a page: whole, or an error instead of half of one.
+func (c *call) render(code int, page, title string, body any) {
+	report := c.Report()
+	v := view{
+		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked, Practice: c.Practice, Version: c.Version,
+		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
+	}
+	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+		v.Path = localPath(c.r.URL.Path)
+	}
+	v.Form = page == "form"
+	v.Nav, _, _ = strings.Cut(strings.TrimPrefix(c.r.URL.Path, "/"), "/")
+	if said := "said." + c.r.URL.Query().Get("said"); c.texts[c.lang][said] != "" {
+		v.Said = said
+	}
+	var b bytes.Buffer
+	if err := c.pages[c.lang].ExecuteTemplate(&b, page, v); err != nil {
+		c.Log.Error("page failed", "page", page, "err", err)
+		http.Error(c.w, c.say("error.internal.title")+"\n"+c.say("error.internal.todo"), http.StatusInternalServerError)
+		return
+	}
+	c.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	c.w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	c.w.Header().Set("Content-Language", c.lang)
+	c.w.WriteHeader(code)
+	if c.r.Method != http.MethodHead {
+		c.w.Write(b.Bytes()) // a browser that went away needs no answer
+	}
+}
+
+// goTo sends the browser on after a form; said is the code of what was done.
+func (c *call) goTo(path, said string) error {
+	if said != "" {
+		path += "?said=" + said
+	}
+	http.Redirect(c.w, c.r, path, http.StatusSeeOther)
+	return nil
+}
+
+// languageOf is the language of a request: as chosen, else the station's.
+func (w *Web) languageOf(r *http.Request) string {
+	if ck, err := r.Cookie(langCookie); err == nil && w.texts[ck.Value] != nil {
+		return ck.Value
+	}
+	return w.Language
+}
+
+// language changes the language and comes back.
+func (c *call) language() error {
+	if lang := c.r.PostForm.Get("lang"); c.texts[lang] != nil {
+		http.SetCookie(c.w, &http.Cookie{Name: langCookie, Value: lang, Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	}
+	return c.goTo(localPath(c.r.PostForm.Get("back")), "")
+}
+
+// file serves the style and the script.
+func (w *Web) file(rw http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	ext := path.Ext(name)
+	b, err := pages.ReadFile("pages/" + name)
+	if err != nil || ext != ".css" && ext != ".js" {
+		c := &call{Web: w, w: rw, r: r, lang: w.languageOf(r)}
+		c.refuse(http.StatusNotFound, "not-found")
+		return
+	}
+	rw.Header().Set("Content-Type", mime.TypeByExtension(ext))
+	rw.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	rw.Write(b) // a browser that went away needs no answer
+}

@@ -1,0 +1,44 @@
+// Keeps what is being typed and locks the page when nobody is there. Everything
+// else works without this file.
+(function () {
+  "use strict";
+  var idle = Number(document.body.dataset.idle) * 1000;
+  var form = document.querySelector("form[data-draft]");
+  var said = document.getElementById("draft-said");
+  var lock = document.getElementById("lock-form");
+  var active = Date.now(), told = Date.now(), dirty = false, leaving = false;
+
+  function send() {
+    var body = new URLSearchParams();
+    if (form && dirty) {
+      body = new URLSearchParams(new FormData(form));
+      body.set("draft_path", location.pathname);
+    }
+    var typed = dirty;
+    dirty = false;
+    told = Date.now();
+    return fetch("/draft", { method: "POST", body: body, keepalive: true }).then(function (r) {
+      if (r.status === 401) { location.href = "/signin"; }
+      else if (!r.ok) { dirty = typed || dirty; }
+      else if (typed && said) { said.textContent = said.dataset.text; }
+    }).catch(function () { dirty = typed || dirty; });
+  }
+
+  ["keydown", "pointerdown", "pointermove", "wheel"].forEach(function (e) {
+    document.addEventListener(e, function () { active = Date.now(); }, { passive: true });
+  });
+  if (form) {
+    form.addEventListener("input", function () { dirty = true; });
+    form.addEventListener("submit", function () { leaving = true; });
+  }
+  setInterval(function () {
+    if (leaving) { return; }
+    var now = Date.now();
+    if (now - active > idle - 4000) {
+      leaving = true;
+      (dirty ? send() : Promise.resolve()).then(function () { lock.submit(); });
+    } else if (dirty && now - told > 8000 || active > told && now - told > 60000) {
+      send();
+    }
+  }, 2000);
+})();

@@ -1,0 +1,244 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"tram/agent/web/entry"
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/fhir"
+	"tram/store/people"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// listed is how many people a search shows.
+const listed = 100
+
+// peoplePage is the desk: one box, and who was found.
+type peoplePage struct {
+	Query string
+	Asked bool
+	Found []store.Person
+	More  bool
+	Total int
+	Told  int // values of the user's own that did not win and were not seen yet
+}
+
+func (c *call) home() error { return c.goTo("/people", "") }
+
+// search keeps what was typed in the session, so that no address holds a name.
+func (c *call) search() error {
+	c.sessions.Keep(c.cookie, strings.TrimSpace(c.r.PostForm.Get("q")))
+	return c.goTo("/people", "")
+}
+
+func (c *call) people() error {
+	p := peoplePage{Query: c.session.Note}
+	p.Asked = p.Query != ""
+	if p.Asked {
+		if err := c.looked(audit.Search, record.Key{}); err != nil {
+			return err
+		}
+		p.Found = c.Store.People(p.Query, listed+1)
+		if p.More = len(p.Found) > listed; p.More {
+			p.Found = p.Found[:listed]
+		}
+	}
+	lost, err := c.lostBy(c.user.User)
+	if err != nil {
+		return err
+	}
+	p.Told, p.Total = len(lost), int(c.Report().People)
+	c.render(http.StatusOK, "people", "people.title", p)
+	return nil
+}
+
+// similar finds people who may be the one that is being registered: the same
+// folded name with the same year of birth, or the same number.
+func (c *call) similar(name, iso, number string) []store.Person {
+	var out []store.Person
+	year := iso[:min(4, len(iso))]
+	for _, p := range c.Store.People(name, 200) {
+		if people.Fold(strings.Join(strings.Fields(p.Name), " ")) == people.Fold(strings.Join(strings.Fields(name), " ")) &&
+			(year == "" || p.Birth == "" || strings.HasPrefix(p.Birth, year)) {
+			out = append(out, p)
+		}
+	}
+	if number != "" {
+		for _, p := range c.Store.People(number, 5) {
+			if people.Plain(p.Identifier) == people.Plain(number) && !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out[:min(5, len(out))]
+}
+
+// entryLine is one record in a list.
+type entryLine struct {
+	Key    record.Key
+	When   string
+	Title  string
+	Detail string
+	Status string
+	Place  record.Place
+	// Contested says that a conflict is open in it.
+	Contested bool
+}
+
+// section is the records of one kind.
+type section struct {
+	Kind  string
+	Lines []entryLine
+	More  int // how many more there are
+}
+
+// personPage is a person with all that belongs to them.
+type personPage struct {
+	ID       string
+	Name     string
+	Head     entryLine
+	Person   store.Person
+	Rows     any
+	Alerts   []entryLine // allergies and flags, which stand above all
+	Sections []section
+	Only     string // the one kind shown whole
+	Deleted  bool
+}
+
+const (
+	perSection = 15
+	allOfKind  = 1000
+)
+
+func (c *call) person() error {
+	key := record.Key{Kind: "Patient", ID: c.r.PathValue("id")}
+	st, err := c.get(key)
+	if err != nil {
+		return err
+	}
+	if err := c.looked(audit.Read, key); err != nil {
+		return err
+	}
+	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return err
+	}
+	p := personPage{ID: key.ID, Deleted: st.Shown.Deleted, Only: c.r.URL.Query().Get("kind"), Rows: c.show[c.lang].Rows(content)}
+	if p.Head, err = c.lineOf(st); err != nil {
+		return err
+	}
+	p.Person = c.brief(content)
+	if p.Name = p.Person.Name; p.Name == "" {
+		p.Name = c.say("person.no-name")
+	}
+	for _, kind := range c.kindsInOrder() {
+		if kind == "Patient" || !c.user.Role.Sees(kind) || p.Only != "" && p.Only != kind {
+			continue
+		}
+		s, err := c.section(kind, key.ID, p.Only == kind)
+		if err != nil {
+			return err
+		}
+		if len(s.Lines) == 0 {
+			continue
+		}
+		p.Sections = append(p.Sections, s)
+		if kind == "AllergyIntolerance" || kind == "Flag" {
+			p.Alerts = append(p.Alerts, s.Lines...)
+		}
+	}
+	c.render(http.StatusOK, "person", "person.title", p)
+	return nil
+}
+
+// section lists a person's records of one kind, the newest first.
+func (c *call) section(kind, patient string, all bool) (section, error) {
+	limit := perSection
+	if all {
+		limit = allOfKind
+	}
+	res, err := c.Store.Search(query.Query{Kind: kind, Limit: limit, Clauses: []query.Clause{{Param: "patient", Values: []string{patient}}}})
+	if err != nil {
+		return section{}, err
+	}
+	s := section{Kind: kind, More: max(0, res.Total-len(res.Stands))}
+	for _, st := range res.Stands {
+		l, err := c.lineOf(st)
+		if err != nil {
+			return section{}, err
+		}
+		s.Lines = append(s.Lines, l)
+	}
+	return s, nil
+}
+
+// lineOf reads a record out in one line, with where it is.
+func (c *call) lineOf(st *record.Stand) (entryLine, error) {
+	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return entryLine{}, err
+	}
+	place, err := c.Store.Place(st)
+	if err != nil {
+		return entryLine{}, err
+	}
+	l := c.show[c.lang].Line(content)
+	return entryLine{Key: st.Key, When: l.When, Title: l.Title, Detail: l.Detail, Status: l.Status, Place: place, Contested: st.Shown.Contested()}, nil
+}
+
+// kindsInOrder are the kinds of a compartment: those that a station needs first
+// in the order in which it reads them, then all others.
+func (c *call) kindsInOrder() []string {
+	out := []string{"AllergyIntolerance", "Flag", "Condition", "Encounter", "Observation", "MedicationRequest", "MedicationStatement",
+		"Immunization", "Procedure", "ServiceRequest", "DiagnosticReport", "CarePlan", "Appointment", "Task", "DocumentReference",
+		"RelatedPerson", "Consent"}
+	for _, k := range c.kinds {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return slices.DeleteFunc(out, func(k string) bool { return !slices.Contains(c.kinds, k) })
+}
+
+// brief is what tells a person from others.
+func (c *call) brief(content *fhir.Value) store.Person {
+	s := c.show[c.lang]
+	first := func(list string, is func(*fhir.Value) bool) string {
+		if l := content.Get(list); l != nil {
+			for _, it := range l.Items {
+				if is(it) {
+					return s.Fields("Patient", list, fhir.NewObject(fhir.Field{Name: list, Value: it}))
+				}
+			}
+		}
+		return ""
+	}
+	all := func(*fhir.Value) bool { return true }
+	plain := entry.ReadPerson(content, s)
+	return store.Person{ID: content.Str("id"), Name: first("name", all), Birth: content.Str("birthDate"), Gender: content.Str("gender"),
+		Phone: plain["phone"], Identifier: plain["number"], Address: first("address", all)}
+}
+
+// personOf is in whose compartment a record is: the id and the name.
+func (c *call) personOf(content *fhir.Value) (id, name string) {
+	ids := c.Store.R4().Patients(content)
+	if len(ids) == 0 {
+		return "", ""
+	}
+	if content.Str("resourceType") == "Patient" {
+		return ids[0], c.brief(content).Name
+	}
+	st, err := c.Store.Get(record.Key{Kind: "Patient", ID: ids[0]})
+	if err != nil {
+		return "", "" // the person is not held here
+	}
+	who, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return "", ""
+	}
+	return ids[0], c.brief(who).Name
+}

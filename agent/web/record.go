@@ -1,0 +1,229 @@
+package web
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"tram/agent/web/show"
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// recordPage is one record, its past, or who looked at it.
+type recordPage struct {
+	Key      record.Key
+	Line     entryLine
+	PersonID string
+	Person   string
+	Deleted  bool
+	Rows     []show.Row
+	Raw      string // indented JSON, where it is asked for
+	Base     string // Stand.Tag
+	Preview  bool
+	Versions []versionLine
+	Looks    []lookLine
+	Stale    bool
+}
+
+// versionLine is one version in a record's history.
+type versionLine struct {
+	Name    string
+	Who     string
+	At      int64
+	Doubt   bool
+	Place   record.Place
+	Deleted bool
+	Born    bool
+	Joined  bool // a merge, or an edit over a preview
+	Shown   bool
+	Changes []show.Change
+	Lost    int
+}
+
+// lookLine is one entry of the audit.
+type lookLine struct {
+	At     int64
+	Who    string
+	Action audit.Action
+	Key    record.Key
+}
+
+func (c *call) key() record.Key {
+	return record.Key{Kind: c.r.PathValue("kind"), ID: c.r.PathValue("id")}
+}
+
+// recordHead reads a record and leaves the audit entry.
+func (c *call) recordHead() (recordPage, *record.Stand, error) {
+	p := recordPage{Key: c.key()}
+	st, err := c.get(p.Key)
+	if err != nil {
+		return p, nil, err
+	}
+	if err := c.looked(audit.Read, p.Key); err != nil {
+		return p, nil, err
+	}
+	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return p, nil, err
+	}
+	if p.Line, err = c.lineOf(st); err != nil {
+		return p, nil, err
+	}
+	p.PersonID, p.Person = c.personOf(content)
+	p.Deleted, p.Base, p.Preview = st.Shown.Deleted, st.Tag(), st.Preview()
+	p.Rows = c.show[c.lang].Rows(content)
+	if p.Key.Kind == "Patient" {
+		p.Line.Title = cmp.Or(p.Person, c.say("person.no-name"))
+	}
+	return p, st, nil
+}
+
+func (c *call) record() error {
+	p, st, err := c.recordHead()
+	if err != nil {
+		return err
+	}
+	if c.r.URL.Query().Has("raw") {
+		var b bytes.Buffer
+		if err := json.Indent(&b, st.Shown.Content, "", "  "); err != nil {
+			return err
+		}
+		p.Raw = b.String()
+	}
+	c.render(http.StatusOK, "record", "record.title", p)
+	return nil
+}
+
+func (c *call) history() error { return c.pastOf(http.StatusOK, false) }
+
+// pastOf shows a record's versions, newest first.
+func (c *call) pastOf(code int, stale bool) error {
+	p, st, err := c.recordHead()
+	if err != nil {
+		return err
+	}
+	p.Stale = stale
+	versions, err := c.Store.History(p.Key)
+	if err != nil {
+		return err
+	}
+	by := map[record.Name]*record.Version{}
+	for _, v := range versions {
+		by[v.Name] = v
+	}
+	names := c.names()
+	for _, v := range versions {
+		l := versionLine{Name: v.Name.String(), Who: names(v.Author), At: v.Stamp.Corrected(), Doubt: v.Stamp.Doubt, Deleted: v.Deleted,
+			Born: v.Base.IsZero(), Joined: len(v.Includes) > 0, Shown: v.Name == st.Shown.Name, Lost: len(v.Lost)}
+		if l.Place, err = c.Store.PlaceOf(p.Key, v.Name); err != nil {
+			return err
+		}
+		if l.Changes, err = c.show[c.lang].Changes(by[v.Base.Name], v); err != nil {
+			return err
+		}
+		p.Versions = append(p.Versions, l)
+	}
+	c.render(code, "history", "history.title", p)
+	return nil
+}
+
+// restore makes a new version with the content of an old one.
+func (c *call) restore() error {
+	key := c.key()
+	if _, err := c.get(key); err != nil {
+		return err
+	}
+	name, err := record.ParseName(c.r.PostForm.Get("version"))
+	if err != nil {
+		return errBadForm
+	}
+	old, err := c.Store.Version(key, name)
+	if err != nil {
+		return err
+	}
+	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: cmp.Or(c.r.PostForm.Get("base"), "-"), Content: old.Content, Author: c.user.User})
+	if errors.Is(err, record.ErrStale) {
+		return c.pastOf(http.StatusConflict, true)
+	}
+	if err != nil {
+		return err
+	}
+	return c.goTo("/record/"+key.String()+"/history", "restored")
+}
+
+// maxLooks is how many audit entries a page shows.
+const maxLooks = 300
+
+// audit shows who looked at a record; of a person, also at what belongs to them.
+func (c *call) audit() error {
+	p, _, err := c.recordHead()
+	if err != nil {
+		return err
+	}
+	keys := []record.Key{p.Key}
+	if p.Key.Kind == "Patient" {
+		for _, kind := range c.kindsInOrder() {
+			if !c.user.Role.Sees(kind) {
+				continue
+			}
+			s, err := c.section(kind, p.Key.ID, true)
+			if err != nil {
+				return err
+			}
+			for _, l := range s.Lines {
+				keys = append(keys, l.Key)
+			}
+		}
+	}
+	names := c.names()
+	seen := map[record.Key]bool{}
+	for _, k := range keys {
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		entries, err := c.Store.AuditOf(k, maxLooks)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			p.Looks = append(p.Looks, lookLine{e.At, names(e.Who), e.Action, e.Key})
+		}
+	}
+	slices.SortStableFunc(p.Looks, func(a, b lookLine) int { return cmp.Compare(b.At, a.At) })
+	p.Looks = p.Looks[:min(maxLooks, len(p.Looks))]
+	c.render(http.StatusOK, "audit", "audit.title", p)
+	return nil
+}
+
+// names tells who an author is: the name of staff or of a program, words for the
+// program's own, else the author as it is, as from another station.
+func (c *call) names() func(string) string {
+	known := map[string]string{"": ""}
+	if list, err := c.book.List(); err == nil {
+		for _, a := range list {
+			known[a.User] = a.Name
+		}
+	}
+	if list, err := c.book.Programs(); err == nil {
+		for _, p := range list {
+			known[p.Author()] = p.Name
+		}
+	}
+	return func(author string) string {
+		if n, ok := known[author]; ok {
+			return n
+		}
+		if key := "author." + author; c.texts[c.lang][key] != "" {
+			return c.say(key)
+		}
+		return strings.TrimSpace(author)
+	}
+}

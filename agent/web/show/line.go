@@ -1,0 +1,108 @@
+package show
+
+import (
+	"strings"
+
+	"tram/store/fhir"
+)
+
+// Line is a record in a list: when it belongs, what it is, and what it says.
+type Line struct {
+	When   string // as Date writes it; "" where it has none
+	Title  string
+	Detail string
+	Status string // "" where it is the ordinary one
+}
+
+// Line reads a resource out in one line.
+func (s *Show) Line(content *fhir.Value) Line {
+	kind := content.Str("resourceType")
+	l := Line{When: s.Date(when(content)), Title: s.title(kind, content), Detail: s.detail(kind, content)}
+	if st := content.Get("status"); st != nil && st.Shape == fhir.String {
+		if ordinary(st.Text) {
+			return l.titled(s.Kind(kind))
+		}
+		l.Status = s.Code("status", st.Text)
+	} else if st := content.Get("clinicalStatus"); st != nil {
+		l.Status = s.concept("clinicalStatus", st)
+	}
+	return l.titled(s.Kind(kind))
+}
+
+func (l Line) titled(kind string) Line {
+	if l.Title == "" {
+		l.Title = kind
+	}
+	return l
+}
+
+// ordinary are the states in which nearly every record is: saying so in a list
+// would hide those that are not.
+func ordinary(status string) bool {
+	return status == "final" || status == "finished" || status == "completed" || status == "current"
+}
+
+// when is the moment that a record tells of, as written.
+func when(v *fhir.Value) string {
+	for _, path := range [][]string{{"effectiveDateTime"}, {"effectivePeriod", "start"}, {"effectiveInstant"}, {"occurrenceDateTime"},
+		{"performedDateTime"}, {"performedPeriod", "start"}, {"onsetDateTime"}, {"start"}, {"authoredOn"}, {"period", "start"},
+		{"recordedDate"}, {"recorded"}, {"date"}, {"dateTime"}, {"sent"}, {"created"}, {"issued"}, {"birthDate"}} {
+		if t := v.Str(path...); t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+func (s *Show) title(kind string, v *fhir.Value) string {
+	for _, base := range []string{"code", "vaccineCode", "medication[x]", "name", "type", "policyRule", "appointmentType", "title", "description", "scope", "class"} {
+		f, e, ok := s.choice(kind, v, base)
+		if !ok {
+			continue
+		}
+		if f.Shape == fhir.Array && len(f.Items) > 0 {
+			f = f.Items[0]
+		}
+		if t := s.text(e, f); t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+func (s *Show) detail(kind string, v *fhir.Value) string {
+	if parts := items(v.Get("component")); kind == "Observation" && len(parts) > 0 {
+		return s.components(parts)
+	}
+	var out []string
+	for _, base := range []string{"value[x]", "dosageInstruction", "reasonCode", "reaction", "conclusion", "lotNumber", "description", "comment", "severity", "criticality", "payload"} {
+		f, e, ok := s.choice(kind, v, base)
+		if !ok {
+			continue
+		}
+		if t := s.text(e, f); t != "" && t != s.title(kind, v) {
+			if base == "lotNumber" || base == "criticality" {
+				t = s.Element(kind, base) + ": " + t
+			}
+			out = append(out, t)
+		}
+	}
+	if n := items(v.Get("note")); len(out) == 0 && len(n) > 0 {
+		out = append(out, n[0].Str("text"))
+	}
+	return strings.Join(out, " · ")
+}
+
+// components joins what was measured together; two values of one unit, as of a
+// blood pressure, as 115/67 mmHg.
+func (s *Show) components(parts []*fhir.Value) string {
+	if len(parts) == 2 && parts[0].Str("valueQuantity", "value") != "" && parts[1].Str("valueQuantity", "value") != "" &&
+		parts[0].Str("valueQuantity", "unit") == parts[1].Str("valueQuantity", "unit") {
+		return s.Number(parts[0].Str("valueQuantity", "value")) + "/" + s.Number(parts[1].Str("valueQuantity", "value")) + " " + parts[0].Str("valueQuantity", "unit")
+	}
+	var out []string
+	for _, p := range parts {
+		out = append(out, s.concept("code", p.Get("code"))+" "+s.measure("Observation.component", p))
+	}
+	return strings.Join(out, "; ")
+}

@@ -1,0 +1,93 @@
+package web
+
+import (
+	"net/http"
+
+	"tram/agent/web/account"
+)
+
+// staffPage is the accounts of staff and the tokens of programs.
+type staffPage struct {
+	Accounts []account.Account
+	Programs []account.Program
+	Roles    []account.Role
+	Fault    string // text key
+	At       string // the account or part that the fault is about
+	User     string // as typed
+	Name     string
+	Role     account.Role
+	Program  string
+	Token    string // of a new program: shown once
+}
+
+func (c *call) staff() error { return c.staffWith(http.StatusOK, staffPage{}) }
+
+func (c *call) staffWith(code int, p staffPage) error {
+	var err error
+	if p.Accounts, err = c.book.List(); err != nil {
+		return err
+	}
+	if p.Programs, err = c.book.Programs(); err != nil {
+		return err
+	}
+	p.Roles = account.Roles()
+	c.render(code, "staff", "staff.title", p)
+	return nil
+}
+
+// refused shows the staff page with what is wrong; other errors pass.
+func (c *call) refused(p staffPage, err error) error {
+	if p.Fault = accountFault(err); p.Fault == "" {
+		return err
+	}
+	return c.staffWith(http.StatusUnprocessableEntity, p)
+}
+
+func (c *call) addStaff() error {
+	f := c.r.PostForm
+	p := staffPage{At: "add", User: f.Get("user"), Name: f.Get("name"), Role: account.Role(f.Get("role"))}
+	if err := c.newAccount(p.User, p.Name, p.Role, c.user.User); err != nil {
+		return c.refused(p, err)
+	}
+	return c.goTo("/staff", "account")
+}
+
+func (c *call) changeStaff() error {
+	user := c.r.PathValue("user")
+	var err error
+	switch c.r.PathValue("act") {
+	case "disable":
+		err = c.book.Disable(c.r.Context(), user, true, c.user.User)
+	case "enable":
+		err = c.book.Disable(c.r.Context(), user, false, c.user.User)
+	case "reset":
+		if c.r.PostForm.Get("pin") != c.r.PostForm.Get("again") {
+			err = errAgain
+			break
+		}
+		err = c.book.Reset(c.r.Context(), user, c.r.PostForm.Get("pin"), c.user.User)
+	default:
+		return errBadForm
+	}
+	if err != nil {
+		return c.refused(staffPage{At: user}, err)
+	}
+	return c.goTo("/staff", "account")
+}
+
+func (c *call) addProgram() error {
+	p := staffPage{At: "program", Program: c.r.PostForm.Get("name")}
+	_, token, err := c.book.Issue(c.r.Context(), p.Program, c.user.User)
+	if err != nil {
+		return c.refused(p, err)
+	}
+	p.Token = token
+	return c.staffWith(http.StatusOK, p)
+}
+
+func (c *call) revokeProgram() error {
+	if err := c.book.Revoke(c.r.Context(), c.r.PathValue("program"), c.user.User); err != nil {
+		return err
+	}
+	return c.goTo("/staff", "account")
+}

@@ -1,0 +1,232 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/fhir"
+	"tram/store/record"
+	"tram/sync/status"
+)
+
+const (
+	maxWaiting = 300
+	// maxToday bounds how far back the day's certificate looks.
+	maxToday = 5000
+	barDays  = 14
+)
+
+// waitingPage is what is not at the centre yet, and why.
+type waitingPage struct {
+	Counts  store.Counts
+	Entries []waitingLine
+	More    int
+	Bars    []bar
+	Day     certificate
+	Cause   *status.Health // what keeps entries here; nil where nothing does
+	CanSync bool
+	Asked   bool
+}
+
+// waitingLine is one entry that waits.
+type waitingLine struct {
+	store.Entry
+	Who    string
+	Title  string
+	Person string
+}
+
+// bar is how many entries of one day wait.
+type bar struct {
+	Label   string
+	N       int
+	X, Y, H int // of the drawing, 100 units high
+}
+
+// certificate says of one day's entries where they are.
+type certificate struct {
+	Made, Received int
+	Waiting        int
+	You            int
+	Partial        bool // the day had more than could be counted
+}
+
+func (c *call) waiting() error {
+	var p waitingPage
+	var err error
+	if p.Counts, err = c.Store.Waiting(); err != nil {
+		return err
+	}
+	if err := c.looked(audit.Search, record.Key{}); err != nil {
+		return err
+	}
+	if p.Entries, err = c.entries(""); err != nil {
+		return err
+	}
+	p.More = max(0, p.Counts.Waiting+p.Counts.Parked-len(p.Entries))
+	p.Bars = bars(p.Entries, c.Now().In(c.Zone))
+	if p.Day, err = c.certify(); err != nil {
+		return err
+	}
+	p.Cause, p.CanSync = c.cause(), c.SyncNow != nil
+	c.render(http.StatusOK, "waiting", "waiting.title", p)
+	return nil
+}
+
+// entries lists what is not at the centre yet, oldest first; with a place, only
+// what is there.
+func (c *call) entries(place record.Place) ([]waitingLine, error) {
+	list, err := c.Store.WaitingList(maxWaiting)
+	if err != nil {
+		return nil, err
+	}
+	var out []waitingLine
+	names := c.names()
+	for _, e := range list {
+		if place != "" && e.Place != place {
+			continue
+		}
+		l := waitingLine{Entry: e, Who: names(e.Author), Title: c.show[c.lang].Kind(e.Key.Kind)}
+		if c.user.Role.Sees(e.Key.Kind) {
+			l.Title, l.Person = c.titleOf(e, l.Title)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// titleOf says what an entry is about.
+func (c *call) titleOf(e store.Entry, kind string) (title, person string) {
+	v, err := c.Store.Version(e.Key, e.Version)
+	if err != nil {
+		return kind, ""
+	}
+	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
+	if err != nil {
+		return kind, ""
+	}
+	_, person = c.personOf(content)
+	if t := c.show[c.lang].Line(content).Title; t != kind && e.Key.Kind != "Patient" {
+		return kind + ": " + t, person
+	}
+	return kind, person
+}
+
+// bars counts the waiting entries of the last two weeks; what is older stands
+// with the first day.
+func bars(list []waitingLine, now time.Time) []bar {
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
+	out := make([]bar, barDays)
+	most := 1
+	for i := range out {
+		out[i].Label = today.AddDate(0, 0, i-barDays+1).Format("02/01")
+	}
+	for _, e := range list {
+		at := time.UnixMilli(e.Stamp.Corrected())
+		i := barDays - 1
+		for i > 0 && at.Before(today.AddDate(0, 0, i-barDays+1)) {
+			i--
+		}
+		out[i].N++
+		most = max(most, out[i].N)
+	}
+	for i := range out {
+		out[i].X = 4 + i*44
+		out[i].H = out[i].N * 90 / most
+		out[i].Y = 100 - out[i].H
+	}
+	return out
+}
+
+// certify counts the entries made here today and those that the centre proved to
+// hold. It reads back from the newest until yesterday's begin.
+func (c *call) certify() (certificate, error) {
+	var d certificate
+	lives, err := c.Store.Lives(1000)
+	if err != nil {
+		return d, err
+	}
+	now := c.Now().In(c.Zone)
+	start := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location()).UnixMilli()
+	q := store.Since{Limit: 200}
+	for looked := 0; ; {
+		versions, next, err := c.Store.HistoryAll(q)
+		if err != nil {
+			return d, err
+		}
+		for _, v := range versions {
+			looked++
+			if !slices.ContainsFunc(lives, func(l store.Life) bool { return l.Lineage == v.Name.Lineage }) {
+				continue
+			}
+			if v.Stamp.Corrected() < start {
+				return d, nil
+			}
+			place, err := c.Store.PlaceOf(v.Key, v.Name)
+			if err != nil {
+				return d, err
+			}
+			d.Made++
+			switch place {
+			case record.Centre:
+				d.Received++
+			case record.NeedsUs:
+				d.You++
+			default:
+				d.Waiting++
+			}
+		}
+		if next == "" {
+			return d, nil
+		}
+		if looked >= maxToday {
+			d.Partial = true
+			return d, nil
+		}
+		q.Page = next
+	}
+}
+
+// cause is the health value that says why entries stay here; nil for none.
+func (c *call) cause() *status.Health {
+	r := c.Report()
+	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
+		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.NotEnrolled}
+	for _, h := range status.Judge(r, c.Now().UnixMilli()+r.Offset) {
+		if slices.Contains(way, h.Code) {
+			h = h.In(c.lang)
+			return &h
+		}
+	}
+	return nil
+}
+
+func (c *call) sync() error {
+	if c.SyncNow != nil {
+		c.SyncNow()
+	}
+	return c.goTo("/waiting", "sync")
+}
+
+// health tells programs and installers how the station is. It holds no patient's
+// data and needs no sign-in.
+func (w *Web) health(rw http.ResponseWriter, r *http.Request) {
+	report := w.Report()
+	values := status.Judge(report, w.Now().UnixMilli()+report.Offset)
+	b, err := json.Marshal(struct {
+		OK      bool            `json:"ok"`
+		Version string          `json:"version"`
+		Station string          `json:"station"`
+		Values  []status.Health `json:"values"`
+	}{status.Well(values), w.Version, report.Station, status.In(w.languageOf(r), values)})
+	if err != nil {
+		http.Error(rw, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	rw.Header().Set("Content-Type", "application/json; charset=utf-8")
+	rw.Write(append(b, '\n')) // a program that went away needs no answer
+}

@@ -1,0 +1,184 @@
+// Package web is the pages for the staff of a station: people and their records,
+// what waits, conflicts, and how the station is; in Vietnamese and English.
+//
+// It owns the sign-in of staff and programs, what a browser may ask, the forms
+// and their texts. It promises that nobody sees a record without having signed
+// in, that every page that shows a person's record leaves an audit entry first,
+// that every write bears its author, and that nothing that somebody typed is lost
+// to a lock, a stale record or a wrong field. Pages work without any script and
+// load nothing from elsewhere; addresses hold ids only.
+//
+// It does not know how records are kept, merged or sent, nor who listens.
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"tram/agent/web/account"
+	"tram/agent/web/show"
+	"tram/store"
+	"tram/sync/status"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// Options say what the pages serve. Store, Report and Listen are required.
+type Options struct {
+	Store *store.Store
+	// Report is the station's present status report. It may be called often.
+	Report func() status.Report
+	// SyncNow asks for an exchange soon and returns at once; nil where there is none.
+	SyncNow func()
+	// Listen is the address that the pages are served on, "127.0.0.1:8642", and
+	// Hosts are further names ("host:port") under which a browser may ask for them.
+	Listen string
+	Hosts  []string
+	// Rest is what answers under /fhir/ for programs with a token; nil for nothing.
+	// It finds the author by User.
+	Rest     http.Handler
+	Version  string
+	Language string // of who has not chosen one; "" is vi
+	// SetupSecret is what the first page asks for while there is no account.
+	SetupSecret string
+	// PersonSystem is FHIR's Identifier.system of new people's numbers; "" for none.
+	PersonSystem string
+	Practice     bool
+	Log          *slog.Logger     // nil is silence
+	Now          func() time.Time // nil is the PC's clock
+	Zone         *time.Location   // of the times on pages; nil is the PC's
+	Idle         time.Duration    // after which a session locks; 0 is account.DefaultIdle
+}
+
+// Web is the pages. It is an http.Handler, safe for concurrent use; it starts
+// nothing.
+type Web struct {
+	Options
+	book     *account.Book
+	sessions *account.Sessions
+	show     map[string]*show.Show
+	texts    map[string]texts
+	pages    map[string]*template.Template
+	hosts    map[string]bool
+	kinds    []string // that belong to a person's compartment
+	mux      *http.ServeMux
+	handler  http.Handler
+}
+
+// New makes the pages.
+func New(o Options) (*Web, error) {
+	if o.Store == nil || o.Report == nil || o.Listen == "" {
+		return nil, errors.New("make pages: a store, a report and an address are needed")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Zone == nil {
+		o.Zone = time.Local
+	}
+	if o.Language != "en" {
+		o.Language = "vi"
+	}
+	w := &Web{
+		Options: o, book: account.New(o.Store, o.Now), sessions: account.NewSessions(o.Idle, o.Now),
+		show: map[string]*show.Show{}, texts: map[string]texts{}, pages: map[string]*template.Template{},
+		hosts: allowedHosts(o.Listen, o.Hosts), mux: http.NewServeMux(),
+	}
+	for _, lang := range show.Languages() {
+		var err error
+		if w.show[lang], err = show.New(o.Store.R4(), lang, o.Zone); err != nil {
+			return nil, fmt.Errorf("make pages: %w", err)
+		}
+		if w.texts[lang], err = loadTexts(lang); err != nil {
+			return nil, fmt.Errorf("make pages: %w", err)
+		}
+		if w.pages[lang], err = w.parse(lang); err != nil {
+			return nil, fmt.Errorf("make pages: %w", err)
+		}
+	}
+	for _, k := range o.Store.R4().Kinds() {
+		if p, ok := o.Store.R4().Param(k, "patient"); ok && p.Type == "reference" {
+			w.kinds = append(w.kinds, k)
+		}
+	}
+	w.routes()
+	w.handler = w.guarded(w.mux)
+	return w, nil
+}
+
+// Accounts is the book of those who may sign in.
+func (w *Web) Accounts() *account.Book { return w.book }
+
+// ServeHTTP answers one request.
+func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }
+
+func (w *Web) routes() {
+	w.mux.HandleFunc("GET /health", w.health)
+	w.mux.HandleFunc("GET /pages/{file}", w.file)
+	w.mux.Handle("/fhir/", w.programs(w.Rest))
+	for pattern, h := range map[string]func(*call) error{
+		"GET /setup": (*call).setupForm, "POST /setup": (*call).setup,
+		"GET /signin": (*call).signinForm, "POST /signin": (*call).signin,
+		"POST /signout": (*call).signout, "POST /lock": (*call).lock, "POST /language": (*call).language,
+	} {
+		w.mux.HandleFunc(pattern, w.open(h))
+	}
+	for pattern, h := range map[string]func(*call) error{
+		"GET /{$}":                         (*call).home,
+		"POST /draft":                      (*call).draft,
+		"GET /people":                      (*call).people,
+		"POST /people":                     (*call).search,
+		"GET /people/new":                  (*call).newPerson,
+		"POST /people/new":                 (*call).newPerson,
+		"GET /person/{id}":                 (*call).person,
+		"GET /person/{id}/edit":            (*call).editPerson,
+		"POST /person/{id}/edit":           (*call).editPerson,
+		"GET /person/{id}/visit":           (*call).addVisit,
+		"POST /person/{id}/visit":          (*call).addVisit,
+		"GET /person/{id}/allergy":         (*call).addAllergy,
+		"POST /person/{id}/allergy":        (*call).addAllergy,
+		"GET /record/{kind}/{id}":          (*call).record,
+		"GET /record/{kind}/{id}/history":  (*call).history,
+		"POST /record/{kind}/{id}/restore": (*call).restore,
+		"GET /record/{kind}/{id}/audit":    (*call).audit,
+		"GET /waiting":                     (*call).waiting,
+		"POST /sync":                       (*call).sync,
+		"GET /conflicts":                   (*call).conflicts,
+		"GET /conflicts/{kind}/{id}":       (*call).conflict,
+		"POST /conflicts/{kind}/{id}":      (*call).decide,
+		"POST /vault/{item}/seen":          (*call).seen,
+		"POST /vault/{item}/restore":       (*call).bringBack,
+		"GET /state":                       (*call).state,
+		"POST /state/check":                (*call).check,
+		"GET /me":                          (*call).me,
+		"POST /me":                         (*call).me,
+		"GET /staff":                       admin((*call).staff),
+		"POST /staff":                      admin((*call).addStaff),
+		"POST /staff/{user}/{act}":         admin((*call).changeStaff),
+		"POST /programs":                   admin((*call).addProgram),
+		"POST /programs/{program}/revoke":  admin((*call).revokeProgram),
+	} {
+		w.mux.HandleFunc(pattern, w.signed(h))
+	}
+	w.mux.HandleFunc("/", w.open((*call).lost))
+}
+
+// userKey is where a request's context has the author.
+type userKey struct{}
+
+// User is who signed in, for whoever writes in the name of a request: the user
+// name of staff, "program:" and an id for a program; "" for nobody.
+func User(ctx context.Context) string {
+	user, _ := ctx.Value(userKey{}).(string)
+	return user
+}
