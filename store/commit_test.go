@@ -2,14 +2,13 @@ package store_test
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -97,13 +96,11 @@ func TestRefusedWriterDoesNotHarmItsGroup(t *testing.T) {
 // journal takes as one.
 func TestTooMuchAtOnceIsRefusedAndNothingElse(t *testing.T) {
 	s := storetest.Open(t, store.Options{Name: "a"})
-	raw := make([]byte, 11<<20)
-	rand.NewChaCha8([32]byte{}).Read(raw)
 	var writes []store.Write
 	for range 4 {
 		id := s.NewID()
 		writes = append(writes, store.Write{Key: key("Binary", id), Author: "hoa", Content: fmt.Appendf(nil,
-			`{"resourceType":"Binary","id":%q,"contentType":"image/png","data":%q}`, id, base64.StdEncoding.EncodeToString(raw))})
+			`{"resourceType":"Binary","id":%q,"contentType":"image/png","data":%q}`, id, strings.Repeat("A", 15<<20))})
 	}
 	if _, err := s.Put(context.Background(), writes...); !errors.Is(err, store.ErrTooMuch) {
 		t.Errorf("60 MB at once: %v, want ErrTooMuch", err)
@@ -111,7 +108,7 @@ func TestTooMuchAtOnceIsRefusedAndNothingElse(t *testing.T) {
 	if got := has(t, s, writes[0].Key, writes[3].Key); got != "00" {
 		t.Errorf("a refused transaction left %s", got)
 	}
-	put(t, s, writes[0])
+	born(t, s, hoa)
 }
 
 // TestOldDatabaseOfAnUpstream brings a centre back from an old copy and its
@@ -236,29 +233,45 @@ func picture(t *testing.T, c *store.Store, stations ...*store.Store) string {
 	return out
 }
 
+// TestLostJournalBeginsBehindTheRecords loses the journal's folder, goes on, and
+// then loses the database to a copy from before: what was written in between is in
+// the new journal.
 func TestLostJournalBeginsBehindTheRecords(t *testing.T) {
 	dir := t.TempDir()
 	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t)}
+	db, folder := filepath.Join(dir, "tram.db"), filepath.Join(dir, "journal")
 	var vs []*record.Version
-	for range 3 {
+	life := func(births int) {
+		t.Helper()
 		s, err := store.Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		vs = append(vs, born(t, s, hoa))
+		for range births {
+			vs = append(vs, born(t, s, hoa))
+		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if len(vs) == 1 {
-			if err := os.RemoveAll(filepath.Join(dir, "journal")); err != nil {
-				t.Fatal(err)
-			}
-		}
+	}
+	life(3)
+	old, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	life(0)
+	life(2)
+	life(1)
+	if err := os.WriteFile(db, old, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	s := storetest.Open(t, o)
-	for _, v := range vs {
+	for i, v := range vs {
 		if _, err := s.Get(v.Key); err != nil {
-			t.Errorf("%s: %v", v.Key, err)
+			t.Errorf("birth %d: %v", i, err)
 		}
 	}
 }

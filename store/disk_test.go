@@ -137,7 +137,7 @@ func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 	}
 	dir := t.TempDir()
 	acked := map[string]bool{}
-	for round := range 4 {
+	for round := range 3 {
 		cmd := child(t, t.Name(), dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
