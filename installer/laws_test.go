@@ -35,6 +35,7 @@ func floors() []floor {
 		{"store/account store/rest store/storetest", "accounts, the FHIR face and test stores are users of the memory"},
 		{"sync/wire sync/merge sync/status sync/trust", "bytes, rules, reports and identities stand apart"},
 		{"sync/engine", "the exchange joins bytes and rules"},
+		{"sync/engine/enginetest", "one exam for every replica, of what the engine asks of it"},
 		{"sync/carry", "a carrier moves what the engine says"},
 		{"sync/central", "the centre serves what carriers bring"},
 		{"sync/central/tram-central", "a program only starts its library"},
