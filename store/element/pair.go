@@ -1,8 +1,6 @@
 package element
 
 import (
-	"slices"
-
 	"tram/store/fhir"
 )
 
@@ -67,10 +65,14 @@ func unique(items []*Item, skip func(int) bool, key func(*Item) string) map[stri
 // ambiguous reports whether a strong key is common to items on both sides that
 // found no pair: any pair among them would be a guess.
 func ambiguous(r4 *fhir.R4, typ string, base, fresh, pairs []*Item) bool {
-	lone := map[string]bool{}
+	paired, lone := map[*Item]bool{}, map[string]bool{}
+	for _, p := range pairs {
+		paired[p] = true
+	}
 	for _, b := range base {
-		if strong, _ := b.keys(r4, typ); strong != "" && !slices.Contains(pairs, b) {
-			lone[strong] = true
+		if !paired[b] {
+			strong, _ := b.keys(r4, typ)
+			lone[strong] = strong != ""
 		}
 	}
 	for i, f := range fresh {

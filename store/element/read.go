@@ -13,6 +13,7 @@ type reader struct {
 	r4    *fhir.R4
 	marks map[string]record.Mark
 	used  map[string]bool
+	items map[*Slot]map[string]*Item // of lists that hidden added to
 	born  []record.Name
 }
 
@@ -37,7 +38,7 @@ func Read(r4 *fhir.R4, v *record.Version) (*Tree, error) {
 }
 
 func read(r4 *fhir.R4, key record.Key, content *fhir.Value, born record.Name, marks []record.Mark) *Tree {
-	r := &reader{r4: r4, marks: make(map[string]record.Mark, len(marks)), used: map[string]bool{}, born: []record.Name{born}}
+	r := &reader{r4: r4, marks: make(map[string]record.Mark, len(marks)), used: map[string]bool{}, items: map[*Slot]map[string]*Item{}, born: []record.Name{born}}
 	for _, m := range marks {
 		r.marks[m.Path] = m
 	}
@@ -177,14 +178,17 @@ func (r *reader) hidden(n *Node, m record.Mark) {
 		if !s.List() {
 			return
 		}
-		it := s.Item(id)
+		if r.items[s] == nil {
+			r.items[s] = s.Index()
+		}
+		it := r.items[s][id]
 		if it == nil {
 			if it = (&Item{ID: id}); last {
 				it.Unit = r.register(m.Path, fhir.NewObject())
 			} else {
 				it.Node = r.empty(n.Type, name)
 			}
-			s.Items = append(s.Items, it)
+			s.Items, r.items[s][id] = append(s.Items, it), it
 		}
 		if n = it.Node; n == nil {
 			return
@@ -203,15 +207,24 @@ func (s *Slot) Single() *Item { return &Item{Unit: s.Unit, Node: s.Node} }
 
 // Item finds an item of a list by its identity; nil when there is none.
 func (s *Slot) Item(id string) *Item {
-	if s == nil {
-		return nil
-	}
 	for _, it := range s.Items {
 		if it.ID == id {
 			return it
 		}
 	}
 	return nil
+}
+
+// Index finds the items of a list by their identities; empty for no slot.
+func (s *Slot) Index() map[string]*Item {
+	if s == nil {
+		return nil
+	}
+	out := make(map[string]*Item, len(s.Items))
+	for _, it := range s.Items {
+		out[it.ID] = it
+	}
+	return out
 }
 
 // Shown is what an element, an item or a list shows; absent where the tree has
