@@ -1,0 +1,89 @@
+package house
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// Centre is a running centre.
+type Centre struct {
+	programs Programs
+	dir      string
+	*process
+	address string // for stations, "host:port"
+}
+
+// StartCentre starts a centre on a data folder, on free ports of loopback.
+func StartCentre(ctx context.Context, programs Programs, dir string) (*Centre, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	p, err := spawn("tram-central", programs.Central, dir+".log",
+		"run", "--data", dir, "--listen", "127.0.0.1:0", "--page", "127.0.0.1:0", "--level", "info")
+	if err != nil {
+		return nil, err
+	}
+	c := &Centre{programs: programs, dir: dir, process: p}
+	// It prints the address for stations first, in a sentence of its language.
+	address := regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	err = p.await(ctx, func() bool {
+		b, err := os.ReadFile(p.log.Name())
+		if err == nil {
+			c.address = address.FindString(string(b))
+		}
+		return c.address != ""
+	})
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Address is where stations reach the centre, "host:port".
+func (c *Centre) Address() string { return c.address }
+
+// Enrol makes a one-time kit for a station that reaches the centre at an address
+// "host:port", and puts it into the station's data folder.
+func (c *Centre) Enrol(ctx context.Context, s *Station, address string) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	_, err := command(ctx, c.programs.Central, "enrol", "--data", c.dir, "--station", s.name,
+		"--address", "https://"+address, "--out", filepath.Join(s.dir, "enrol.json"))
+	return err
+}
+
+// GrantAll lets a station hold everybody whom another one holds.
+func (c *Centre) GrantAll(ctx context.Context, to, from string) error {
+	_, err := command(ctx, c.programs.Central, "grant", "--data", c.dir, "--to", to, "--from", from)
+	return err
+}
+
+// grantBatch keeps a command line within what every system takes.
+const grantBatch = 100
+
+// Grant lets a station hold the Patients with the ids.
+func (c *Centre) Grant(ctx context.Context, to string, ids []string) error {
+	for len(ids) > 0 {
+		n := min(grantBatch, len(ids))
+		args := []string{"grant", "--data", c.dir, "--to", to}
+		for _, id := range ids[:n] {
+			args = append(args, "--person="+id)
+		}
+		if _, err := command(ctx, c.programs.Central, args...); err != nil {
+			return fmt.Errorf("grant: %w", err)
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// Peak is the most memory that the centre held so far, in bytes; 0 for unknown.
+func (c *Centre) Peak() int64 { return c.peak() }
+
+// Stop stops the centre.
+func (c *Centre) Stop() error { return c.stop() }

@@ -1,0 +1,45 @@
+package house
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestHighWater(t *testing.T) {
+	for text, want := range map[string]int64{
+		"Name:\ttram\nVmPeak:\t  99 kB\nVmHWM:\t   2048 kB\nVmRSS:\t 10 kB\n": 2 << 20,
+		"Name:\ttram\n": 0,
+		"":              0,
+	} {
+		if got := highWater(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	if got := (*process)(nil).peak(); got != 0 {
+		t.Errorf("no process holds %d bytes", got)
+	}
+}
+
+// A program that ends at once is told with its last words; so is one that is not
+// there.
+func TestAProgramThatEndsIsTold(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	p, err := spawn("echo", os.Args[0], log, "-test.cpu=none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.await(context.Background(), func() bool { return false })
+	if err == nil || !strings.Contains(err.Error(), "ended by itself") || !strings.Contains(err.Error(), "invalid value") {
+		t.Errorf("told %v, want its last words", err)
+	}
+	if err := p.stop(); err == nil {
+		t.Error("stopping what had ended says nothing")
+	}
+	if _, err := StartCentre(context.Background(), Programs{Central: filepath.Join(dir, "missing")}, filepath.Join(dir, "centre")); err == nil {
+		t.Error("a program that is not there was started")
+	}
+}

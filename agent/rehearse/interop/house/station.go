@@ -1,0 +1,164 @@
+package house
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tram/sync/status"
+)
+
+// Station is a station with a data folder; its program runs between Start and
+// Stop.
+type Station struct {
+	programs Programs
+	dir      string
+	name     string
+	*process
+	here struct {
+		Address string `json:"address"`
+		Token   string `json:"token"`
+	}
+	token  string // of the FHIR face
+	client *http.Client
+}
+
+// NewStation makes a station's folder and its settings file. With lenient its drop
+// folder takes references to nothing.
+func NewStation(programs Programs, dir, name string, lenient bool) (*Station, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	references := "strict"
+	if lenient {
+		references = "lenient"
+	}
+	settings := fmt.Sprintf("[station]\nname = %q\nlanguage = \"en\"\n[data]\nfolder = %q\n[page]\nlisten = \"127.0.0.1:0\"\n"+
+		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = \"10s\"\nurgent = \"100ms\"\n", name, dir, references)
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "tram.toml"), []byte(settings), 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make station %s: %w", name, err)
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	return &Station{programs: programs, dir: dir, name: name, client: &http.Client{Transport: transport, Timeout: 2 * time.Minute}}, nil
+}
+
+// Name is the station's name, Dir its data folder.
+func (s *Station) Name() string { return s.name }
+
+// Dir is the station's data folder.
+func (s *Station) Dir() string { return s.dir }
+
+// Admit makes an account and a token for Get. The station must not run, and its
+// folder becomes one of made-up people.
+func (s *Station) Admit(ctx context.Context) error {
+	out, err := command(ctx, s.programs.Tram, "practice", "--data", s.dir, "--days", "0", "--json")
+	if err != nil {
+		return err
+	}
+	var made struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal(out, &made); err != nil || made.Token == "" {
+		return fmt.Errorf("make an account: no token came back")
+	}
+	s.token = made.Token
+	return nil
+}
+
+// Start starts the station and waits until it answers.
+func (s *Station) Start(ctx context.Context) error {
+	p, err := spawn("tram of "+s.name, s.programs.Tram, s.dir+".log", "run", "--data", s.dir)
+	if err != nil {
+		return err
+	}
+	s.process = p
+	err = p.await(ctx, func() bool {
+		b, err := os.ReadFile(filepath.Join(s.dir, "run.json"))
+		if err != nil || json.Unmarshal(b, &s.here) != nil {
+			return false
+		}
+		resp, err := s.client.Get("http://" + s.here.Address + "/health")
+		if err != nil {
+			return false
+		}
+		drain(resp.Body)
+		return resp.StatusCode == http.StatusOK
+	})
+	if err != nil {
+		s.stop()
+		s.process = nil
+	}
+	return err
+}
+
+// Stop stops the station, if it runs.
+func (s *Station) Stop() error {
+	p := s.process
+	s.process = nil
+	s.client.CloseIdleConnections()
+	return p.stop()
+}
+
+// Peak is the most memory that the running station held so far, in bytes.
+func (s *Station) Peak() int64 { return s.peak() }
+
+// Report is what the running station says of itself.
+func (s *Station) Report(ctx context.Context) (status.Report, error) {
+	var state struct {
+		Report status.Report `json:"report"`
+	}
+	b, _, err := s.ask(ctx, http.MethodGet, "/local/status", s.here.Token)
+	if err == nil {
+		err = json.Unmarshal(b, &state)
+	}
+	return state.Report, err
+}
+
+// SyncNow asks for an exchange.
+func (s *Station) SyncNow(ctx context.Context) error {
+	_, _, err := s.ask(ctx, http.MethodPost, "/local/sync", s.here.Token)
+	return err
+}
+
+// Get reads a path below the FHIR face. Any answer but 404 and 410 that is no
+// success is an error.
+func (s *Station) Get(ctx context.Context, path string) (body []byte, found bool, err error) {
+	return s.ask(ctx, http.MethodGet, "/fhir/"+path, s.token)
+}
+
+// maxAnswer bounds an answer in bytes.
+const maxAnswer = 64 << 20
+
+func (s *Station) ask(ctx context.Context, method, path, token string) ([]byte, bool, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.here.Address+path, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Accept", "application/fhir+json")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, false, err
+	}
+	defer drain(resp.Body)
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
+		return nil, false, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		place, _, _ := strings.Cut(path, "?")
+		err = fmt.Errorf("station %s answers %s at %s", s.name, resp.Status, place)
+	}
+	return b, err == nil, err
+}
