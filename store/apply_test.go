@@ -22,6 +22,7 @@ func offer(t *testing.T, s *store.Store, to, feed string, after record.Cursor, m
 }
 
 func TestFeedOffersOnlyTheNewestOfEach(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	p := born(t, a, hoa)
@@ -53,6 +54,7 @@ func TestFeedOffersOnlyTheNewestOfEach(t *testing.T) {
 }
 
 func TestCursorOfAnotherFeedIsRefused(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a := station(t, "a")
 	born(t, a, hoa)
@@ -84,6 +86,7 @@ func TestCursorOfAnotherFeedIsRefused(t *testing.T) {
 
 // TestChainWaitsAtAGap hands in the changes 1, 3, 4 and then 2.
 func TestChainWaitsAtAGap(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	for range 4 {
@@ -124,6 +127,7 @@ func TestChainWaitsAtAGap(t *testing.T) {
 }
 
 func TestParkedAndRefusedStand(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	good, bad := born(t, a, hoa), born(t, a, "")
@@ -177,6 +181,7 @@ func TestParkedAndRefusedStand(t *testing.T) {
 }
 
 func TestReceiptLetsGoOfNoMoreThanItCovers(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	var vs []*record.Version
@@ -230,6 +235,7 @@ func TestReceiptLetsGoOfNoMoreThanItCovers(t *testing.T) {
 }
 
 func TestStretchIsWholeOrNothing(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	p := born(t, a, hoa)
@@ -289,6 +295,7 @@ func TestStretchIsWholeOrNothing(t *testing.T) {
 //	U0 -> P1 (pending)
 //	U0 -> U1
 func TestPendingStaysLaidOver(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	p := born(t, a, hoa)
@@ -311,6 +318,7 @@ func TestPendingStaysLaidOver(t *testing.T) {
 }
 
 func TestMergeIsNamedOnceAndItsLossesKept(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a, b := station(t, "a"), station(t, "b")
 	p := born(t, a, hoa)
@@ -360,6 +368,7 @@ func TestMergeIsNamedOnceAndItsLossesKept(t *testing.T) {
 }
 
 func TestTwinBeginsANewLineage(t *testing.T) {
+	t.Parallel()
 	s := station(t, "a")
 	v := born(t, s, "")
 	l := s.Lineage()

@@ -24,6 +24,7 @@ type checker struct {
 	index  map[string]bool
 	trees  map[string]record.Digest
 	people int
+	shows  uint64
 }
 
 func (c *checker) bad(code string, key record.Key, format string, args ...any) {
@@ -44,6 +45,9 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 			if err := step(); err != nil {
 				return err
 			}
+		}
+		if n := tx.shownCount(); n != c.shows {
+			c.bad("count", record.Key{}, "the count of records is %d, %d show something", n, c.shows)
 		}
 		if n := s.people.Len(); n != c.people {
 			c.bad("people", record.Key{}, "the index of people has %d, the records %d", n, c.people)
@@ -96,6 +100,7 @@ func (c *checker) standing(n []byte, r *row) {
 		c.bad("shown", r.Key, "nothing can be shown: %v", err)
 		return
 	}
+	c.shows++
 	keys, patients, err := c.indexKeys(n, shown)
 	if err != nil {
 		c.bad("shown", r.Key, "%v", err)

@@ -22,6 +22,7 @@ import (
 // TestRefusedWriterDoesNotHarmItsGroup lets many write at once, half of them what
 // must be refused.
 func TestRefusedWriterDoesNotHarmItsGroup(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: func() record.Stamp { return record.Stamp{Unix: 1} }}
 	s, err := store.Open(o)
@@ -95,6 +96,7 @@ func TestRefusedWriterDoesNotHarmItsGroup(t *testing.T) {
 // TestTooMuchAtOnceIsRefusedAndNothingElse writes more in one transaction than the
 // journal takes as one.
 func TestTooMuchAtOnceIsRefusedAndNothingElse(t *testing.T) {
+	t.Parallel()
 	s := storetest.Open(t, store.Options{Name: "a"})
 	var writes []store.Write
 	for range 4 {
@@ -115,6 +117,7 @@ func TestTooMuchAtOnceIsRefusedAndNothingElse(t *testing.T) {
 // journal: what was handed in, merged, parked and granted since is there, and old
 // cursors are refused.
 func TestOldDatabaseOfAnUpstream(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	o := store.Options{Name: "centre", Top: true, Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()}
 	c, err := store.Open(o)
@@ -237,6 +240,7 @@ func picture(t *testing.T, c *store.Store, stations ...*store.Store) string {
 // then loses the database to a copy from before: what was written in between is in
 // the new journal.
 func TestLostJournalBeginsBehindTheRecords(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t)}
 	db, folder := filepath.Join(dir, "tram.db"), filepath.Join(dir, "journal")
@@ -277,6 +281,7 @@ func TestLostJournalBeginsBehindTheRecords(t *testing.T) {
 }
 
 func TestNewerStoreIsLeftUntouched(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t)}
 	s, err := store.Open(o)

@@ -51,6 +51,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 		fillDisk(t, dir)
 		return
 	}
+	t.Parallel()
 	for _, kib := range []uint64{1100, 2500, 5000} { // where the journal ends first, and where the database does
 		dir := t.TempDir()
 		out, err := child(t, t.Name(), fmt.Sprintf("%s:%d", dir, kib)).CombinedOutput()
@@ -135,6 +136,7 @@ func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 		writeForEver(t, dir)
 		return
 	}
+	t.Parallel()
 	dir := t.TempDir()
 	acked := map[string]bool{}
 	for round := range 3 {

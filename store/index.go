@@ -133,6 +133,11 @@ func (t *tx) show(n []byte, r *row, old, now *record.Version) error {
 			}
 		}
 	}
+	if (old == nil) != (now == nil) {
+		if err := t.countShown(now != nil); err != nil {
+			return err
+		}
+	}
 	if r.Key.Kind == "Patient" {
 		num, key := num(n), r.Key
 		t.after = append(t.after, func() { t.s.people.Set(num, key, now) })
@@ -141,6 +146,25 @@ func (t *tx) show(n []byte, r *row, old, now *record.Version) error {
 		return t.Bucket(bContested).Put(n, nil)
 	}
 	return t.Bucket(bContested).Delete(n)
+}
+
+// countShown counts a record that begins or ceases to show something, so that
+// nobody has to go through all of them for their number.
+func (t *tx) countShown(begins bool) error {
+	n := t.shownCount()
+	if begins {
+		n++
+	} else {
+		n--
+	}
+	return t.Bucket(bMeta).Put([]byte(kShown), u64(n))
+}
+
+func (t *tx) shownCount() uint64 {
+	if v := t.Bucket(bMeta).Get([]byte(kShown)); len(v) == 8 {
+		return num(v)
+	}
+	return 0
 }
 
 func contains(keys [][]byte, k []byte) bool {

@@ -46,6 +46,7 @@ type world struct {
 // anew now and then, now and then over an older copy of its database, and
 // compares. A seed that fails is printed: go test ./store -run Random -seed N
 func TestRandomWorkload(t *testing.T) {
+	t.Parallel()
 	seeds := []uint64{*seedFlag}
 	if *seedFlag == 0 {
 		seeds = []uint64{1, rand.Uint64()}

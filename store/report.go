@@ -24,31 +24,34 @@ type Counts struct {
 	OldestUnsent    int64
 }
 
-// Waiting counts from the books, in time proportional to the records.
+// Waiting counts from the books, in time proportional to what waits, is contested
+// or in the vault, not to the records.
 func (s *Store) Waiting() (Counts, error) {
 	var c Counts
 	err := s.view(func(tx *tx) error {
 		c.Conflicts = tx.Bucket(bContested).Stats().KeyN
 		c.Vault = tx.Bucket(bVault).Stats().KeyN
 		c.Held = tx.Bucket(bRefused).Stats().KeyN
-		c.Records = tx.Bucket(bStands).Stats().KeyN
+		c.Records = int(tx.shownCount())
 		unsettled := map[uint64]bool{}
 		err := tx.Bucket(bOwn).ForEach(func(k, v []byte) error {
 			var e ownEntry
 			if err := tx.open(bOwn, k, v, &e); err != nil {
 				return err
 			}
-			unsettled[e.Number] = true
+			r, err := tx.row(u64(e.Number))
+			if err != nil {
+				return err
+			}
+			if !r.Gone {
+				unsettled[e.Number] = true
+			}
 			if e.Verdict == record.Parked {
 				c.Parked++
 				return nil
 			}
 			c.Waiting++
 			if c.OldestUnsent == 0 {
-				r, err := tx.row(u64(e.Number))
-				if err != nil || r.Gone {
-					return err
-				}
 				ver, err := tx.version(u64(e.Number), r, e.Ref)
 				if err != nil {
 					return err

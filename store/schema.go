@@ -64,11 +64,12 @@ func makeBuckets(b *bbolt.Tx) error {
 	return nil
 }
 
-// Keys of bMeta. The schema's number alone is not sealed.
+// Keys of bMeta. The schema's number and the count alone are not sealed.
 const (
 	kSchema  = "schema"
 	kJournal = "journal"
 	kAudit   = "audit"
+	kShown   = "shown" // how many records show something, tombstones too
 	kEpoch   = "epoch"
 )
 
@@ -93,6 +94,8 @@ type tx struct {
 	entries []entry
 	// after runs once it committed.
 	after []func()
+	// newPeer says that a peer was added and is not committed yet.
+	newPeer bool
 	// replaying says that the journal holds it already.
 	replaying bool
 }

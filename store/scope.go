@@ -41,6 +41,8 @@ func (s *Store) AddPeer(ctx context.Context, p Peer) error {
 		if err := tx.put(bPeers, at, p); err != nil {
 			return err
 		}
+		tx.newPeer = true
+		tx.after = append(tx.after, func() { s.keepPeers(nil) })
 		return tx.Bucket(bScope).ForEach(func(patient, v []byte) error {
 			var stations []string
 			if err := tx.open(bScope, patient, v, &stations); err != nil {
@@ -64,7 +66,32 @@ func (s *Store) Peers() ([]Peer, error) {
 	return out, err
 }
 
+// peers are all peers. The one writer keeps the list from one transaction to the
+// next, for every write asks for it.
 func (t *tx) peers() ([]Peer, error) {
+	if t.newPeer || !t.Writable() {
+		return t.readPeers()
+	}
+	t.s.mu.Lock()
+	kept := t.s.peers
+	t.s.mu.Unlock()
+	if kept != nil {
+		return kept, nil
+	}
+	kept, err := t.readPeers()
+	if err == nil {
+		t.s.keepPeers(kept)
+	}
+	return kept, err
+}
+
+func (s *Store) keepPeers(peers []Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peers = peers
+}
+
+func (t *tx) readPeers() ([]Peer, error) {
 	var out []Peer
 	err := t.Bucket(bPeers).ForEach(func(k, v []byte) error {
 		var p Peer

@@ -57,6 +57,7 @@ func narrow(t *testing.T, s *store.Store, patient record.Key, stations ...string
 }
 
 func TestBirthOpensScopeForItsStationAlone(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a, b := station(t, "a"), station(t, "b")
 	p := born(t, a, hoa)
@@ -89,6 +90,7 @@ func TestBirthOpensScopeForItsStationAlone(t *testing.T) {
 }
 
 func TestEndedAccessTakesTheCopyAway(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a, b := station(t, "a"), station(t, "b")
 	p := born(t, a, hoa)
@@ -108,6 +110,9 @@ func TestEndedAccessTakesTheCopyAway(t *testing.T) {
 	if _, err := b.History(o.Key); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("history of what b gave up: %v", err)
 	}
+	if n, err := b.Waiting(); err != nil || n.Records != 0 || n.Agreed != 0 || n.People != 0 {
+		t.Errorf("b counts %+v, %v; it holds nothing", n, err)
+	}
 	grant(t, c, p.Key, "b")
 	pull(t, c, b)
 	if got := has(t, b, p.Key, o.Key); got != "11" {
@@ -118,6 +123,7 @@ func TestEndedAccessTakesTheCopyAway(t *testing.T) {
 // TestEndedAccessBeforeItCameDown ends the access to a record that its maker has
 // handed in and not yet had back.
 func TestEndedAccessBeforeItCameDown(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a := station(t, "a")
 	p := born(t, a, hoa)
@@ -130,6 +136,7 @@ func TestEndedAccessBeforeItCameDown(t *testing.T) {
 }
 
 func TestGoneBeforeAnOlderChange(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a, b := station(t, "a"), station(t, "b")
 	p := born(t, a, hoa)
@@ -159,6 +166,7 @@ func TestGoneBeforeAnOlderChange(t *testing.T) {
 // TestGivenUpRecordStillHandsIn ends the access to a record with a change that was
 // never sent: its content goes up, and the chain behind it goes on.
 func TestGivenUpRecordStillHandsIn(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a := station(t, "a")
 	p := born(t, a, hoa)
@@ -188,6 +196,7 @@ func TestGivenUpRecordStillHandsIn(t *testing.T) {
 }
 
 func TestWhatIsAboutAPersonIsNotForAll(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a", "b")
 	a, b := station(t, "a"), station(t, "b")
 	p := born(t, a, hoa)
@@ -217,6 +226,7 @@ func TestWhatIsAboutAPersonIsNotForAll(t *testing.T) {
 }
 
 func TestNewPeerGetsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
 	for range 6 {
@@ -243,6 +253,7 @@ func TestNewPeerGetsWhatIsThere(t *testing.T) {
 // TestScopeRecordFollowsItsAuthorOnly makes a scope record at a station, where it
 // opens nothing.
 func TestScopeRecordIsObeyedAtTheTopOnly(t *testing.T) {
+	t.Parallel()
 	a := station(t, "a")
 	p := born(t, a, hoa)
 	grant(t, a, p.Key, "b")

@@ -76,6 +76,7 @@ type Store struct {
 	lineage record.Lineage
 	counter uint64
 	stopped error
+	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
 }
 
