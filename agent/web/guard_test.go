@@ -91,7 +91,7 @@ func TestLockoutSurvivesARestart(t *testing.T) {
 	}
 	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)
 	ctx, clock := context.Background(), func() time.Time { return now }
-	book := account.New(st, clock)
+	book := account.New(st, clock, account.Cost{Time: 1, Memory: 64})
 	if err := book.Add(ctx, "trang", "Trang", account.Admin, pin, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestLockoutSurvivesARestart(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	book = account.New(storetest.Open(t, o), clock)
+	book = account.New(storetest.Open(t, o), clock, account.Cost{})
 	var locked *account.LockedError
 	if _, err := book.SignIn(ctx, "trang", pin); !errors.As(err, &locked) || locked.Wait != 5*time.Second {
 		t.Fatalf("after a restart the right PIN gives %v, want a wait of 5 s", err)

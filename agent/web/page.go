@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
@@ -85,19 +84,18 @@ func (t texts) say(key string, args ...any) string {
 func (w *Web) parse(lang string) (*template.Template, error) {
 	s, t := w.show[lang], w.texts[lang]
 	return template.New("").Funcs(template.FuncMap{
-		"t":         t.say,
-		"kind":      s.Kind,
-		"code":      s.Code,
-		"date":      s.Date,
-		"time":      s.Time,
-		"badge":     func(p record.Place) string { b, _ := status.PlaceWords(lang, p); return b },
-		"meaning":   func(p record.Place) string { _, m := status.PlaceWords(lang, p); return m },
-		"severity":  func(sv status.Severity) string { b, _ := status.SeverityWords(lang, sv); return b },
-		"reason":    func(r record.Reason) string { title, _ := status.ReasonWords(lang, r); return title },
-		"remedy":    func(r record.Reason) string { _, todo := status.ReasonWords(lang, r); return todo },
-		"clinical":  func(a account.Account) bool { return a.Role.Clinical() },
-		"localised": func(n int) string { return strconv.Itoa(n) },
-		"add":       func(a, b int) int { return a + b },
+		"t":        t.say,
+		"kind":     s.Kind,
+		"code":     s.Code,
+		"date":     s.Date,
+		"time":     s.Time,
+		"badge":    func(p record.Place) string { b, _ := status.PlaceWords(lang, p); return b },
+		"meaning":  func(p record.Place) string { _, m := status.PlaceWords(lang, p); return m },
+		"severity": func(sv status.Severity) string { b, _ := status.SeverityWords(lang, sv); return b },
+		"reason":   func(r record.Reason) string { title, _ := status.ReasonWords(lang, r); return title },
+		"remedy":   func(r record.Reason) string { _, todo := status.ReasonWords(lang, r); return todo },
+		"clinical": func(a account.Account) bool { return a.Role.Clinical() },
+		"add":      func(a, b int) int { return a + b },
 	}).ParseFS(pages, "pages/*.html")
 }
 
@@ -162,14 +160,15 @@ func (c *call) language() error {
 // file serves the style and the script.
 func (w *Web) file(rw http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
-	ext := path.Ext(name)
+	// Not by the system's own table: on Windows any program may have changed it.
+	kind := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}[path.Ext(name)]
 	b, err := pages.ReadFile("pages/" + name)
-	if err != nil || ext != ".css" && ext != ".js" {
+	if err != nil || kind == "" {
 		c := &call{Web: w, w: rw, r: r, lang: w.languageOf(r)}
 		c.refuse(http.StatusNotFound, "not-found")
 		return
 	}
-	rw.Header().Set("Content-Type", mime.TypeByExtension(ext))
+	rw.Header().Set("Content-Type", kind)
 	rw.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	rw.Write(b) // a browser that went away needs no answer
 }

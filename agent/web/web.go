@@ -55,6 +55,7 @@ type Options struct {
 	Now          func() time.Time // nil is the PC's clock
 	Zone         *time.Location   // of the times on pages; nil is the PC's
 	Idle         time.Duration    // after which a session locks; 0 is account.DefaultIdle
+	Cost         account.Cost     // of new PINs; zero is account.DefaultCost
 }
 
 // Web is the pages. It is an http.Handler, safe for concurrent use; it starts
@@ -90,7 +91,7 @@ func New(o Options) (*Web, error) {
 		o.Language = "vi"
 	}
 	w := &Web{
-		Options: o, book: account.New(o.Store, o.Now), sessions: account.NewSessions(o.Idle, o.Now),
+		Options: o, book: account.New(o.Store, o.Now, o.Cost), sessions: account.NewSessions(o.Idle, o.Now),
 		show: map[string]*show.Show{}, texts: map[string]texts{}, pages: map[string]*template.Template{},
 		hosts: allowedHosts(o.Listen, o.Hosts), mux: http.NewServeMux(),
 	}

@@ -54,7 +54,7 @@ func start(t *testing.T, st *store.Store) *station {
 	s := &station{t: t, store: st, now: time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)}
 	s.srv = httptest.NewUnstartedServer(nil)
 	w, err := web.New(web.Options{
-		Store: st, Listen: s.srv.Listener.Addr().String(), Version: "1.2.3", SetupSecret: "one-time", Zone: time.UTC, Now: s.clock,
+		Store: st, Listen: s.srv.Listener.Addr().String(), Version: "1.2.3", SetupSecret: "one-time", Zone: time.UTC, Now: s.clock, Cost: account.Cost{Time: 1, Memory: 64},
 		SyncNow: func() { s.asked++ },
 		Report: func() status.Report {
 			c, err := st.Waiting()
