@@ -1,9 +1,6 @@
 package record
 
-import (
-	"maps"
-	"slices"
-)
+import "maps"
 
 // Seen is a version vector over one record's versions (Parker et al., 1983):
 // for each lineage the highest number that went into a version. Within one
@@ -36,13 +33,4 @@ func (s Seen) Covers(o Seen) bool {
 		}
 	}
 	return true
-}
-
-// sorted lists the entries in lineage order.
-func (s Seen) sorted() []Name {
-	out := make([]Name, 0, len(s))
-	for _, l := range slices.Sorted(maps.Keys(s)) {
-		out = append(out, Name{l, s[l]})
-	}
-	return out
 }
