@@ -208,7 +208,7 @@ func (s *Store) Search(q query.Query) (Result, error) {
 	if err := query.Check(s.opt.R4, q); err != nil {
 		return Result{}, err
 	}
-	after, err := base64.RawURLEncoding.DecodeString(q.Page)
+	after, err := s.openPage(q.Page)
 	if err != nil {
 		return Result{}, &query.ParamError{Param: "page", Why: "value"}
 	}
@@ -241,7 +241,7 @@ func (s *Store) Search(q query.Query) (Result, error) {
 			res.Stands = append(res.Stands, st)
 		}
 		if from+limit < len(hits) {
-			res.Next = base64.RawURLEncoding.EncodeToString([]byte(page[len(page)-1].order))
+			res.Next = s.sealPage(page[len(page)-1].order)
 		}
 		return nil
 	})
@@ -249,6 +249,23 @@ func (s *Store) Search(q query.Query) (Result, error) {
 		return Result{}, fmt.Errorf("search: %w", err)
 	}
 	return res, nil
+}
+
+// sealPage makes a page's mark. It stands in URLs, and the order of a search by
+// name holds names, so it is sealed.
+func (s *Store) sealPage(order string) string {
+	return base64.RawURLEncoding.EncodeToString(s.keys.Seal([]byte("page"), []byte(order)))
+}
+
+func (s *Store) openPage(page string) ([]byte, error) {
+	if page == "" {
+		return nil, nil
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(page)
+	if err != nil {
+		return nil, err
+	}
+	return s.keys.Open([]byte("page"), sealed)
 }
 
 // hits are all matches in their order.
@@ -316,7 +333,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 			if found, ok := t.desk(c); ok {
 				return found
 			}
-		case c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient):
+		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
 					prefixes = append(prefixes, join([]byte(ixPatient), n, kind))
@@ -337,6 +354,9 @@ func escaped(v string) bool { return strings.Contains(v, `\`) }
 
 func notPatient(v string) bool { return !strings.HasPrefix(v, "Patient/") }
 
+// elsewhere reports whether a reference leads to a patient on another server.
+func elsewhere(v string) bool { return !record.ValidID(strings.TrimPrefix(v, "Patient/")) }
+
 func codeless(v string) bool { return afterBar(v) == "" }
 
 // afterBar is the code of a token "system|code".
@@ -345,7 +365,7 @@ func afterBar(v string) string { return v[strings.LastIndexByte(v, '|')+1:] }
 func (t *tx) numbers(kind string, ids []string) [][]byte {
 	var out [][]byte
 	for _, id := range ids {
-		if n := t.number(record.Key{Kind: kind, ID: id}); n != nil {
+		if n := t.number(record.Key{Kind: kind, ID: id}); n != nil && !contains(out, n) {
 			out = append(out, n)
 		}
 	}
