@@ -97,15 +97,14 @@ func run(f func() int) (code int) {
 	return f()
 }
 
-// settings reads the settings file: the one named, else tram.toml in the data
-// folder where there is one, else the defaults.
+// settings reads the settings file: the one named; else tram.toml in the data
+// folder named, or where this system keeps it; else the defaults.
 func (t *tool) settings(file, data string) (config.Config, error) {
 	if file == "" {
-		folder := data
-		if folder == "" {
-			folder = config.DefaultFolder()
+		file = config.DefaultFile()
+		if data != "" {
+			file = filepath.Join(data, "tram.toml")
 		}
-		file = filepath.Join(folder, "tram.toml")
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			return config.Default(data), nil
 		}

@@ -62,6 +62,8 @@ func (a *Agent) loadLink() error {
 	a.link.identity = id
 	if id != nil && id.Enrolled() {
 		a.station = id.Replica()
+	} else {
+		a.link.enrol = status.NotEnrolled
 	}
 	receipts, err := a.store.Receipts()
 	if err != nil {
@@ -284,6 +286,8 @@ func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
 	switch {
 	case carry.FailureOf(err) == status.FailRefused:
 		return status.EnrolRefused, err
+	case carry.FailureOf(err) == status.FailLink:
+		return status.NoLink, err
 	case err != nil:
 		return status.NotEnrolled, err
 	}

@@ -102,6 +102,15 @@ func DefaultFolder() string {
 	return filepath.Join(base, "Tram", "data")
 }
 
+// DefaultFile is where this system keeps a service's settings: /etc/tram/tram.toml,
+// or Tram\tram.toml below ProgramData on Windows.
+func DefaultFile() string {
+	if runtime.GOOS != "windows" {
+		return "/etc/tram/tram.toml"
+	}
+	return filepath.Join(filepath.Dir(DefaultFolder()), "tram.toml")
+}
+
 // DropFolder is Drop.Folder, or its place inside the data folder.
 func (c Config) DropFolder() string {
 	if c.Drop.Folder != "" {
