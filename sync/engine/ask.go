@@ -31,6 +31,8 @@ type Carry struct {
 	// Compare are feeds to be compared, Want what a comparison found missing.
 	Compare []string
 	Want    []wire.Want
+	// Unequal counts the exchanges in a row that ended with trees that differ.
+	Unequal int
 }
 
 // Result is what an exchange came to.

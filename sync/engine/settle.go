@@ -156,7 +156,26 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 			}
 		}
 	}
+	if !a.res.Equal {
+		a.unequal(e.More)
+	}
 	return nil
+}
+
+// healTries is how many exchanges may follow each other at once to make trees
+// equal: comparing, sending and taking, twice.
+const healTries = 6
+
+// unequal lets healing that gets nowhere wait for the next exchange that is due:
+// else two replicas that cannot agree would speak without a pause for ever.
+func (a *Ask) unequal(more bool) {
+	a.res.Next.Unequal = 1
+	if a.o.Carry != nil {
+		a.res.Next.Unequal += a.o.Carry.Unequal
+	}
+	if a.res.Next.Unequal > healTries {
+		a.res.More = more
+	}
 }
 
 // Result is what the exchange came to. Before the End it says what was done

@@ -255,10 +255,10 @@ func TestTrap10FullResyncOfEveryoneToRepairOne(t *testing.T) {
 	}
 }
 
-// a holds 30 people; the centre comes back with fewer, and the way is cut at every
-// frame of the repair
+// a holds 10 people of its own and 20 organisations of b's; the centre comes back
+// without these, b stays away, and the way is cut at every frame of the repair
 func TestTrap17IncompleteSeedOverwritesGoodOne(t *testing.T) {
-	w := newWorld(t, "a")
+	w := newWorld(t, "a", "b")
 	a := w.stations["a"]
 	var keys []record.Key
 	for range 10 {
@@ -267,9 +267,12 @@ func TestTrap17IncompleteSeedOverwritesGoodOne(t *testing.T) {
 	w.sync("a")
 	part := copyOf(t, w.centre, t.TempDir())
 	for range 20 {
-		keys = append(keys, a.born(t, hoa))
+		b := w.stations["b"]
+		k := record.Key{Kind: "Organization", ID: b.NewID()}
+		b.put(t, store.Write{Key: k, Content: []byte(`{"resourceType":"Organization","id":"` + k.ID + `","name":"Trạm"}`)})
+		keys = append(keys, k)
 	}
-	w.sync("a")
+	w.sync("b", "a")
 	w.centre = part()
 	for cut := 1; cut < 60; cut++ {
 		ask, serve := w.halves(a)
@@ -296,7 +299,9 @@ func TestTrap17IncompleteSeedOverwritesGoodOne(t *testing.T) {
 	}
 	w.sync("a")
 	for _, k := range keys {
-		w.equal(k)
+		if got := content(t, w.centre, k); got != content(t, a.Store, k) {
+			t.Errorf("%s at the centre: %s", k, got)
+		}
 	}
 	if n := holds(t, a, keys); n != len(keys) || !a.last.Equal {
 		t.Errorf("a holds %d of %d, proved equal %t", n, len(keys), a.last.Equal)
