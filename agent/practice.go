@@ -73,7 +73,7 @@ func (c practiceCmd) Run(t *tool) error {
 
 func (c practiceCmd) fill(ctx context.Context, s *store.Store, folder string) (Training, int, int, error) {
 	training := Training{User: "hoa", PIN: rand.Text()[:8]}
-	book := account.New(s, time.Now)
+	book := account.New(s, time.Now, account.Cost{})
 	if err := book.Add(ctx, training.User, "Đặng Thị Hoà", account.Admin, training.PIN, ""); err != nil {
 		return training, 0, 0, err
 	}

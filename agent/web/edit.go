@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"tram/agent/web/account"
 	"tram/agent/web/entry"
 	"tram/store"
+	"tram/store/account"
 	"tram/store/audit"
 	"tram/store/fhir"
 	"tram/store/record"

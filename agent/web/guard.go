@@ -10,8 +10,8 @@ import (
 	"path"
 	"strings"
 
-	"tram/agent/web/account"
 	"tram/store"
+	"tram/store/account"
 	"tram/store/audit"
 	"tram/store/record"
 )

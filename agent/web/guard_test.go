@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"tram/agent/web/account"
 	"tram/store"
+	"tram/store/account"
 	"tram/store/storetest"
 )
 

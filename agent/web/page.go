@@ -11,7 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"tram/agent/web/account"
+	"tram/store/account"
 	"tram/store/record"
 	"tram/sync/status"
 )

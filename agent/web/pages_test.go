@@ -12,9 +12,9 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"tram/agent/web/account"
 	"tram/agent/web/entry"
 	"tram/store"
+	"tram/store/account"
 	"tram/store/audit"
 	"tram/store/practice"
 	"tram/store/record"

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"tram/agent/web/account"
+	"tram/store/account"
 )
 
 // signin is the page that asks who is there. It serves sign-in, unlocking and the

@@ -3,7 +3,7 @@ package web
 import (
 	"net/http"
 
-	"tram/agent/web/account"
+	"tram/store/account"
 )
 
 // staffPage is the accounts of staff and the tokens of programs.

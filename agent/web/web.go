@@ -21,9 +21,9 @@ import (
 	"net/http"
 	"time"
 
-	"tram/agent/web/account"
 	"tram/agent/web/show"
 	"tram/store"
+	"tram/store/account"
 	"tram/sync/status"
 )
 

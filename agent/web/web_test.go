@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"tram/agent/web"
-	"tram/agent/web/account"
 	"tram/store"
+	"tram/store/account"
 	"tram/store/record"
 	"tram/store/storetest"
 	"tram/sync/merge"

@@ -84,11 +84,17 @@ const (
 type Book struct {
 	store   *store.Store
 	now     func() time.Time
+	cost    Cost
 	hashing sync.Mutex // one hash at a time: each takes much memory on purpose
 }
 
-// New makes the Book of a store.
-func New(s *store.Store, now func() time.Time) *Book { return &Book{store: s, now: now} }
+// New makes the Book of a store. Cost is that of new PINs; zero is DefaultCost.
+func New(s *store.Store, now func() time.Time, cost Cost) *Book {
+	if cost == (Cost{}) {
+		cost = DefaultCost()
+	}
+	return &Book{store: s, now: now, cost: cost}
+}
 
 // List lists the accounts by user name.
 func (b *Book) List() ([]Account, error) {

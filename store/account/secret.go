@@ -11,20 +11,26 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// The cost of one hash: about a tenth of a second on an old PC. A PIN behind it
-// unlocks a session; it does not protect a stolen disk (RFC 9106 on Argon2id).
+// Cost is what one hash of a secret costs with Argon2id (RFC 9106).
+type Cost struct {
+	Time   uint32 // passes
+	Memory uint32 // KiB
+}
+
+// DefaultCost takes about a tenth of a second on an old PC. A PIN behind it
+// unlocks a session; it does not protect a stolen disk.
+func DefaultCost() Cost { return Cost{2, 64 << 10} }
+
 const (
-	hashTime   = 2
-	hashMemory = 64 << 10 // KiB
-	hashLen    = 32
-	maxMemory  = 1 << 20 // KiB; a kept hash that asks for more is none of ours
+	hashLen   = 32
+	maxMemory = 1 << 20 // KiB; a kept hash that asks for more is none of ours
 )
 
 // hash derives what is kept of a secret, with its salt and cost in front.
 func (b *Book) hash(secret string) string {
 	var salt [16]byte
 	rand.Read(salt[:])
-	return b.derive(secret, salt[:], hashTime, hashMemory)
+	return b.derive(secret, salt[:], b.cost.Time, b.cost.Memory)
 }
 
 func (b *Book) derive(secret string, salt []byte, time, memory uint32) string {
@@ -51,7 +57,7 @@ func (b *Book) matches(hash, secret string) bool {
 		}
 	}
 	if !ok {
-		salt, time, memory = make([]byte, 16), hashTime, hashMemory
+		salt, time, memory = make([]byte, 16), b.cost.Time, b.cost.Memory
 	}
 	if len(secret) > maxSecret {
 		secret = ""

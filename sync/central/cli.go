@@ -129,7 +129,7 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 	case "deny":
 		return said{}, c.Deny(ctx, a.Replica, !a.Undo)
 	case "staff":
-		book := account.New(c.store, c.o.Now)
+		book := account.New(c.store, c.o.Now, account.Cost{})
 		if err := book.Add(ctx, a.User, a.User, account.Admin, a.PIN, ""); err != nil {
 			return said{}, err
 		}

@@ -44,7 +44,7 @@ const hereFile = "run.json"
 // pages is what listens on loopback: the fleet for people, the same as JSON, the
 // FHIR face for programs, and what the command line asks.
 func (c *Centre) pages(address string) (http.Handler, error) {
-	book := account.New(c.store, c.o.Now)
+	book := account.New(c.store, c.o.Now, account.Cost{})
 	h := Here{Page: address, Token: rand.Text()}
 	any, err := book.Any()
 	if err != nil {

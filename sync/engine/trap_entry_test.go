@@ -111,7 +111,7 @@ func TestTrap08UnsentWorkGoesWithItsUser(t *testing.T) {
 	w := newWorld(t, "a")
 	a := w.stations["a"]
 	ctx := context.Background()
-	book := account.New(a.Store, func() time.Time { return time.UnixMilli(1_790_000_000_000) })
+	book := account.New(a.Store, func() time.Time { return time.UnixMilli(1_790_000_000_000) }, account.Cost{})
 	for _, add := range []error{
 		book.Add(ctx, "boss", "Boss", account.Admin, "tram-moc-47", ""),
 		book.Add(ctx, "hoa", "Hoà", account.Nurse, "cau-may-93", "boss"),
