@@ -15,7 +15,7 @@ BENCH    ?=
 export GOFLAGS := $(strip $(filter-out -mod=readonly,$(shell $(GO) env GOFLAGS)) -mod=readonly)
 
 PROGRAMS := agent/tram agent/rehearse/tram-rehearse sync/central/tram-central installer/tram-setup
-REHEARSE := $(BUILD)/bin/tram-rehearse
+REHEARSE := $(BUILD)/bin/tram-rehearse --bin $(BUILD)/bin
 WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
