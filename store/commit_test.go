@@ -236,6 +236,57 @@ func picture(t *testing.T, c *store.Store, stations ...*store.Store) string {
 	return out
 }
 
+// TestOldDatabaseFromWhenTheRecordWasGone writes to a record that came back, and
+// then loses the database to a copy from when it was given up.
+func TestOldDatabaseFromWhenTheRecordWasGone(t *testing.T) {
+	t.Parallel()
+	c := top(t, "a", "b")
+	a := station(t, "a")
+	p := born(t, a, hoa)
+	push(t, a, c)
+	dir := t.TempDir()
+	o := store.Options{Name: "b", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()}
+	b, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant(t, c, p.Key, "b")
+	pull(t, c, b)
+	narrow(t, c, p.Key, "a")
+	pull(t, c, b)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(filepath.Join(dir, "tram.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = store.Open(o); err != nil {
+		t.Fatal(err)
+	}
+	grant(t, c, p.Key, "b")
+	pull(t, c, b)
+	edit := put(t, b, store.Write{Key: p.Key, Base: store.Any, Content: patient(p.Key.ID, hoa+`,"gender":"female"`)})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tram.db"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b = storetest.Open(t, o)
+	st, err := b.Get(p.Key)
+	if err != nil || st.Shown.Ref() != edit.Ref() {
+		t.Fatalf("an acknowledged edit: %+v, %v", st, err)
+	}
+	storetest.Check(t, b)
+	pull(t, c, b)
+	push(t, b, c)
+	pull(t, c, b)
+	if st, err := b.Get(p.Key); err != nil || st.Head.Ref() != edit.Ref() || len(st.Pending) != 0 {
+		t.Errorf("after a sync: %+v, %v", st, err)
+	}
+}
+
 // TestLostJournalBeginsBehindTheRecords loses the journal's folder, goes on, and
 // then loses the database to a copy from before: what was written in between is in
 // the new journal.

@@ -229,8 +229,10 @@ func TestNewPeerGetsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	c := top(t, "a")
 	a := station(t, "a")
+	var first *record.Version
 	for range 6 {
 		p := born(t, a, hoa)
+		first = p
 		for range 3 {
 			about(t, a, "Observation", "subject", p.Key.ID, obs)
 		}
@@ -245,8 +247,13 @@ func TestNewPeerGetsWhatIsThere(t *testing.T) {
 		t.Errorf("the station's second PC got %d changes, want %d", n, 6*5)
 	}
 	addPeer(t, c, "z")
-	if n := pull(t, c, station(t, "z")); n != 0 {
+	z := station(t, "z")
+	if n := pull(t, c, z); n != 0 {
 		t.Errorf("a stranger got %d changes", n)
+	}
+	grant(t, c, first.Key, "z")
+	if n := pull(t, c, z); n != 5 {
+		t.Errorf("granted one person, z got %d changes, want 5", n)
 	}
 }
 
