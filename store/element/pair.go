@@ -13,10 +13,8 @@ func Pair(r4 *fhir.R4, typ string, base, fresh []*Item) []*Item {
 	taken := map[*Item]bool{}
 	equal := map[string][]*Item{}
 	for _, b := range base {
-		if !b.Hidden() {
-			k := string(fhir.Canonical(b.shown()))
-			equal[k] = append(equal[k], b)
-		}
+		k := string(fhir.Canonical(b.shown()))
+		equal[k] = append(equal[k], b)
 	}
 	for i, f := range fresh {
 		k := string(fhir.Canonical(f.shown()))

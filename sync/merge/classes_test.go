@@ -141,3 +141,47 @@ func TestParseClassesRefuses(t *testing.T) {
 		}
 	}
 }
+
+// with makes a Merger of one row.
+func with(t *testing.T, table string) *merge.Merger {
+	t.Helper()
+	c, err := merge.ParseClasses(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return merge.New(loadR4(t), c)
+}
+
+func TestCodeOutsideTheOrderStaysContested(t *testing.T) {
+	h := newHistory(t, with(t, "Encounter.status monotonic planned in-progress finished"))
+	h.run(`U0 = Encounter status=planned class={"code":"AMB"}
+U0 -> A status=arrived
+U0 -> B status=in-progress
+U0 -> C status=finished
+M1 = merge U0 A B
+  class {"code":"AMB"}
+  status "planned"
+  contested status: "arrived" by A | "in-progress" by B
+M2 = merge U0 M1 C
+  class {"code":"AMB"}
+  status "planned"
+  contested status: "arrived" by A | "finished" by C
+  lost status: "in-progress" by B, for "finished", further`)
+}
+
+// Two programs with different tables may each have settled the other's value
+// away. Then neither is dropped.
+func TestTablesThatDisagree(t *testing.T) {
+	h := newHistory(t, with(t, "Encounter.status monotonic planned arrived finished"))
+	lines := `U0 = Encounter status=planned class={"code":"AMB"}
+U0 -> A status=arrived
+U0 -> B status=finished
+`
+	h.run(lines + "M1 = merge U0 A B\n  class {\"code\":\"AMB\"}\n  status \"finished\"\n  lost status: \"arrived\" by A, for \"finished\", further")
+	old := with(t, "Encounter.status monotonic planned finished arrived")
+	other := named(merged(t, old, h.of("U0"), h.of("A"), h.of("B")), h.name("N1"))
+	out := merged(t, with(t, ""), h.of("U0"), h.of("M1"), other)
+	if got := h.show(out); !strings.Contains(got, `contested status: "arrived" by A | "finished" by B`) {
+		t.Errorf("merged\n%s", got)
+	}
+}

@@ -97,7 +97,7 @@ func (j *joiner) items(list place, s, t *element.Slot, a, b branch) []*element.I
 	}
 	folder := fold(both)
 	alone := func(it *element.Item, own, other branch) *element.Item {
-		if (it.Hidden() || list.security() || other.fresh(it.Setters())) && !folder(it, own) {
+		if (it.Hidden() || other.fresh(it.Setters())) && !folder(it, own) {
 			return it
 		}
 		return nil

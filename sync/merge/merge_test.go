@@ -208,6 +208,9 @@ func lawful(t testing.TB, m *merge.Merger, base, head, in *record.Version) *reco
 	if diff := differ(sum(t, other)+"\n"+losses(other), sum(t, out)+"\n"+losses(out)); diff != "" {
 		t.Errorf("not symmetric:%s", diff)
 	}
+	if paths(out) != paths(other) && born(head) == born(in) {
+		t.Errorf("contested %s, but the other way round %s", paths(out), paths(other))
+	}
 	if sound := len(r4.Check(value(t, head))) == 0 && len(r4.Check(value(t, in))) == 0; sound {
 		if issues := r4.Check(value(t, out)); len(issues) > 0 {
 			t.Errorf("merged content is no valid FHIR: %v\n%s", issues, out.Content)
@@ -226,6 +229,23 @@ func lawful(t testing.TB, m *merge.Merger, base, head, in *record.Version) *reco
 		t.Errorf("merging it with itself changed it:%s", diff)
 	}
 	return out
+}
+
+// born is the version that the record began with.
+func born(v *record.Version) record.Name {
+	if v.Trace.Born.IsZero() {
+		return v.Name
+	}
+	return v.Trace.Born
+}
+
+// paths are those of the open conflicts.
+func paths(v *record.Version) string {
+	var out []string
+	for _, c := range v.Conflicts() {
+		out = append(out, c.Path)
+	}
+	return strings.Join(out, " ")
 }
 
 func merged(t testing.TB, m *merge.Merger, base, head, in *record.Version) *record.Version {

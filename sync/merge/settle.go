@@ -159,11 +159,8 @@ func (j *joiner) shown(at place, class Class, alts []element.Alt, x, y *element.
 			moved[0] = moved[1] // neither side is more right, but both orders must agree
 		}
 	}
-	switch {
-	case len(moved) > 0:
+	if len(moved) > 0 {
 		return moved[0]
-	case x.Contested() && y.Contested() && element.Same(x.Shown, y.Shown):
-		return x.Shown
 	}
 	return j.usual(at, class, alts)
 }
