@@ -1,0 +1,98 @@
+package entry
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"tram/agent/web/show"
+	"tram/store/fhir"
+)
+
+func words(t *testing.T) (*fhir.R4, *show.Show) {
+	t.Helper()
+	r4, err := fhir.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := show.New(r4, "vi", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r4, s
+}
+
+func TestUntouchedDetailsStayAsTheyWere(t *testing.T) {
+	_, s := words(t)
+	text := `{"resourceType":"Patient","id":"p","extension":[{"url":"http://x/y","valueDecimal":1.00}],"identifier":[{"system":"http://a","value":"1"},{"value":"2"}],` +
+		`"name":[{"use":"official","text":"Đặng Thị Hoà","family":"Đặng","prefix":["Bà"]},{"use":"old","text":"Hoà Nhỏ"}],"telecom":[{"system":"email","value":"a@b"},{"system":"phone","value":"09","use":"mobile"}],` +
+		`"gender":"female","birthDate":"1961-02-03","address":[{"use":"home","line":["Xóm 1"],"city":"Xã Đông"}],"contact":[{"gender":"male"}]}`
+	v, err := fhir.Parse([]byte(text), fhir.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := ReadPerson(v, s)
+	if got := string(WritePerson(v, "p", "", read, s).Bytes()); got != text {
+		t.Errorf("nothing typed, yet\n%s became\n%s", text, got)
+	}
+	read["phone"], read["birth"], read["address"] = "0911", "1961", ""
+	got := string(WritePerson(v, "p", "", read, s).Bytes())
+	for _, want := range []string{`{"system":"email","value":"a@b"}`, `{"system":"phone","value":"0911","use":"mobile"}`, `"birthDate":"1961"`, `"prefix":["Bà"]`, `Hoà Nhỏ`, `1.00`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+	}
+	if strings.Contains(got, `"address"`) {
+		t.Errorf("an emptied address stays: %s", got)
+	}
+}
+
+func TestWhatFormsMakeIsFHIR(t *testing.T) {
+	r4, s := words(t)
+	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)
+	ids := []string{"a", "b", "c", "d", "e", "f", "g"}
+	visit := Typed{"when": "05/10/2026 08:30", "reason": "Ho", "pulse": "88", "systolic": "120", "diastolic": "80", "temperature": "37,80", "weight": "50", "height": "150", "note": "Ghi"}
+	all := Visit("p", "Quang", ids, visit, now)
+	if len(all) != VisitRecords {
+		t.Errorf("a full visit makes %d records, want %d", len(all), VisitRecords)
+	}
+	all = append(all, Visit("p", "Quang", ids, Typed{"when": "2026", "reason": "Ho"}, now)...)
+	all = append(all, Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "sure": "confirmed", "category": "food", "criticality": "high", "reaction": "Ngứa"}, now),
+		Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "sure": "unconfirmed"}, now),
+		WritePerson(nil, "p", "http://x/number", Typed{"name": "An", "birth": "1961", "sex": "male", "number": "001", "phone": "09", "address": "Xóm 1"}, s))
+	for _, v := range all {
+		if issues := r4.Check(v); len(issues) > 0 {
+			t.Errorf("%s: %v", v.Bytes(), issues)
+		}
+	}
+	if got := string(all[4].Bytes()); !strings.Contains(strings.Join([]string{string(all[2].Bytes()), string(all[3].Bytes()), got}, ""), `"value":37.80`) {
+		t.Errorf("37,80 lost a digit: %s", got)
+	}
+}
+
+func TestFieldsAreChecked(t *testing.T) {
+	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		typed        Typed
+		field        string
+		fault, doubt string
+	}{
+		"nothing":       {Typed{"when": "05/10/2026"}, "reason", Nothing, ""},
+		"no time":       {Typed{"reason": "x"}, "when", Missing, ""},
+		"bad time":      {Typed{"reason": "x", "when": "99/10/2026"}, "when", NoDate, ""},
+		"to come":       {Typed{"reason": "x", "when": "06/10/2026 08:00"}, "when", "", Future},
+		"letters":       {Typed{"when": "05/10/2026", "pulse": "8o"}, "pulse", NoNumber, ""},
+		"exponent":      {Typed{"when": "05/10/2026", "pulse": "1e9"}, "pulse", NoNumber, ""},
+		"minus":         {Typed{"when": "05/10/2026", "pulse": "-5"}, "pulse", NoNumber, ""},
+		"two commas":    {Typed{"when": "05/10/2026", "weight": "1,2,3"}, "weight", NoNumber, ""},
+		"high":          {Typed{"when": "05/10/2026", "temperature": "42,1"}, "temperature", "", Unusual},
+		"edge":          {Typed{"when": "05/10/2026", "temperature": "42"}, "temperature", "", ""},
+		"half pressure": {Typed{"when": "05/10/2026", "diastolic": "80"}, "systolic", OneOfTwo, ""},
+		"long":          {Typed{"when": "05/10/2026", "reason": strings.Repeat("ớ", 301)}, "reason", TooLong, ""},
+	} {
+		faults, doubts := CheckVisit(c.typed, now)
+		if faults[c.field] != c.fault || doubts[c.field] != c.doubt {
+			t.Errorf("%s: fault %q, doubt %q; want %q, %q", name, faults[c.field], doubts[c.field], c.fault, c.doubt)
+		}
+	}
+}
