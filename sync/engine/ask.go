@@ -60,8 +60,6 @@ type Ask struct {
 	st      record.Standing
 	out     []*wire.Frame
 	after   record.Cursor
-	page    record.Page
-	at      int
 	sent    map[record.Ref]bool // and not answered yet
 	res     Result
 	stretch record.Stretch
