@@ -54,7 +54,7 @@ func (e Enrol) Whole() bool { return e.Station != "" && e.Centre != "" && e.Root
 
 // Bytes is the content of the agent's enrol.json.
 func (e Enrol) Bytes() ([]byte, error) {
-	return json.MarshalIndent(enrolFile{e.Station, e.Centre, e.Root, e.Code}, "", "  ")
+	return json.MarshalIndent(enrolFile(e), "", "  ")
 }
 
 // ReadEnrol reads an enrol.json of at most 32 KB. Every field that is there
