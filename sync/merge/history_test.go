@@ -26,6 +26,7 @@ import (
 //	M1 -> D decide birthDate=1961-02-04 closes A,B   a decision; without "closes" it closes all
 //	M1 = merge U0 A B               upstream's merge of base, head and incoming; "-" for no base
 //	S = preview U0 A B              the same as a station shows it; it has no name
+//	M2 = reopen M1                  upstream takes a deletion back
 //
 // with by:author, at:seconds, off:seconds and doubt for the stamp. What the
 // version shows stands indented beneath. -update writes it; read it then.
@@ -113,6 +114,11 @@ func (h *history) step(line string) *record.Version {
 	switch {
 	case len(words) > 5 && words[1] == "=" && (words[2] == "merge" || words[2] == "preview"):
 		return h.merge(words[0], words[2] == "preview", words[3], words[4], words[5])
+	case len(words) == 4 && words[1] == "=" && words[2] == "reopen":
+		v := named(merge.Reopen(h.of(words[3])), h.name(words[0]))
+		rewritten(h.t, v)
+		h.made[words[0]] = v
+		return v
 	case len(words) > 2 && words[1] == "=":
 		h.key = record.Key{Kind: words[2], ID: "x"}
 		return h.write(words[0], "", fhir.NewObject(
