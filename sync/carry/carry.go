@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"tram/sync/engine"
 	"tram/sync/status"
@@ -22,6 +23,8 @@ import (
 type Error struct {
 	Failure status.Failure
 	Err     error
+	// After is how long upstream asked to stay away; 0 where it did not say.
+	After time.Duration
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("exchange: %s: %v", e.Failure, e.Err) }

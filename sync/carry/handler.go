@@ -2,6 +2,7 @@ package carry
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -19,6 +20,7 @@ const MaxRequest = 64 << 20
 type Handler struct {
 	Begin func(http.ResponseWriter, *http.Request) *engine.Serve
 	Log   *slog.Logger
+	idle  time.Duration // 0 is idleTimeout
 }
 
 // ServeHTTP reads the request, committing at each mark, and then answers. Where
@@ -32,15 +34,18 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if serve == nil {
 		return
 	}
+	if h.idle == 0 {
+		h.idle = idleTimeout
+	}
 	conn := http.NewResponseController(w)
-	body := &deadlined{http.MaxBytesReader(w, r.Body, MaxRequest), conn}
+	body := &deadlined{http.MaxBytesReader(w, r.Body, MaxRequest), conn, h.idle}
 	if err := Receive(r.Context(), body, serve.Take); err != nil {
 		h.refuse(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", wire.MediaType)
 	next := func() (*wire.Frame, error) {
-		if err := conn.SetWriteDeadline(time.Now().Add(idleTimeout)); err != nil {
+		if err := conn.SetWriteDeadline(time.Now().Add(h.idle)); err != nil {
 			return nil, err
 		}
 		return serve.Next()
@@ -69,12 +74,13 @@ func (h Handler) refuse(w http.ResponseWriter, err error) {
 // deadlined gives each read its own time, so that a slow link is not cut off and
 // a dead one is.
 type deadlined struct {
-	r interface{ Read([]byte) (int, error) }
-	c *http.ResponseController
+	r    io.Reader
+	c    *http.ResponseController
+	idle time.Duration
 }
 
 func (d *deadlined) Read(p []byte) (int, error) {
-	if err := d.c.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+	if err := d.c.SetReadDeadline(time.Now().Add(d.idle)); err != nil {
 		return 0, err
 	}
 	return d.r.Read(p)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type Client struct {
 	base  string
 	http  *retryablehttp.Client
 	bytes *counter
+	idle  time.Duration
 }
 
 // counter counts what goes over the wire, TLS included.
@@ -48,7 +50,11 @@ type counter struct{ up, down atomic.Int64 }
 // NewClient makes a client for the upstream at a base address such as
 // "https://centre:8643". Connections are kept only as long as they are used.
 func NewClient(base string, conf *tls.Config, log *slog.Logger) *Client {
-	c := &Client{base: base, bytes: &counter{}}
+	return newClient(base, conf, log, idleTimeout)
+}
+
+func newClient(base string, conf *tls.Config, log *slog.Logger, idle time.Duration) *Client {
+	c := &Client{base: base, bytes: &counter{}, idle: idle}
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: false}}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -56,13 +62,13 @@ func NewClient(base string, conf *tls.Config, log *slog.Logger) *Client {
 			if err != nil {
 				return nil, err
 			}
-			return &countedConn{conn, c.bytes}, nil
+			return &countedConn{conn, c.bytes, idle}, nil
 		},
 		TLSClientConfig: conf, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: answerTimeout,
 		MaxConnsPerHost: 2, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
 	}
 	c.http = &retryablehttp.Client{
-		HTTPClient: &http.Client{Transport: transport},
+		HTTPClient: &http.Client{Transport: transport, CheckRedirect: stay},
 		Logger:     quiet{log}, RetryMax: 2, RetryWaitMin: time.Second, RetryWaitMax: 10 * time.Second,
 		CheckRetry: retry, Backoff: retryablehttp.DefaultBackoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
@@ -81,6 +87,9 @@ func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	return err != nil, nil
 }
 
+// stay follows no redirect: what is sent is for the enrolled upstream alone.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.HTTPClient.CloseIdleConnections() }
 
@@ -91,7 +100,7 @@ func (c *Client) Bytes() (up, down int64) { return c.bytes.up.Load(), c.bytes.do
 func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 	var body bytes.Buffer
 	if err := Send(&body, ask.Next); err != nil {
-		return &Error{status.FailHere, err}
+		return &Error{Failure: status.FailHere, Err: err}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -100,18 +109,19 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 		return err
 	}
 	defer resp.Body.Close()
-	alive := time.AfterFunc(idleTimeout, func() { cancel(errIdle) })
-	defer alive.Stop()
-	err = Receive(ctx, &watched{resp.Body, alive}, ask.Take)
+	answer := c.watch(resp.Body, cancel)
+	defer answer.alive.Stop()
+	err = Receive(ctx, answer, ask.Take)
 	switch {
 	case err == nil:
+		io.Copy(io.Discard, io.LimitReader(answer, 4096)) // so that the connection serves again
 		return nil
 	case errors.Is(err, wire.ErrNonsense):
-		return &Error{status.FailNonsense, err}
+		return &Error{Failure: status.FailNonsense, Err: err}
 	case errors.Is(err, wire.ErrCut):
-		return &Error{status.FailCut, err}
+		return &Error{Failure: status.FailCut, Err: err}
 	}
-	return &Error{status.FailHere, err}
+	return &Error{Failure: status.FailHere, Err: err}
 }
 
 var errIdle = errors.New("nothing came for a minute")
@@ -119,14 +129,21 @@ var errIdle = errors.New("nothing came for a minute")
 // Post sends a small JSON body and returns the answer's, at most max bytes. Its
 // error is an *Error.
 func (c *Client) Post(ctx context.Context, path string, body []byte, max int64) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	resp, err := c.post(ctx, path, "application/json", body)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, max))
+	answer := c.watch(resp.Body, cancel)
+	defer answer.alive.Stop()
+	b, err := io.ReadAll(io.LimitReader(answer, max))
+	if err == nil && errors.Is(context.Cause(ctx), errIdle) {
+		err = errIdle // the other side may end its answer when it sees us go
+	}
 	if err != nil {
-		return nil, &Error{status.FailCut, err}
+		return nil, &Error{Failure: status.FailCut, Err: err}
 	}
 	return b, nil
 }
@@ -134,12 +151,12 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, max int64) 
 func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) (*http.Response, error) {
 	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, c.base+path, body)
 	if err != nil {
-		return nil, &Error{status.FailLink, err}
+		return nil, &Error{Failure: status.FailLink, Err: err}
 	}
 	req.Header.Set("Content-Type", mediaType)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Error{failure(err), err}
+		return nil, &Error{Failure: failure(err), Err: err}
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -149,13 +166,26 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 	err = fmt.Errorf("upstream answered %s", resp.Status)
 	switch resp.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return nil, &Error{status.FailLater, err}
+		return nil, &Error{status.FailLater, err, retryAfter(resp)}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, &Error{status.FailRefused, err}
+		return nil, &Error{Failure: status.FailRefused, Err: err}
 	case http.StatusUpgradeRequired:
-		return nil, &Error{status.FailVersion, err}
+		return nil, &Error{Failure: status.FailVersion, Err: err}
 	}
-	return nil, &Error{status.FailNonsense, err}
+	return nil, &Error{Failure: status.FailNonsense, Err: err}
+}
+
+// maxAfter bounds how long an upstream may send a station away.
+const maxAfter = time.Hour
+
+// retryAfter reads how many seconds a busy upstream asks for (RFC 9110, section
+// 10.2.3); 0 where it says none or a date, which would need a clock.
+func retryAfter(resp *http.Response) time.Duration {
+	n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, maxAfter)
 }
 
 // failure tells a link that is down from a certificate that does not hold.
@@ -174,19 +204,28 @@ func failure(err error) status.Failure {
 type watched struct {
 	r     io.Reader
 	alive *time.Timer
+	idle  time.Duration
+}
+
+// watch cancels when nothing comes for the client's idle time.
+func (c *Client) watch(r io.Reader, cancel context.CancelCauseFunc) *watched {
+	return &watched{r, time.AfterFunc(c.idle, func() { cancel(errIdle) }), c.idle}
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
-		w.alive.Reset(idleTimeout)
+		w.alive.Reset(w.idle)
 	}
 	return n, err
 }
 
+// countedConn counts, and gives each write its own time: a link that died takes
+// what is written until its buffers are full, and then nothing for ever.
 type countedConn struct {
 	net.Conn
-	n *counter
+	n    *counter
+	idle time.Duration
 }
 
 func (c *countedConn) Read(p []byte) (int, error) {
@@ -196,6 +235,9 @@ func (c *countedConn) Read(p []byte) (int, error) {
 }
 
 func (c *countedConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
+		return 0, err
+	}
 	n, err := c.Conn.Write(p)
 	c.n.up.Add(int64(n))
 	return n, err

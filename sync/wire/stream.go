@@ -77,6 +77,7 @@ func (w *Writer) Close() error { return w.z.Close() }
 
 // Reader reads what a Writer wrote. It is not safe for concurrent use.
 type Reader struct {
+	src  *source
 	z    *zstd.Decoder
 	r    *bufio.Reader
 	left int64
@@ -84,11 +85,12 @@ type Reader struct {
 
 // NewReader begins to read a stream.
 func NewReader(r io.Reader) (*Reader, error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	src := &source{r: r}
+	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{z, bufio.NewReaderSize(z, 64<<10), MaxStream}, nil
+	return &Reader{src, z, bufio.NewReaderSize(z, 64<<10), MaxStream}, nil
 }
 
 // Close lets go of the reader's memory.
@@ -139,20 +141,23 @@ func (r *Reader) line() ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return nil, ErrCut
-		case isZstd(err):
-			return nil, fmt.Errorf("%w: it is not compressed as it should be", ErrNonsense)
+		case r.src.err != nil && !errors.Is(r.src.err, io.EOF):
+			return nil, fmt.Errorf("%w: %w", ErrCut, r.src.err)
 		default:
-			return nil, fmt.Errorf("%w: %w", ErrCut, err)
+			return nil, fmt.Errorf("%w: it is not compressed as it should be", ErrNonsense)
 		}
 	}
 }
 
-func isZstd(err error) bool {
-	for _, known := range []error{zstd.ErrMagicMismatch, zstd.ErrWindowSizeExceeded, zstd.ErrWindowSizeTooSmall, zstd.ErrDecoderSizeExceeded,
-		zstd.ErrCRCMismatch, zstd.ErrReservedBlockType, zstd.ErrCompressedSizeTooBig, zstd.ErrBlockTooSmall, zstd.ErrUnexpectedBlockSize, zstd.ErrUnknownDictionary} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
+// source remembers how reading what is packed failed, to tell a link that broke
+// from bytes that cannot be unpacked.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.err = err
+	return n, err
 }
