@@ -82,11 +82,11 @@ func New(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open station: %w", err)
 	}
-	a := &Agent{o: o, r4: r4.In(time.Local), merger: merge.New(r4, classes), began: time.Now(), nudge: make(chan struct{}, 1)}
+	a := &Agent{o: o, r4: r4, merger: merge.New(r4, classes), began: time.Now(), nudge: make(chan struct{}, 1)}
 	a.clock = health.NewClock(health.System(), record.Stamp{}, health.Built(), 0)
 	c := o.Config
 	stamp := func() record.Stamp { return a.clock.Stamp() }
-	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Name: c.Station.Name, R4: a.r4, Clock: stamp, Log: o.Log})
+	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Name: c.Station.Name, R4: a.r4, Zone: time.Local, Clock: stamp, Log: o.Log})
 	if err != nil {
 		return nil, fmt.Errorf("open station: %w", err)
 	}

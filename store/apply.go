@@ -9,7 +9,7 @@ import (
 )
 
 // Apply commits one stretch of an exchange: all of it or nothing. Applying it
-// again changes nothing. It fails with record.ErrMoved where a record is not
+// again changes nothing more. It fails with record.ErrMoved where a record is not
 // any more as the decision saw it, and with record.ErrNotFound where a change
 // that came as a name only is not held here.
 func (s *Store) Apply(ctx context.Context, st record.Stretch) error {

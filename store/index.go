@@ -280,6 +280,7 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 		slices.Reverse(out)
 		return out, nil
 	}
+	r4 := t.s.opt.R4.In(t.s.opt.Zone)
 	for _, n := range t.candidates(q) {
 		r, err := t.row(n)
 		if err != nil {
@@ -297,8 +298,8 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 			return nil, err
 		}
 		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Stamp.Corrected()}
-		if query.Matches(t.s.opt.R4, q, content, meta) {
-			out = append(out, hit{num(n), query.SortKey(t.s.opt.R4, q, content, meta) + latest(t.dateOf(content, v), n)})
+		if query.Matches(r4, q, content, meta) {
+			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(t.dateOf(content, v), n)})
 		}
 	}
 	slices.SortFunc(out, func(a, b hit) int { return strings.Compare(a.order, b.order) })

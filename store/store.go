@@ -55,6 +55,7 @@ type Options struct {
 	Name    string              // this replica's name
 	Top     bool                // no upstream: its own line decides
 	R4      *fhir.R4            // required
+	Zone    *time.Location      // whose days a search for dates means; nil is UTC
 	Clock   func() record.Stamp // nil is the PC's clock
 	Log     *slog.Logger        // nil is silence
 }

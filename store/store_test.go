@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"tram/store"
 	"tram/store/query"
@@ -267,5 +268,18 @@ func TestNothingReadableOnTheDisk(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDaysAreThoseOfTheStation(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a", Zone: time.FixedZone("", 7*3600)})
+	id := s.NewID()
+	put(t, s, store.Write{Key: key("Observation", id), Content: []byte(`{"resourceType":"Observation","id":"` + id +
+		`","status":"final","code":{"text":"x"},"effectiveDateTime":"2026-10-02T06:30:00+07:00"}`)})
+	for day, want := range map[string]int{"2026-10-02": 1, "2026-10-01": 0} {
+		r, err := s.Search(query.Query{Kind: "Observation", Clauses: []query.Clause{{Param: "date", Values: []string{day}}}})
+		if err != nil || r.Total != want {
+			t.Errorf("%s: got %d, %v; want %d", day, r.Total, err, want)
+		}
 	}
 }

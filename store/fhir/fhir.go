@@ -106,6 +106,14 @@ func (r *R4) In(loc *time.Location) *R4 {
 	return &out
 }
 
+// Zone is where dates and times without a zone are read as local to.
+func (r *R4) Zone() *time.Location {
+	if r.zone == nil {
+		return time.UTC
+	}
+	return r.zone
+}
+
 // IsKind says whether kind is one of R4's concrete resource types.
 func (r *R4) IsKind(kind string) bool {
 	t := r.types[kind]

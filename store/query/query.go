@@ -105,11 +105,12 @@ func modifiers(typ string) []string {
 }
 
 // Matches reports whether a resource, known to be of q's kind, matches. Meta
-// holds what the store knows of it and the content does not say.
+// holds what the store knows of it and the content does not say. Days are those
+// of r4's zone.
 func Matches(r4 *fhir.R4, q Query, v *fhir.Value, meta Meta) bool {
 	for _, c := range q.Clauses {
 		p, ok := r4.Param(q.Kind, c.Param)
-		if !ok || !matches(values(r4, v, p, meta), p, c) {
+		if !ok || !matches(values(r4, v, p, meta), p, c, r4.Zone()) {
 			return false
 		}
 	}
@@ -132,18 +133,18 @@ func values(r4 *fhir.R4, v *fhir.Value, p fhir.Param, m Meta) []fhir.SearchValue
 	return r4.SearchValues(v, p)
 }
 
-func matches(have []fhir.SearchValue, p fhir.Param, c Clause) bool {
+func matches(have []fhir.SearchValue, p fhir.Param, c Clause, zone *time.Location) bool {
 	switch c.Modifier {
 	case "missing":
 		return slices.Contains(c.Values, fmt.Sprint(len(have) == 0))
 	case "not":
 		plain := c
 		plain.Modifier = ""
-		return !matches(have, p, plain)
+		return !matches(have, p, plain, zone)
 	}
 	for _, want := range c.Values {
 		for _, h := range have {
-			if one(h, p, c.Modifier, want) {
+			if one(h, p, c.Modifier, want, zone) {
 				return true
 			}
 		}
@@ -151,14 +152,14 @@ func matches(have []fhir.SearchValue, p fhir.Param, c Clause) bool {
 	return false
 }
 
-func one(h fhir.SearchValue, p fhir.Param, modifier, want string) bool {
+func one(h fhir.SearchValue, p fhir.Param, modifier, want string, zone *time.Location) bool {
 	switch p.Type {
 	case "token":
 		return token(h, modifier, want)
 	case "string":
 		return text(h, modifier, want)
 	case "date":
-		return date(h, want)
+		return date(h, want, zone)
 	case "reference":
 		return reference(h, modifier, want)
 	case "quantity", "number":

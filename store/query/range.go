@@ -21,9 +21,9 @@ func prefix(s string) (op, rest string) {
 }
 
 // date compares the range of the resource's date with that of the one asked for.
-func date(h fhir.SearchValue, want string) bool {
+func date(h fhir.SearchValue, want string, zone *time.Location) bool {
 	op, rest := prefix(want)
-	low, high, ok := fhir.DateRange(rest, time.UTC)
+	low, high, ok := fhir.DateRange(rest, zone)
 	if !ok {
 		return false
 	}

@@ -173,6 +173,8 @@ func fromStore(err error) *Problem {
 		return problem("id-taken")
 	case errors.Is(err, store.ErrFull):
 		return problem("disk-full").because(err)
+	case errors.Is(err, store.ErrTooMuch):
+		return problem("too-large").because(err)
 	case errors.Is(err, store.ErrStopped):
 		return problem("stopped").because(err)
 	case errors.As(err, &bad):
