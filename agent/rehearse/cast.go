@@ -79,11 +79,14 @@ func NewCast(work, bin string, fresh bool) (*Cast, error) {
 // Close stops every program.
 func (c *Cast) Close() error { return c.all.Close() }
 
-func (c *Cast) program(name string) string {
+func (c *Cast) program(name string) string { return filepath.Join(c.bin, file(name)) }
+
+// file is a program's file name on this system.
+func file(program string) string {
 	if runtime.GOOS == "windows" {
-		name += ".exe"
+		return program + ".exe"
 	}
-	return filepath.Join(c.bin, name)
+	return program
 }
 
 // Account is how a person and a program sign in somewhere.
@@ -104,13 +107,13 @@ type Centre struct {
 // Centre makes the centre's folder with one administrator.
 func (c *Cast) Centre(ctx context.Context, listen, page, pin string) (*Centre, error) {
 	s := &Centre{Dir: filepath.Join(c.Work, "centre"), Listen: listen, Page: page, cast: c, Account: Account{User: "it", PIN: pin}}
-	file := filepath.Join(c.Work, "pin.txt")
-	if err := os.WriteFile(file, []byte(pin), 0o600); err != nil {
+	secret := filepath.Join(c.Work, "pin.txt")
+	if err := os.WriteFile(secret, []byte(pin), 0o600); err != nil {
 		return nil, err
 	}
-	out, err := process.Tool(ctx, c.program("tram-central"), "staff", "--data", s.Dir, "--user", s.User, "--pin-file", file, "--program", "rehearse")
+	out, err := process.Tool(ctx, c.program("tram-central"), "staff", "--data", s.Dir, "--user", s.User, "--pin-file", secret, "--program", "rehearse")
 	s.Token = strings.TrimSpace(string(out))
-	return s, errors.Join(err, os.Remove(file))
+	return s, errors.Join(err, os.Remove(secret))
 }
 
 // Start runs the centre until its page answers.
