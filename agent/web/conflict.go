@@ -33,6 +33,7 @@ type candidate struct {
 	Writers   []writer
 }
 
+// writer is who set a value, and when by the clock of that PC.
 type writer struct {
 	Who   string
 	At    int64
@@ -67,8 +68,12 @@ type conflictsPage struct {
 	Vault   []lostValue
 }
 
+// maxConflicts is how many a page lists. More than that is no list for a person
+// but a fault of the way records are kept, and the count in the head says so.
 const maxConflicts = 200
 
+// conflicts lists everything that needs a person: what upstream did not take, what
+// two people wrote differently, and values that gave way by rule.
 func (c *call) conflicts() error {
 	stands, err := c.Store.Contested(maxConflicts)
 	if err != nil {
@@ -151,6 +156,7 @@ func (c *call) conflictOf(st *record.Stand) (conflictPage, error) {
 	return p, nil
 }
 
+// conflict shows the open conflicts of one record, side by side.
 func (c *call) conflict() error { return c.conflictAgain(http.StatusOK, "", "", "", false) }
 
 // conflictAgain shows the conflicts of a record, with what was typed at path.
@@ -182,11 +188,13 @@ func (c *call) decide() error {
 		return err
 	}
 	path, other := f.Get("path"), strings.TrimSpace(f.Get("other"))
+	// The numbers of the choices belong to the record as the page showed it.
 	if f.Get("base") != st.Tag() {
 		return c.conflictAgain(http.StatusConflict, path, other, "", true)
 	}
 	open := st.Shown.Conflicts()
 	i := slices.IndexFunc(open, func(o record.Conflict) bool { return o.Path == path })
+	// Somebody else decided in the meantime: nothing is left to do here.
 	if i < 0 {
 		return c.goTo("/conflicts/"+key.String(), "decided")
 	}
@@ -201,6 +209,7 @@ func (c *call) decide() error {
 	switch choice := f.Get("choice"); choice {
 	case "":
 		return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "conflict.choose", false)
+	// What is typed is read in the form of one of the values beside it.
 	case "other":
 		for _, v := range open[i].Values {
 			like, err := element.Parse(v.Value)
@@ -276,6 +285,7 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 	return out, nil
 }
 
+// lostText is a value of the vault in words; "" for an absent one.
 func (c *call) lostText(it store.VaultItem, raw []byte) string {
 	v, err := element.Parse(raw)
 	if err != nil || v.Shape != fhir.Object {
@@ -352,6 +362,8 @@ func (c *call) bringBack() error {
 // that the element has now.
 func backAgain(s *store.Store, st *record.Stand, it store.VaultItem) (record.Decision, error) {
 	tree, err := element.Read(s.R4(), st.Shown)
+	// An element of a deleted record has nobody to show it; its history brings back
+	// the whole record instead.
 	if err != nil || st.Shown.Deleted {
 		return record.Decision{}, errors.Join(err, record.ErrNotFound)
 	}

@@ -52,6 +52,7 @@ func typed(f url.Values, fields []entry.Field) entry.Typed {
 	return t
 }
 
+// filled puts what was typed into the fields, with the fault and doubt of each.
 func filled(fields []entry.Field, t entry.Typed, faults, doubts map[string]string) []field {
 	var out []field
 	for _, f := range fields {
@@ -102,6 +103,8 @@ func (c *call) unsaved(f form, err error) error {
 // this store drew.
 func (c *call) ids(from string, n int) ([]string, error) {
 	given := strings.Fields(from)
+	// A number drawn now is above all that were drawn before under this lineage, so
+	// an id that is not below it was never handed out.
 	fresh := make([]string, n)
 	for i := range fresh {
 		fresh[i] = c.Store.NewID()
@@ -127,6 +130,8 @@ func (c *call) ids(from string, n int) ([]string, error) {
 	return given, nil
 }
 
+// newPerson registers somebody. Where a similar person is found it is asked back
+// once: the hint never refuses, because two people may share name and year.
 func (c *call) newPerson() error {
 	f := form{Kind: "new", Action: c.r.URL.Path, Cancel: "/people", IDs: c.r.PostForm.Get("ids")}
 	fields := entry.PersonFields()
@@ -170,6 +175,8 @@ func (c *call) bear(f form, then string, values ...*fhir.Value) error {
 		writes = append(writes, store.Write{Key: record.Key{Kind: v.Str("resourceType"), ID: v.Str("id")}, Content: v.Bytes(), Author: c.user.User})
 	}
 	_, err := c.Store.Put(c.r.Context(), writes...)
+	// The same ids with other content: the first answer got lost, and the form was
+	// changed before it was sent again. Saying "saved" would lose the change.
 	if errors.Is(err, record.ErrExists) && !c.born(writes) {
 		ids, err := c.ids("", len(strings.Fields(f.IDs)))
 		if err != nil {
@@ -211,6 +218,8 @@ func (c *call) about(key record.Key) (*record.Stand, *fhir.Value, error) {
 	return st, content, err
 }
 
+// editPerson changes a person's details on top of the version that the form was
+// made from.
 func (c *call) editPerson() error {
 	key := record.Key{Kind: "Patient", ID: c.r.PathValue("id")}
 	st, content, err := c.about(key)
@@ -265,9 +274,12 @@ func (c *call) stale(f form, fields []entry.Field, mine entry.Typed, st *record.
 	f.Fields = nil
 	for _, x := range filled(fields, mine, nil, nil) {
 		switch {
+		// Both wrote the same: nothing to tell.
 		case x.Value == theirs[x.Name]:
+		// Only the other changed it: theirs is taken over.
 		case was != nil && x.Value == was[x.Name]:
 			x.Value = theirs[x.Name]
+		// Both did, or nobody can tell what it was: both are shown.
 		case was == nil || theirs[x.Name] != was[x.Name]:
 			x.Theirs, x.Differ = theirs[x.Name], true
 		}
@@ -277,6 +289,7 @@ func (c *call) stale(f form, fields []entry.Field, mine entry.Typed, st *record.
 	return c.again(f, http.StatusConflict)
 }
 
+// addVisit records a visit with what was measured, as one write.
 func (c *call) addVisit() error {
 	return c.add("visit", entry.VisitFields(), entry.VisitRecords,
 		entry.Typed{"when": c.Now().In(c.Zone).Format("02/01/2006 15:04")},
@@ -288,6 +301,7 @@ func (c *call) addVisit() error {
 		})
 }
 
+// addAllergy records an allergy, unconfirmed unless somebody says otherwise.
 func (c *call) addAllergy() error {
 	fields := entry.AllergyFields()
 	return c.add("allergy", fields, 1, entry.Typed{"sure": "unconfirmed"},
@@ -340,6 +354,8 @@ func (c *call) me() error {
 		return nil
 	}
 	f := c.r.PostForm
+	// The present PIN counts like a sign-in, so that an open screen is no way to
+	// guess it.
 	_, err := c.book.SignIn(c.r.Context(), c.user.User, f.Get("old"))
 	if err == nil && f.Get("pin") != f.Get("again") {
 		err = errAgain

@@ -81,6 +81,7 @@ func (w *Web) ownOrigin(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
+	// "null" and other opaque origins have no host and fail here.
 	return err == nil && u.Scheme == "http" && w.hosts[strings.ToLower(u.Host)]
 }
 
@@ -125,6 +126,7 @@ func admin(h func(*call) error) func(*call) error {
 func (w *Web) programs(rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		c := &call{Web: w, w: rw, r: r, lang: w.languageOf(r)}
+		// The scheme is compared as RFC 6750 writes it.
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		p, err := w.book.Bearer(strings.TrimSpace(token))
 		switch {
@@ -160,6 +162,7 @@ func (c *call) identify() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	// A locked session is known, so that its user can be greeted, but opens nothing.
 	c.session, c.cookie, c.locked = s, ck.Value, a
 	if s.Locked {
 		return false, nil
@@ -230,11 +233,14 @@ func (c *call) run(h func(*call) error) {
 			return
 		}
 	}
+	// An error comes up to here and is told once.
 	if err := h(c); err != nil {
 		c.fail(err)
 	}
 }
 
+// fail tells the user what an error means, and the log what it was. The log gets
+// the page's pattern, never an address or what was typed.
 func (c *call) fail(err error) {
 	code, key := trouble(err)
 	if code == http.StatusInternalServerError {
@@ -255,6 +261,7 @@ func (c *call) lost() error {
 		c.refuse(http.StatusMethodNotAllowed, "method")
 		return nil
 	}
+	// A page that exists for another method is not missing: say so (RFC 9110, 15.5.6).
 	other := c.r.Clone(c.r.Context())
 	for _, m := range []string{http.MethodGet, http.MethodPost} {
 		other.Method = m

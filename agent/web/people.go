@@ -27,6 +27,7 @@ type peoplePage struct {
 	Told  int // values of the user's own that did not win and were not seen yet
 }
 
+// home goes to the desk: that is what the day begins with.
 func (c *call) home() error { return c.goTo("/people", "") }
 
 // search keeps what was typed in the session, so that no address holds a name.
@@ -35,6 +36,8 @@ func (c *call) search() error {
 	return c.goTo("/people", "")
 }
 
+// people shows the desk: the search box, whom the last search found, and a notice
+// where values of the user gave way in a merge.
 func (c *call) people() error {
 	p := peoplePage{Query: c.session.Note}
 	p.Asked = p.Query != ""
@@ -60,6 +63,7 @@ func (c *call) people() error {
 // folded name with the same year of birth, or the same number.
 func (c *call) similar(name, iso, number string) []store.Person {
 	var out []store.Person
+	// A date that is not known hides nobody: better one hint too many.
 	year := iso[:min(4, len(iso))]
 	for _, p := range c.Store.People(name, 200) {
 		if people.Fold(strings.Join(strings.Fields(p.Name), " ")) == people.Fold(strings.Join(strings.Fields(name), " ")) &&
@@ -109,11 +113,14 @@ type personPage struct {
 	Deleted  bool
 }
 
+// A person's page shows the newest of each kind; the rest is one tap away.
 const (
 	perSection = 15
 	allOfKind  = 1000
 )
 
+// person shows a person: who it is, what endangers them, and all records in their
+// compartment (FHIR R4 CompartmentDefinition/patient) by kind, the newest first.
 func (c *call) person() error {
 	key := record.Key{Kind: "Patient", ID: c.r.PathValue("id")}
 	st, err := c.get(key)

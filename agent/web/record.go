@@ -55,6 +55,7 @@ type lookLine struct {
 	Key    record.Key
 }
 
+// key is the record that the address names; get refuses one that is none.
 func (c *call) key() record.Key {
 	return record.Key{Kind: c.r.PathValue("kind"), ID: c.r.PathValue("id")}
 }
@@ -85,6 +86,7 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 	return p, st, nil
 }
 
+// record shows one record in words, or as it is kept.
 func (c *call) record() error {
 	p, st, err := c.recordHead()
 	if err != nil {
@@ -101,6 +103,7 @@ func (c *call) record() error {
 	return nil
 }
 
+// history shows all versions of a record, also tombstones.
 func (c *call) history() error { return c.pastOf(http.StatusOK, false) }
 
 // pastOf shows a record's versions, newest first.
@@ -114,6 +117,8 @@ func (c *call) pastOf(code int, stale bool) error {
 	if err != nil {
 		return err
 	}
+	// What changed is told against the version that each was made from, which is not
+	// always the one before it in time.
 	by := map[record.Name]*record.Version{}
 	for _, v := range versions {
 		by[v.Name] = v
@@ -148,6 +153,7 @@ func (c *call) restore() error {
 	if err != nil {
 		return err
 	}
+	// A form without a base is stale, not a birth.
 	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: cmp.Or(c.r.PostForm.Get("base"), "-"), Content: old.Content, Author: c.user.User})
 	if errors.Is(err, record.ErrStale) {
 		return c.pastOf(http.StatusConflict, true)

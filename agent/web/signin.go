@@ -50,6 +50,7 @@ func (c *call) askToSignIn() error {
 	return nil
 }
 
+// signinForm shows the sign-in, or the lock where a session is locked.
 func (c *call) signinForm() error {
 	if ok, err := c.identify(); err != nil || ok {
 		if ok {
@@ -80,6 +81,7 @@ func (c *call) signin() error {
 		s.Fault, s.Wait = "signin.wait", int((locked.Wait+time.Second-1)/time.Second)
 		c.render(http.StatusTooManyRequests, "signin", "signin.title", s)
 		return nil
+	// One answer for a wrong user and a wrong PIN: nobody learns which users exist.
 	case errors.Is(err, account.ErrWrong):
 		s.Fault = "signin.wrong"
 		c.render(http.StatusUnauthorized, "signin", "signin.title", s)
@@ -125,6 +127,7 @@ func isForm(path string) bool {
 	return false
 }
 
+// signout ends the session here and in the browser.
 func (c *call) signout() error {
 	if ck, err := c.r.Cookie(cookieName); err == nil {
 		c.sessions.End(ck.Value)
@@ -150,6 +153,7 @@ func (c *call) draft() error {
 	return err
 }
 
+// draftOf keeps the form that the script sent, in the name of a user.
 func (c *call) draftOf(user string) error {
 	f := c.r.PostForm
 	if f.Get("draft_path") == "" {
@@ -160,6 +164,7 @@ func (c *call) draftOf(user string) error {
 		return errBadForm
 	}
 	f.Del("draft_path")
+	// What was asked back must be answered anew by who comes back.
 	f.Del("sure")
 	err := c.book.KeepDraft(c.r.Context(), user, at, f)
 	if errors.Is(err, account.ErrDraft) {
@@ -176,6 +181,7 @@ type setup struct {
 	NoSecret   bool
 }
 
+// setupForm shows the page before the first account; after that it is gone.
 func (c *call) setupForm() error {
 	if any, err := c.book.Any(); err != nil {
 		return err

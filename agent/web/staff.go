@@ -20,6 +20,7 @@ type staffPage struct {
 	Token    string // of a new program: shown once
 }
 
+// staff shows who may sign in and which programs have a token.
 func (c *call) staff() error { return c.staffWith(http.StatusOK, staffPage{}) }
 
 func (c *call) staffWith(code int, p staffPage) error {
@@ -43,6 +44,7 @@ func (c *call) refused(p staffPage, err error) error {
 	return c.staffWith(http.StatusUnprocessableEntity, p)
 }
 
+// addStaff adds an account; the administrator types its first PIN.
 func (c *call) addStaff() error {
 	f := c.r.PostForm
 	p := staffPage{At: "add", User: f.Get("user"), Name: f.Get("name"), Role: account.Role(f.Get("role"))}
@@ -52,6 +54,7 @@ func (c *call) addStaff() error {
 	return c.goTo("/staff", "account")
 }
 
+// changeStaff disables, enables or gives a new PIN.
 func (c *call) changeStaff() error {
 	user := c.r.PathValue("user")
 	var err error
@@ -75,6 +78,8 @@ func (c *call) changeStaff() error {
 	return c.goTo("/staff", "account")
 }
 
+// addProgram makes a token and shows it once, in the answer itself: an address or
+// a session would keep it.
 func (c *call) addProgram() error {
 	p := staffPage{At: "program", Program: c.r.PostForm.Get("name")}
 	_, token, err := c.book.Issue(c.r.Context(), p.Program, c.user.User)
@@ -85,6 +90,7 @@ func (c *call) addProgram() error {
 	return c.staffWith(http.StatusOK, p)
 }
 
+// revokeProgram ends a token; what the program wrote stays.
 func (c *call) revokeProgram() error {
 	if err := c.book.Revoke(c.r.Context(), c.r.PathValue("program"), c.user.User); err != nil {
 		return err

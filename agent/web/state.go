@@ -34,6 +34,7 @@ type drawing struct {
 	Path string
 }
 
+// state shows how the station is, as the centre sees it.
 func (c *call) state() error { return c.stateWith(false) }
 
 // check lets the store check itself whole.
@@ -53,6 +54,7 @@ func (c *call) stateWith(check bool) error {
 	if p.Lives, err = c.Store.Lives(5); err != nil {
 		return err
 	}
+	// The check reads everything; it runs only when somebody asks.
 	if check {
 		if p.Findings, err = c.Store.Check(c.r.Context()); err != nil {
 			return err
@@ -72,6 +74,7 @@ func code(text string) *drawing {
 	const quiet = 4
 	var b strings.Builder
 	for y := range q.Size {
+		// Runs of black modules keep the drawing small: it is part of the page.
 		for x := 0; x < q.Size; x++ {
 			from := x
 			for x < q.Size && q.Black(x, y) {

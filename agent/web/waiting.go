@@ -55,6 +55,7 @@ type certificate struct {
 	Partial        bool // the day had more than could be counted
 }
 
+// waiting shows what is not at the centre yet, why, and what to do.
 func (c *call) waiting() error {
 	var p waitingPage
 	var err error
@@ -152,6 +153,7 @@ func (c *call) certify() (certificate, error) {
 	}
 	now := c.Now().In(c.Zone)
 	start := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location()).UnixMilli()
+	// Versions come in the order of arrival, so own ones of yesterday end the day.
 	q := store.Since{Limit: 200}
 	for looked := 0; ; {
 		versions, next, err := c.Store.HistoryAll(q)
@@ -194,6 +196,7 @@ func (c *call) certify() (certificate, error) {
 // cause is the health value that says why entries stay here; nil for none.
 func (c *call) cause() *status.Health {
 	r := c.Report()
+	// Only what lies on the way to the centre explains why entries stay.
 	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
 		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.NotEnrolled}
 	for _, h := range status.Judge(r, c.Now().UnixMilli()+r.Offset) {
@@ -205,6 +208,8 @@ func (c *call) cause() *status.Health {
 	return nil
 }
 
+// sync asks for an exchange. The answer does not wait for it: a thin link may
+// take minutes.
 func (c *call) sync() error {
 	if c.SyncNow != nil {
 		c.SyncNow()

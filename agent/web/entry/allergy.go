@@ -25,6 +25,7 @@ func Allergy(patient, who, id string, t Typed, now time.Time) *fhir.Value {
 	if t["category"] != "" {
 		v = v.With("category", fhir.NewArray(fhir.NewString(t["category"])))
 	}
+	// The day, not the moment: the same form sent twice must make the same record.
 	v = v.With("criticality", text(t["criticality"])).
 		With("code", fhir.NewObject(str("text", t["substance"]))).
 		With("patient", fhir.NewObject(str("reference", "Patient/"+patient))).

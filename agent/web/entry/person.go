@@ -49,6 +49,7 @@ func WritePerson(old *fhir.Value, id, system string, t Typed, s *show.Show) *fhi
 	if v == nil {
 		v = fhir.NewObject(str("resourceType", "Patient"), str("id", id), fhir.Field{Name: "active", Value: fhir.NewBool(true)})
 	}
+	// Compared as typed, so that a form sent back untouched writes nothing.
 	was := ReadPerson(v, s)
 	changed := func(field string) bool { return t[field] != was[field] }
 	if changed("name") {
@@ -71,6 +72,7 @@ func WritePerson(old *fhir.Value, id, system string, t Typed, s *show.Show) *fhi
 	}
 	if changed("birth") {
 		iso, _ := show.ISODate(t["birth"])
+		// The sibling speaks of the old value.
 		v = v.With("birthDate", text(iso)).With("_birthDate", nil)
 	}
 	if changed("sex") {
@@ -107,10 +109,13 @@ func WritePerson(old *fhir.Value, id, system string, t Typed, s *show.Show) *fhi
 	return v
 }
 
+// anyItem takes the first item of a list.
 func anyItem(*fhir.Value) bool { return true }
 
+// isPhone takes the first telephone among the contacts.
 func isPhone(v *fhir.Value) bool { return v.Str("system") == "phone" }
 
+// first is the first item of a list that is meant; nil where there is none.
 func first(list *fhir.Value, is func(*fhir.Value) bool) *fhir.Value {
 	if list != nil {
 		for _, it := range list.Items {
@@ -122,6 +127,7 @@ func first(list *fhir.Value, is func(*fhir.Value) bool) *fhir.Value {
 	return nil
 }
 
+// given are the given names in their order.
 func given(name *fhir.Value) []string {
 	var out []string
 	if g := name.Get("given"); g != nil {

@@ -20,6 +20,8 @@ const (
 	diastolic = "diastolic"
 )
 
+// vitals lists what a station measures, in the order of the form. Low and high are
+// limits of what is usual at any age, not of what is healthy.
 func vitals() []vital {
 	return []vital{
 		{"pulse", "8867-4", "Heart rate", "/min", "/min", "40", "180"},
@@ -77,6 +79,7 @@ func Visit(patient, who string, ids []string, t Typed, now time.Time) []*fhir.Va
 		v = v.With("reasonCode", fhir.NewArray(fhir.NewObject(str("text", t["reason"]))))
 	}
 	out := []*fhir.Value{v}
+	// Each value is a record of its own: it can be corrected, found and drawn alone.
 	observe := func(category string, code *fhir.Value, more ...fhir.Field) {
 		fields := []fhir.Field{str("resourceType", "Observation"), str("id", ids[len(out)]), str("status", "final")}
 		if category != "" {
@@ -113,10 +116,12 @@ func Visit(patient, who string, ids []string, t Typed, now time.Time) []*fhir.Va
 	return out
 }
 
+// coding is a Coding; an empty display is left out.
 func coding(system, code, display string) *fhir.Value {
 	return fhir.NewObject(str("system", system), str("code", code), str("display", display))
 }
 
+// concept is a CodeableConcept with one Coding.
 func concept(system, code, display string) *fhir.Value {
 	return fhir.NewObject(fhir.Field{Name: "coding", Value: fhir.NewArray(coding(system, code, display))})
 }

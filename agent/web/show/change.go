@@ -32,6 +32,7 @@ func (s *Show) Changes(old, now *record.Version) ([]Change, error) {
 		return nil, err
 	}
 	var out []Change
+	// First what the old version had, in its order, then what is new.
 	for _, p := range append(order, fresh...) {
 		b, a := before[p], after[p]
 		if b == nil {
@@ -49,6 +50,7 @@ func (s *Show) Changes(old, now *record.Version) ([]Change, error) {
 	return out, nil
 }
 
+// elements are the values of a version by path, and the paths in their order.
 func (s *Show) elements(v *record.Version) (map[string]*fhir.Value, []string, error) {
 	tree, err := element.Read(s.r4, v)
 	if err != nil {
@@ -138,6 +140,8 @@ func (s *Show) Typed(kind, path string, like *fhir.Value, text string) (*fhir.Va
 	return nil, false
 }
 
+// typed makes one value of an element's type. A new text drops the codes of the old
+// value, which may not fit it; a quantity keeps its unit.
 func typed(e fhir.Elem, like *fhir.Value, text string) *fhir.Value {
 	switch {
 	case like.Shape == fhir.Array:
@@ -159,6 +163,7 @@ func typed(e fhir.Elem, like *fhir.Value, text string) *fhir.Value {
 			return fhir.NewString(iso)
 		}
 		return nil
+	// Yes and no are chosen, not typed.
 	case e.Type == "boolean" || like.Shape == fhir.Bool:
 		return nil
 	case like.Shape == fhir.Number:

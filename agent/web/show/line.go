@@ -44,6 +44,7 @@ func ordinary(status string) bool {
 
 // when is the moment that a record tells of, as written.
 func when(v *fhir.Value) string {
+	// What happened comes before what was planned, and both before when it was written.
 	for _, path := range [][]string{{"effectiveDateTime"}, {"effectivePeriod", "start"}, {"effectiveInstant"}, {"occurrenceDateTime"},
 		{"performedDateTime"}, {"performedPeriod", "start"}, {"onsetDateTime"}, {"start"}, {"authoredOn"}, {"period", "start"},
 		{"recordedDate"}, {"recorded"}, {"date"}, {"dateTime"}, {"sent"}, {"created"}, {"issued"}, {"birthDate"}} {
@@ -54,6 +55,7 @@ func when(v *fhir.Value) string {
 	return ""
 }
 
+// title is what a record is about, by the first element that tells it.
 func (s *Show) title(kind string, v *fhir.Value) string {
 	for _, base := range []string{"code", "vaccineCode", "medication[x]", "name", "type", "policyRule", "appointmentType", "title", "description", "scope", "class"} {
 		f, e, ok := s.choice(kind, v, base)
@@ -70,6 +72,7 @@ func (s *Show) title(kind string, v *fhir.Value) string {
 	return ""
 }
 
+// detail is what the record says of it.
 func (s *Show) detail(kind string, v *fhir.Value) string {
 	if parts := items(v.Get("component")); kind == "Observation" && len(parts) > 0 {
 		return s.components(parts)

@@ -22,6 +22,7 @@ func ISODate(typed string) (string, bool) {
 		}
 		n[i] = int(v)
 	}
+	// A year in front is ISO's order.
 	if len(n) == 3 && len(f[0]) == 4 {
 		n[0], n[2] = n[2], n[0]
 	} else if len(n) == 2 && len(f[0]) == 4 {

@@ -42,6 +42,7 @@ func (s *Show) rows(typ string, v *fhir.Value) []Row {
 		}
 		e, ok := s.r4.Elem(typ, f.Name)
 		switch {
+		// A primitive without a value still says something by its extensions.
 		case strings.HasPrefix(f.Name, "_"):
 			if v.Get(f.Name[1:]) == nil && f.Value.Shape == fhir.Object {
 				out = append(out, Row{Label: s.Element(typ, f.Name[1:]), Text: s.absent(f.Value)})
@@ -74,6 +75,7 @@ func machine(typ string, resource bool, field string) bool {
 	return false
 }
 
+// row reads out one value of an element.
 func (s *Show) row(typ string, e fhir.Elem, v *fhir.Value) Row {
 	r := Row{Label: s.Element(typ, e.Base)}
 	if e.Type == "Resource" {
@@ -119,6 +121,7 @@ func (s *Show) choice(typ string, v *fhir.Value, base string) (*fhir.Value, fhir
 	return nil, fhir.Elem{}, false
 }
 
+// extension is named by the last part of its address.
 func (s *Show) extension(x *fhir.Value) Row {
 	url := x.Str("url")
 	name := url[strings.LastIndexAny(url, "/#:")+1:]

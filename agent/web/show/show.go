@@ -10,6 +10,7 @@ package show
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode"
@@ -19,11 +20,17 @@ import (
 	"tram/store/fhir"
 )
 
-//go:embed labels_vi.toml
-var labelsVI []byte
-
-//go:embed labels_en.toml
-var labelsEN []byte
+// The words of each language: labels for kinds and elements, codes for codes.
+var (
+	//go:embed labels_vi.toml
+	labelsVI []byte
+	//go:embed labels_en.toml
+	labelsEN []byte
+	//go:embed codes_vi.toml
+	codesVI []byte
+	//go:embed codes_en.toml
+	codesEN []byte
+)
 
 // Languages are the languages that have words.
 func Languages() []string { return []string{"vi", "en"} }
@@ -39,13 +46,17 @@ type Show struct {
 
 // New loads the words of a language, "vi" or "en"; times are written in zone.
 func New(r4 *fhir.R4, lang string, zone *time.Location) (*Show, error) {
-	raw := labelsEN
+	files := [][]byte{labelsEN, codesEN}
 	if lang == "vi" {
-		raw = labelsVI
+		files = [][]byte{labelsVI, codesVI}
 	}
-	s := &Show{r4: r4, zone: zone, lang: lang}
-	if err := toml.Unmarshal(raw, &s.labels); err != nil {
-		return nil, fmt.Errorf("read labels: %w", err)
+	s := &Show{r4: r4, zone: zone, lang: lang, labels: map[string]map[string]string{}}
+	for _, raw := range files {
+		var sections map[string]map[string]string
+		if err := toml.Unmarshal(raw, &sections); err != nil {
+			return nil, fmt.Errorf("read labels: %w", err)
+		}
+		maps.Copy(s.labels, sections)
 	}
 	return s, nil
 }

@@ -38,6 +38,7 @@ func (s *Show) text(e fhir.Elem, v *fhir.Value) string {
 	return strings.Join(parts, "; ")
 }
 
+// primitive writes one JSON string, number or bool by its FHIR type.
 func (s *Show) primitive(e fhir.Elem, v *fhir.Value) string {
 	switch e.Type {
 	case "date", "dateTime", "instant":
@@ -48,6 +49,7 @@ func (s *Show) primitive(e fhir.Elem, v *fhir.Value) string {
 		return s.Code(e.Base, v.Text)
 	case "decimal":
 		return s.Number(v.Text)
+	// Bytes are nothing to read.
 	case "base64Binary":
 		return "…"
 	}
@@ -76,6 +78,7 @@ func (s *Show) complex(e fhir.Elem, v *fhir.Value) string {
 		return strings.TrimSpace(v.Str("comparator") + s.Number(v.Str("value")) + " " + s.Code("unit", either(v.Str("unit"), v.Str("code"))))
 	case "Money":
 		return strings.TrimSpace(s.Number(v.Str("value")) + " " + v.Str("currency"))
+	// Times of one day share the date.
 	case "Period":
 		return s.span(s.Date(v.Str("start")), s.Date(v.Str("end")))
 	case "Range":
@@ -116,6 +119,7 @@ func (s *Show) concept(base string, v *fhir.Value) string {
 	return best
 }
 
+// coding prefers words of ours to a display, which often is English only.
 func (s *Show) coding(base string, c *fhir.Value) string {
 	if w, ok := s.known(base, c); ok {
 		return w
@@ -136,6 +140,7 @@ func (s *Show) known(base string, c *fhir.Value) (string, bool) {
 	return "", false
 }
 
+// tagged puts what a number is for behind it.
 func (s *Show) tagged(value, tag string) string {
 	if tag == "" || value == "" {
 		return value
@@ -143,6 +148,7 @@ func (s *Show) tagged(value, tag string) string {
 	return value + " (" + s.Code("use", tag) + ")"
 }
 
+// span writes a stretch; an open end is an ellipsis.
 func (s *Show) span(from, to string) string {
 	switch {
 	case from == "" && to == "":
@@ -155,6 +161,7 @@ func (s *Show) span(from, to string) string {
 	return either(from, "…") + " – " + either(to, "…")
 }
 
+// kindOf is what a reference without a display points to.
 func (s *Show) kindOf(literal string) string {
 	kind, _, _ := strings.Cut(literal, "/")
 	if s.r4.IsKind(kind) {
@@ -163,6 +170,7 @@ func (s *Show) kindOf(literal string) string {
 	return literal
 }
 
+// either is the first text that is not empty.
 func either(options ...string) string {
 	for _, o := range options {
 		if o != "" {
@@ -179,6 +187,7 @@ func items(v *fhir.Value) []*fhir.Value {
 	return v.Items
 }
 
+// texts gathers the texts of values and of lists of them.
 func texts(values ...*fhir.Value) []string {
 	var out []string
 	for _, v := range values {
