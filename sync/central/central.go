@@ -57,8 +57,10 @@ type Centre struct {
 	merger    *merge.Merger
 	r4        *fhir.R4
 
-	mu    sync.Mutex
-	codes *trust.Codes
+	enrolling sync.Mutex // guards codes
+	codes     *trust.Codes
+
+	mu    sync.Mutex // guards fleet; never held while waiting for a commit
 	fleet map[string]*member
 }
 
@@ -152,7 +154,12 @@ func (c *Centre) Run(ctx context.Context) error {
 			<-ctx.Done()
 			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			return errors.Join(srv.Shutdown(end), srv.Close())
+			if err := srv.Shutdown(end); errors.Is(err, context.DeadlineExceeded) {
+				return srv.Close() // an exchange that is cut goes on where it was
+			} else if err != nil {
+				return err
+			}
+			return nil
 		})
 	}
 	return g.Wait()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	"tram/store"
 	"tram/store/account"
+	"tram/store/record"
 	"tram/store/seal"
 	"tram/sync/trust"
 )
@@ -43,29 +45,47 @@ type tool struct {
 	ctx   context.Context
 	out   io.Writer
 	err   io.Writer
+	lang  string
 	words map[string]string
 }
 
 // Main is the command line; it returns the exit code.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 	var c cli
+	var words map[string]map[string]string
 	parser, err := kong.New(&c, kong.Name("tram-central"), kong.Description("What the stations talk to."), kong.Writers(out, errOut))
 	if err == nil {
 		var k *kong.Context
 		if k, err = parser.Parse(args); err == nil {
-			var words map[string]map[string]string
 			if err = toml.Unmarshal(wordsTable, &words); err == nil {
-				err = k.Run(&tool{ctx, out, errOut, words[c.Language]})
+				err = k.Run(&tool{ctx, out, errOut, c.Language, words[c.Language]})
 			}
 		} else {
 			code = 2
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(errOut, "tram-central:", err)
+		fmt.Fprintln(errOut, "tram-central:", explain(words[c.Language], err))
 		return max(code, 1)
 	}
 	return 0
+}
+
+// explain says an error in one sentence that says what to do.
+func explain(words map[string]string, err error) string {
+	var op *net.OpError
+	for _, known := range []struct {
+		err error
+		key string
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {fs.ErrPermission, "no-rights"}} {
+		if errors.Is(err, known.err) && words[known.key] != "" {
+			return words[known.key]
+		}
+	}
+	if errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &op) && words["port"] != "" {
+		return fmt.Sprintf(words["port"], op.Addr)
+	}
+	return err.Error()
 }
 
 type runCmd struct {
@@ -100,6 +120,7 @@ func (r runCmd) Run(t *tool) error {
 // asked is what a command asks of the centre, running or not.
 type asked struct {
 	Do      string   `json:"do"`
+	Lang    string   `json:"lang,omitempty"`
 	Replica string   `json:"replica,omitempty"`
 	Station string   `json:"station,omitempty"`
 	Address string   `json:"address,omitempty"`
@@ -154,7 +175,7 @@ func (p *pages) local() http.Handler {
 		}
 		s, err := p.c.do(r.Context(), a)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			http.Error(w, explain(p.words[a.Lang], err), http.StatusBadRequest)
 			return
 		}
 		json.NewEncoder(w).Encode(s)
@@ -175,6 +196,7 @@ func (t *tool) ask(dir string, a asked) (said, error) {
 	if err != nil {
 		return said{}, store.ErrLocked
 	}
+	a.Lang = t.lang
 	body, err := json.Marshal(a)
 	if err != nil {
 		return said{}, err

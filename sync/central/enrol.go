@@ -54,8 +54,8 @@ func (c *Centre) Enrol(ctx context.Context, replica, station, address string) (t
 	if station == "" {
 		station = replica
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.enrolling.Lock()
+	defer c.enrolling.Unlock()
 	code, _, _, err := c.codes.Issue(replica, c.o.Now(), CodeLife)
 	if err != nil {
 		return trust.Kit{}, fmt.Errorf("enrol %s: %w", replica, err)
@@ -66,6 +66,11 @@ func (c *Centre) Enrol(ctx context.Context, replica, station, address string) (t
 	if err := c.store.AddPeer(ctx, store.Peer{Name: replica, Station: station}); err != nil {
 		return trust.Kit{}, fmt.Errorf("enrol %s: %w", replica, err)
 	}
+	c.mu.Lock()
+	if c.fleet[replica] == nil {
+		c.fleet[replica] = &member{Name: replica}
+	}
+	c.mu.Unlock()
 	return trust.Kit{Station: replica, Centre: address, Root: c.authority.RootPEM(), Code: code.String()}, nil
 }
 
@@ -107,11 +112,13 @@ func (c *Centre) redeem(r *http.Request, req trust.EnrolRequest) (trust.EnrolAns
 	if err != nil {
 		source = r.RemoteAddr
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.enrolling.Lock()
+	defer c.enrolling.Unlock()
 	res := c.codes.Redeem(req.Code, key, source, c.o.Now())
-	if err := c.keepCodes(r.Context()); err != nil {
-		return trust.EnrolAnswer{}, err
+	if res.Tag != "" || res.Source != "" {
+		if err := c.keepCodes(r.Context()); err != nil {
+			return trust.EnrolAnswer{}, err
+		}
 	}
 	if !res.Outcome.Granted() {
 		if res.Outcome == trust.Quarantined {
@@ -132,6 +139,15 @@ const grantBatch = 200
 // Grant lets a station hold people: those named, and all that another station
 // holds. It returns how many it did not hold before.
 func (c *Centre) Grant(ctx context.Context, station, from string, people []string, author string) (int, error) {
+	peers, err := c.store.Peers()
+	if err != nil {
+		return 0, fmt.Errorf("grant: %w", err)
+	}
+	for _, name := range []string{station, from} {
+		if name != "" && !slices.ContainsFunc(peers, func(p store.Peer) bool { return p.Station == name }) {
+			return 0, fmt.Errorf("%s: %w", name, ErrUnknown)
+		}
+	}
 	var keys []record.Key
 	for _, id := range people {
 		keys = append(keys, record.Key{Kind: "Patient", ID: id})

@@ -3,6 +3,7 @@ package central
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,41 +58,39 @@ func (c *Centre) loadFleet() error {
 	return nil
 }
 
+// ErrUnknown says that no replica or station of that name was ever enrolled.
+var ErrUnknown = errors.New("no such station")
+
 // change changes what is remembered of a replica, and keeps it.
 func (c *Centre) change(ctx context.Context, name string, f func(*member)) (member, error) {
 	c.mu.Lock()
 	m := c.fleet[name]
 	if m == nil {
-		m = &member{Name: name}
-		c.fleet[name] = m
+		c.mu.Unlock()
+		return member{}, fmt.Errorf("%s: %w", name, ErrUnknown)
 	}
 	f(m)
 	now := *m
-	b, err := json.Marshal(m)
 	c.mu.Unlock()
-	if err != nil {
-		return now, err
-	}
-	return now, c.store.SetSetting(ctx, fleetSetting+"/"+name, b)
+	// What stands when the commit runs is kept, so that of two changes the later
+	// stays. The lock is never held while waiting for a commit.
+	return now, c.store.UpdateSetting(ctx, fleetSetting+"/"+name, func([]byte) ([]byte, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return json.Marshal(m)
+	})
 }
 
-// enrolled notes the key of a replica that enrolled. A new key is a new PC: what
-// was held against a twin is over.
+// enrolled notes the key of a replica that enrolled. A new key is a new PC, and
+// the old one gets no connection any more: what was held against a twin is over.
 func (c *Centre) enrolled(ctx context.Context, name, key string, fresh bool) error {
-	m := c.fleet[name] // the caller holds mu
-	if m == nil {
-		m = &member{Name: name}
-		c.fleet[name] = m
-	}
-	m.Key = key
-	if fresh {
-		m.Life, m.Twin, m.Denied = "", nil, false
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return c.store.SetSetting(ctx, fleetSetting+"/"+name, b)
+	_, err := c.change(ctx, name, func(m *member) {
+		m.Key = key
+		if fresh {
+			m.Life, m.Past, m.Twin, m.Denied = "", nil, nil, false
+		}
+	})
+	return err
 }
 
 // denied is the deny list; it is asked at every connection.
@@ -102,10 +101,19 @@ func (c *Centre) denied(replica, key string) bool {
 	return m == nil || m.Denied || m.Key != "" && key != "" && m.Key != key
 }
 
-// Deny ends a replica's access, or gives it back.
+// Deny ends a replica's access, or gives it back. A code that it has not used
+// opens nothing any more.
 func (c *Centre) Deny(ctx context.Context, replica string, denied bool) error {
-	_, err := c.change(ctx, replica, func(m *member) { m.Denied = denied })
-	return err
+	if _, err := c.change(ctx, replica, func(m *member) { m.Denied = denied }); err != nil || !denied {
+		return err
+	}
+	c.enrolling.Lock()
+	defer c.enrolling.Unlock()
+	// A new code, which nobody gets, takes the place of one that lies about.
+	if _, _, _, err := c.codes.Issue(replica, c.o.Now(), 0); err != nil {
+		return err
+	}
+	return c.keepCodes(ctx)
 }
 
 // hear keeps the status report and tells whether the replica may get anything.
@@ -135,16 +143,32 @@ func (c *Centre) hear(peer string, now int64) func(wire.Hello) wire.Refusal {
 func (m *member) follow(h wire.Hello) {
 	switch {
 	case h.Life == m.Life || slices.Contains(m.Twin, h.Life):
-	case slices.Contains(m.Past, h.Life), slices.ContainsFunc(h.Continues, func(l record.Lineage) bool { return slices.Contains(m.Twin, l) }):
-		m.Twin = append(m.Twin, h.Life)
+	case slices.Contains(m.Past, h.Life), m.ofTwin(h.Continues):
+		m.Twin = newest(append(m.Twin, h.Life))
 	default:
 		if m.Life != "" {
-			m.Past = append(m.Past, m.Life)
-			m.Past = m.Past[max(0, len(m.Past)-maxPast):]
+			m.Past = newest(append(m.Past, m.Life))
 		}
 		m.Life = h.Life
 	}
 }
+
+// ofTwin reports whether a lineage goes on from a second PC's: the newest one that
+// it continues and that is known here tells. Both PCs continue what came before
+// they were two.
+func (m *member) ofTwin(continues []record.Lineage) bool {
+	for _, l := range continues {
+		if slices.Contains(m.Twin, l) {
+			return true
+		}
+		if l == m.Life || slices.Contains(m.Past, l) {
+			return false
+		}
+	}
+	return false
+}
+
+func newest(list []record.Lineage) []record.Lineage { return list[max(0, len(list)-maxPast):] }
 
 // hearStatus takes a status report by itself, for a station whose exchanges fail.
 func (c *Centre) hearStatus(w http.ResponseWriter, r *http.Request) {
@@ -199,7 +223,9 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 			s.Seen, s.Denied, s.Twin = m.Seen, m.Denied, len(m.Twin) > 0
 			if rep, err := status.Parse(m.Report); err == nil {
 				s.Report = rep
-				s.Health = status.In(lang, status.Judge(rep, now))
+				// The station's own time, and what has passed here since: its clock is
+				// never held against this one.
+				s.Health = status.In(lang, status.Judge(rep, rep.Made+rep.Offset+now-m.Seen))
 			}
 		}
 		out = append(out, s)

@@ -174,6 +174,7 @@ type view struct {
 // line is one station with what is most important about it.
 type line struct {
 	Station
+	Clock    int64 // what the station's clock shows now, in Unix milliseconds
 	Badge    string
 	Severity status.Severity
 	Worst    []status.Health
@@ -185,6 +186,7 @@ func (p *pages) fleet(w http.ResponseWriter, r *http.Request) {
 
 func (p *pages) show(w http.ResponseWriter, r *http.Request, user, wrong string) {
 	lang := p.lang(r)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v := view{Lang: lang, W: p.words[lang], User: user, Wrong: wrong, Now: p.c.o.Now().UnixMilli()}
 	if user == "" {
 		any, err := p.book.Any()
@@ -201,17 +203,16 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request, user, wrong string)
 			return
 		}
 		for _, s := range list {
-			v.Stations = append(v.Stations, newLine(lang, s))
+			v.Stations = append(v.Stations, newLine(lang, s, v.Now))
 		}
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if err := p.page.Execute(w, v); err != nil {
 		p.c.o.Log.Warn("page cut", "err", err)
 	}
 }
 
-func newLine(lang string, s Station) line {
-	l := line{Station: s, Severity: status.Worst(s.Health)}
+func newLine(lang string, s Station, now int64) line {
+	l := line{Station: s, Clock: s.Report.Made + now - s.Seen, Severity: status.Worst(s.Health)}
 	for _, h := range s.Health {
 		if h.Why == "" {
 			l.Worst = append(l.Worst, h)

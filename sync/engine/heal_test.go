@@ -123,7 +123,10 @@ func TestRequestsOutOfPlaceAreNonsense(t *testing.T) {
 		t.Fatalf("offer: %+v, %v", page, err)
 	}
 	change := &wire.Frame{Change: &page.Changes[0]}
-	hello := &wire.Frame{Hello: &wire.Hello{Protocol: wire.Protocol, Replica: "a"}}
+	said := wire.Hello{Protocol: wire.Protocol, Replica: "a", Life: a.Lineage()}
+	hello := &wire.Frame{Hello: &said}
+	greedy, nobody, old := said, said, said
+	greedy.Cursors, nobody.Life, old.Continues = make([]record.Cursor, 5), "ABC", make([]record.Lineage, 257)
 	bare := page.Changes[0]
 	bare.Version = nil
 	authorless := *page.Changes[0].Version
@@ -136,7 +139,9 @@ func TestRequestsOutOfPlaceAreNonsense(t *testing.T) {
 		"an end without a mark":       {hello, change, {End: &wire.End{}}},
 		"a name without its version":  {hello, {Change: &bare}, {Mark: &wire.Mark{}}},
 		"a version without an author": {hello, {Change: &odd}, {Mark: &wire.Mark{}}},
-		"five cursors":                {{Hello: &wire.Hello{Protocol: wire.Protocol, Replica: "a", Cursors: make([]record.Cursor, 5)}}},
+		"five cursors":                {{Hello: &greedy}},
+		"no lineage":                  {{Hello: &nobody}},
+		"too long a past":             {{Hello: &old}},
 		"a stretch without end":       append([]*wire.Frame{hello}, many(change, 4097)...),
 	} {
 		_, serve := w.halves(a)

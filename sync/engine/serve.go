@@ -83,7 +83,7 @@ func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 const maxStretch = 4096
 
 func (s *Serve) greet(h *wire.Hello) error {
-	if s.hello != nil || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 {
+	if s.hello != nil || !h.Life.Valid() || len(h.Continues) > 256 || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 {
 		return fmt.Errorf("%w: a hello that says too much", wire.ErrNonsense)
 	}
 	s.hello = h
