@@ -174,7 +174,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Export} {
 		used["action."+string(a)] = true
 	}
-	for _, p := range []string{"later", "further", "edit-lives"} {
+	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived"} {
 		used["policy."+p] = true
 	}
 	if len(used) < 200 {
