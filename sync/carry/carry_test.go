@@ -194,6 +194,11 @@ func TestFailuresHaveTheirCode(t *testing.T) {
 
 func TestLinksThatAreNone(t *testing.T) {
 	p, other := newPair(t), newPair(t)
+	denying := httptest.NewUnstartedServer(says(200, "", nil))
+	denying.TLS, denying.Config.ErrorLog = p.server.Clone(), slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	denying.TLS.VerifyConnection = func(tls.ConnectionState) error { return trust.ErrRefused }
+	denying.StartTLS()
+	t.Cleanup(denying.Close)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, free.Close())
@@ -206,6 +211,7 @@ func TestLinksThatAreNone(t *testing.T) {
 		"nobody listens":           {"https://" + free.Addr().String(), status.FailLink},
 		"no TLS":                   {"https://" + plain.Listener.Addr().String(), status.FailLink},
 		"another centre":           {other.serve(says(200, "", nil)).URL, status.FailCertificate},
+		"a centre that denies us":  {denying.URL, status.FailCertificate},
 		"a certificate for others": {strings.Replace(p.serve(says(200, "", nil)).URL, "127.0.0.1", "localhost", 1), status.FailCertificate},
 		"no address":               {"https://%zz", status.FailLink},
 	} {

@@ -193,8 +193,10 @@ func failure(err error) status.Failure {
 	var verify *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
-	var alert tls.AlertError
-	if errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &alert) {
+	// What the other side found wrong in the handshake comes as an alert, whose
+	// type crypto/tls keeps to itself.
+	var alert *net.OpError
+	if errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &alert) && alert.Op == "remote error" {
 		return status.FailCertificate
 	}
 	return status.FailLink
