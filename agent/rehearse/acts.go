@@ -14,6 +14,7 @@ import (
 // them, and puts the copy back.
 func (d *Demo) rollBack(ctx context.Context) error {
 	copied := d.b.Dir + ".copy"
+	// A copy of files that a program writes would be no copy of any moment.
 	if err := d.b.Stop(); err != nil {
 		return err
 	}
@@ -27,6 +28,7 @@ func (d *Demo) rollBack(ctx context.Context) error {
 		return err
 	}
 	before, _ := d.cable[d.b].Passed()
+	// The other station's request will be as long as this one.
 	d.cable[d.b].Mend()
 	if err := d.b.Synced(ctx); err != nil {
 		return err
@@ -50,6 +52,7 @@ func (d *Demo) rollBack(ctx context.Context) error {
 	if err := d.b.Start(ctx); err != nil {
 		return err
 	}
+	// Its cable is still cut: what it shows now is what it knows by itself.
 	old, err := d.b.Face().All(ctx, d.kinds)
 	if err != nil {
 		return err
@@ -111,6 +114,7 @@ func (d *Demo) killTwice(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		// It opens what the kill left, and cannot reach the centre yet.
 		if err := d.a.Start(ctx); err != nil {
 			return err
 		}
@@ -230,6 +234,7 @@ func (d *Demo) decide(ctx context.Context) error {
 
 // agree exchanges until all three replicas show the same, or the time is over.
 func (d *Demo) agree(ctx context.Context) (*Replicas, error) {
+	// Replicas that never agree are not an error here: the judgement says so.
 	for began := time.Now(); ; {
 		for _, s := range []*Station{d.a, d.b, d.a} { // what b brings, a still has to hear
 			if err := s.Synced(ctx); err != nil {

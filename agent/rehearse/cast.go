@@ -99,9 +99,10 @@ type Account struct {
 // Centre is the centre's program and its folder.
 type Centre struct {
 	Account
-	Dir, Listen, Page string
-	cast              *Cast
-	proc              *process.Process
+	Dir          string
+	Listen, Page string // host and port for stations, and of the page
+	cast         *Cast
+	proc         *process.Process
 }
 
 // Centre makes the centre's folder with one administrator.
@@ -166,7 +167,9 @@ func (c *Cast) Station(name string) *Station {
 	return &Station{Name: name, Dir: filepath.Join(c.Work, name), cast: c}
 }
 
-// Settle writes the station's settings.
+// Settle writes the station's settings: a practice folder takes files that refer
+// to others that are still to come, and sends soon after an entry was saved. A
+// centre named here goes before the one of the enrolment; "" names none.
 func (s *Station) Settle(listen, centre string) error {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return err

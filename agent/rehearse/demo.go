@@ -33,7 +33,7 @@ type Demo struct {
 	a, b   *Station
 	cable  map[*Station]*cable.Cable
 	kinds  []string
-	before Snapshot
+	before Snapshot // what all three show before the stations part
 	plot   *Plot
 	sent   int64 // bytes that the second station needed to send its changes
 	Lines  []Line
@@ -53,6 +53,7 @@ func (d *Demo) Run(ctx context.Context) (err error) {
 	}()
 	d.kinds = d.Cast.r4.Kinds()
 	d.a, d.b = d.Cast.Station("tram-a"), d.Cast.Station("tram-b")
+	// The acts build on each other; the first that cannot be played ends the demo.
 	for _, act := range []func(context.Context) error{
 		func(ctx context.Context) error { return d.open(ctx, &links) },
 		d.share, d.part, d.rollBack, d.killTwice, d.meet, d.decide,
@@ -90,6 +91,7 @@ func (d *Demo) open(ctx context.Context, links *sync.WaitGroup) error {
 		}
 		d.cable[s] = k
 		links.Go(func() { k.Run(ctx) })
+		// The second station begins with accounts alone: its people come by a grant.
 		people := practicePeople()
 		if s == d.b || d.Bundle != "" {
 			people.Days = 0
@@ -181,6 +183,8 @@ func (d *Demo) part(ctx context.Context) error {
 	a, b := d.a.Face(), d.b.Face()
 	began, n := time.Now(), 0
 	for _, group := range [][]Case{d.plot.Apart, d.plot.Safety, d.plot.Administrative, d.plot.Deleted} {
+		// Whose word is later differs from record to record: a begins some of them,
+		// then b has its turn with all, then a comes to the others.
 		for _, turn := range []struct {
 			at   *Face
 			mine func(c Case) (bool, []byte)
@@ -202,6 +206,7 @@ func (d *Demo) part(ctx context.Context) error {
 		}
 	}
 	d.tell("typed", n, time.Since(began).Seconds())
+	// Each queue holds at least its own half, and the centre shows nothing new.
 	l := Line{Key: "offline", Want: 3}
 	for _, s := range []*Station{d.a, d.b} {
 		if st, err := s.State(ctx); err == nil && st.Report.Waiting >= int64(n/2) {
@@ -209,11 +214,14 @@ func (d *Demo) part(ctx context.Context) error {
 		}
 	}
 	centre, err := d.centre.Face().All(ctx, d.kinds)
-	if err == nil && centre.Digest() == d.before.Digest() {
+	if err != nil {
+		return err
+	}
+	if centre.Digest() == d.before.Digest() {
 		l.Found++
 	}
 	d.judge(l)
-	return err
+	return nil
 }
 
 // change writes a resource or, where there is none, deletes the record.

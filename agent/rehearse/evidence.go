@@ -22,7 +22,7 @@ type Evidence struct {
 	Open, Findings int
 }
 
-// open opens a replica's files as its program does.
+// openStore opens a replica's files as its program does.
 func openStore(r4 *fhir.R4, dir, name string, top bool) (*store.Store, error) {
 	return store.Open(store.Options{Dir: dir, Name: name, Top: top, R4: r4})
 }
@@ -86,6 +86,7 @@ func Decide(ctx context.Context, r4 *fhir.R4, dir, name string, c Case, author s
 	if err != nil {
 		return d, fmt.Errorf("decide: %w", err)
 	}
+	// Only the writers that are seen are named: what comes later stays open.
 	var words []record.Decision
 	for _, open := range st.Shown.Conflicts() {
 		word := record.Decision{Path: open.Path}

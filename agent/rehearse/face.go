@@ -39,6 +39,7 @@ func (f *Face) call(ctx context.Context, method, url, tag string, body []byte) (
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+f.token)
+	// A creation answers with what was made, and so with its id.
 	req.Header.Set("Prefer", "return=representation")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/fhir+json")

@@ -76,6 +76,7 @@ func JudgeSafety(r *Replicas, cases []Case) Line {
 		if !ok || !have.Contested || !slices.Contains([]string{c.Base, c.A, c.B}, have.Content) {
 			return false
 		}
+		// An element may clash at several places, as a dose does in text and amount.
 		found := clashes(c.Base, c.A, c.B)
 		for _, x := range found {
 			if !slices.ContainsFunc(e.Conflicts[c.Key], func(open record.Conflict) bool { return between(open, x) }) {
@@ -109,6 +110,8 @@ func JudgeAdministrative(r *Replicas, cases []Case) Line {
 		if a == nil || b == nil || a.Stamp.Corrected() == b.Stamp.Corrected() {
 			return false
 		}
+		// Who won is read from the stamps of the versions, not from the order in
+		// which this program typed: stations have clocks of their own.
 		won, bLater := c.A, b.Stamp.Corrected() > a.Stamp.Corrected()
 		if bLater {
 			won = c.B
@@ -166,6 +169,7 @@ func JudgeLate(r *Replicas, late []Late) Line {
 		if l.Mark == "" {
 			return written(r.past(l.Key), l.Content) != nil
 		}
+		// A birth that came twice would be two records with one mark.
 		n := 0
 		for _, shown := range s {
 			if shown.Content == l.Content || holds([]byte(shown.Content), leaf{"valueString", l.Mark}) {

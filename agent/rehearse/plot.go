@@ -173,6 +173,8 @@ func (p *pool) alone(k record.Key) bool { return !p.linked[k] }
 // take draws a record of the next kind that has one which fits both edits: other
 // elements where the editors differ, the same one where they do not.
 func (p *pool) take(i int, fits func(record.Key) bool, a, b editor) (Case, error) {
+	// Each draw begins with the kind after the last one, so that all kinds have
+	// their turn.
 	for range p.kinds {
 		kind := p.kinds[p.next%len(p.kinds)]
 		p.next++
@@ -193,7 +195,7 @@ func (p *pool) take(i int, fits func(record.Key) bool, a, b editor) (Case, error
 
 func (p *pool) make(k record.Key, aFirst bool, a, b editor) (Case, bool) {
 	have := p.s[k]
-	p.salt += 2
+	p.salt += 2 // salts that follow each other give different values
 	c := Case{Key: k, Base: have.Content, AFirst: aFirst, seen: have.Version}
 	c.rawA, c.ElementA = a(have.Raw, p.salt)
 	c.rawB, c.ElementB = b(have.Raw, p.salt+1)

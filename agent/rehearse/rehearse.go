@@ -60,6 +60,9 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitUsage
 	}
 	if err := k.Run(&theatre{ctx, out, c.Bin, c.Language}); err != nil {
+		if ctx.Err() != nil { // what was cut short says nothing about the programs
+			err = context.Cause(ctx)
+		}
 		fmt.Fprintln(errOut, "tram-rehearse:", err)
 		return exitTrouble
 	}
@@ -110,6 +113,9 @@ func (t *theatre) play(work, data string) (*Demo, error) {
 	}
 	if err == nil && wrong > 0 {
 		err = fmt.Errorf(d.Words.Get("wrong"), wrong, len(d.Lines), c.Work)
+	}
+	if err == nil {
+		d.tell("right", len(d.Lines))
 	}
 	return d, err
 }

@@ -32,6 +32,7 @@ type stage struct {
 func Run(ctx context.Context, c *Cast, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, c.Close()) }()
 	var addresses [3]string
+	// Another port is better than none: whoever trains need not know of ports.
 	for i, port := range []int{stationPort, centrePort, centrePage} {
 		if addresses[i], err = freePort(port); err != nil {
 			return err
@@ -49,6 +50,7 @@ func Run(ctx context.Context, c *Cast, out io.Writer) (err error) {
 	}
 	st := c.Station("tram-a")
 	centre := &Centre{Account: kept.Centre, Dir: filepath.Join(c.Work, "centre"), Listen: addresses[1], Page: addresses[2], cast: c}
+	// The settings name the centre anew each time, since its port may be another.
 	if err := st.Settle(addresses[0], "https://"+addresses[1]); err != nil {
 		return err
 	}
