@@ -187,12 +187,12 @@ func (s *Store) unlock() error {
 // used reports whether the database was ever opened whole.
 func (s *Store) used() bool {
 	used := false
-	s.db.View(func(b *bbolt.Tx) error { // fails only on a closed database
+	err := s.db.View(func(b *bbolt.Tx) error {
 		k, _ := b.Bucket([]byte(bLives)).Cursor().First()
 		used = k != nil
 		return nil
 	})
-	return used
+	return err == nil && used
 }
 
 // resume replays the journal and starts a lineage. More than the one commit that
