@@ -101,7 +101,14 @@ type tx struct {
 }
 
 // Bucket is a bucket of the transaction; all are made with the store.
-func (tx *tx) Bucket(name bucket) *bbolt.Bucket { return tx.Tx.Bucket([]byte(name)) }
+func (tx *tx) Bucket(name bucket) *bbolt.Bucket {
+	b := tx.Tx.Bucket([]byte(name))
+	switch name {
+	case bAudit, bAuditOf, bFeeds, bLinks, bOrder, bOwn, bStands, bVersions:
+		b.FillPercent = 0.9 // their keys rise: a page that was split stays as it is, half empty by default
+	}
+	return b
+}
 
 func place(in bucket, key []byte) []byte {
 	return append(append(append(make([]byte, 0, len(in)+1+len(key)), in...), '/'), key...)
