@@ -138,6 +138,29 @@ func (t *tx) answered(a record.Answer) error {
 	return nil
 }
 
+// leaveParked lets go of what upstream did not take; it stays in the history.
+func (t *tx) leaveParked(r *row) error {
+	var left []record.Ref
+	for _, p := range r.Pending {
+		at := t.Bucket(bOwnAt).Get(t.s.blind("own", p.Name.String()))
+		var e ownEntry
+		if at != nil {
+			if _, err := t.get(bOwn, at, &e); err != nil {
+				return err
+			}
+		}
+		if e.Verdict != record.Parked {
+			left = append(left, p)
+			continue
+		}
+		if err := t.settled(append([]byte(nil), at...), p.Name); err != nil {
+			return err
+		}
+	}
+	r.Pending, r.Parked = left, ""
+	return nil
+}
+
 // receipted keeps a receipt, already proved, and lets go of what it covers.
 func (t *tx) receipted(r record.Receipt) error {
 	var have record.Receipt

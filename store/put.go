@@ -165,9 +165,13 @@ func unchanged(old *record.Version, w Write, content *fhir.Value) bool {
 	return err == nil && fhir.Equal(have, content)
 }
 
-// compose names the version and traces which elements it sets.
+// compose names the version and traces which elements it sets. What upstream did
+// not take is no ground to build on: its correction stands on upstream's version.
 func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Version, error) {
 	old := st.Shown
+	if st.Parked != "" && content != nil {
+		old = st.Head
+	}
 	v := &record.Version{Key: w.Key, Name: t.s.draw(), Author: w.Author, Stamp: t.s.opt.Clock(), Deleted: w.Delete}
 	r4 := t.s.opt.R4
 	if old == nil {
@@ -179,8 +183,13 @@ func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Ve
 		return v, nil
 	}
 	v.Seen = old.Seen.With(v.Name)
-	if v.Base = old.Ref(); st.Preview() {
+	switch {
+	case st.Parked != "":
+		v.Base = st.Head.Ref()
+	case st.Preview():
 		v.Base, v.Includes = st.Head.Ref(), []record.Ref{st.Pending[len(st.Pending)-1]}
+	default:
+		v.Base = old.Ref()
 	}
 	tree, err := element.Read(r4, old)
 	if err != nil {
@@ -244,6 +253,9 @@ func (t *tx) accept(v *record.Version) error {
 	if t.s.opt.Top {
 		r.Head = v.Ref()
 	} else {
+		if err := t.leaveParked(r); err != nil {
+			return err
+		}
 		r.Pending = append(r.Pending, v.Ref())
 		if err := t.own(n, r.Key, v.Ref()); err != nil {
 			return err

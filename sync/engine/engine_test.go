@@ -158,6 +158,35 @@ func TestPendingEditIsLaidOverWhatComesDown(t *testing.T) {
 	// Whoever saves over the preview saw both; upstream takes it, its base being known.
 	a.edit(t, k, hoa+phone("0912")+`,"gender":"female","active":true`)
 	w.sync("a", "b")
+	w.want(k, "0912", "female", `"active":true`)
+	if place(t, a, k) != record.Centre {
+		t.Errorf("the correction is %s", place(t, a, k))
+	}
+}
+
+func TestCorrectionOfAParkedBirthIsTaken(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	w.admit = func(v *record.Version) record.Reason {
+		if !strings.Contains(string(v.Content), "active") {
+			return record.NotAllowed
+		}
+		return ""
+	}
+	k := a.born(t, hoa)
+	w.sync("a")
+	if place(t, a, k) != record.NeedsUs {
+		t.Fatalf("the birth is %s", place(t, a, k))
+	}
+	a.edit(t, k, hoa+`,"active":true`)
+	w.sync("a")
+	w.want(k, `"active":true`)
+	if c, err := a.Waiting(); err != nil || c.Parked != 0 || c.Waiting != 0 || place(t, a, k) != record.Centre {
+		t.Errorf("after the correction: %+v, %v, %s", c, err, place(t, a, k))
+	}
+	if h, err := a.History(k); err != nil || len(h) != 2 {
+		t.Errorf("history: %d, %v; what was not taken stays in it", len(h), err)
+	}
 }
 
 func TestParkedStopsNothingElse(t *testing.T) {
