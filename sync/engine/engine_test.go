@@ -377,3 +377,42 @@ func TestNewReferenceReopensADeletion(t *testing.T) {
 		}
 	}
 }
+
+func TestTakenIDIsSettledByAPerson(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.stations["a"], w.stations["b"]
+	k := record.Key{Kind: "Patient", ID: "card-17"}
+	for i, s := range []*station{a, b} {
+		s.put(t, store.Write{Key: k, Content: person(k.ID, fmt.Sprintf(`,"birthDate":"196%d-01-01"`, i))})
+	}
+	o := record.Key{Kind: "Observation", ID: b.NewID()}
+	b.put(t, store.Write{Key: o, Content: []byte(`{"resourceType":"Observation","id":"` + o.ID + `","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/card-17"}}`)})
+	w.sync("a", "b")
+	st, err := b.Get(k)
+	if err != nil || st.Parked != record.IDTaken {
+		t.Fatalf("b's birth: %+v, %v", st, err)
+	}
+	fresh, err := b.Reissue(context.Background(), k, "nurse-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sync("b", "a", "b")
+	if got := content(t, w.centre, k); !strings.Contains(got, "1960-01-01") {
+		t.Errorf("the record that was first: %s", got)
+	}
+	if got := content(t, w.centre, fresh); !strings.Contains(got, "1961-01-01") {
+		t.Errorf("the record with its own id: %s", got)
+	}
+	if got := content(t, w.centre, o); !strings.Contains(got, fresh.String()) {
+		t.Errorf("what refers to it: %s", got)
+	}
+	if got := content(t, b.Store, k); got != record.ErrNotFound.Error() {
+		t.Errorf("b still shows: %s", got)
+	}
+	if c, err := b.Waiting(); err != nil || c.Parked != 0 || c.Waiting != 0 {
+		t.Errorf("b still waits: %+v, %v", c, err)
+	}
+	if _, err := b.Reissue(context.Background(), fresh, "nurse-b"); err == nil {
+		t.Error("an id that nobody took is given up")
+	}
+}
