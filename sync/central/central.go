@@ -120,7 +120,7 @@ func (c *Centre) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("run centre: %w", err)
 	}
-	conf := trust.ServerTLS(cert, c.authority.Root(), trust.Options{Classic: c.o.Classic, VerifyAt: c.o.Now, Refuse: c.denied})
+	conf := trust.ServerTLS(cert, c.authority.Root(), trust.Options{Classic: c.o.Classic, VerifyAt: c.o.Now})
 	listen, err := tls.Listen("tcp", c.o.Listen, conf)
 	if err != nil {
 		return fmt.Errorf("listen for stations on %s: %w", c.o.Listen, err)
@@ -203,11 +203,18 @@ func (c *Centre) begin(w http.ResponseWriter, r *http.Request) *engine.Serve {
 	})
 }
 
-// peer is the replica that a request comes from; it answers those without.
+// peer is the replica that a request comes from; it answers those without, and
+// those whose access ended. That is said in words of HTTP: an alert in the
+// handshake may be overtaken by the end of the connection, and a station that
+// cannot tell the two apart would say that there is no link.
 func (c *Centre) peer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	name, err := trust.PeerName(r.TLS)
 	if err != nil {
 		http.Error(w, "only enrolled stations may call this", http.StatusUnauthorized)
+		return "", false
+	}
+	if key, err := trust.PeerKey(r.TLS); err != nil || c.denied(name, key) {
+		http.Error(w, "the centre ended this station's access; ask it for a new code", http.StatusForbidden)
 		return "", false
 	}
 	return name, true

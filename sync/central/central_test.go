@@ -418,7 +418,7 @@ func TestSecondPC(t *testing.T) {
 		}
 	}
 	named(false)
-	if _, err := second.exchange(); carry.FailureOf(err) != status.FailCertificate {
+	if _, err := second.exchange(); carry.FailureOf(err) != status.FailRefused {
 		t.Errorf("the other PC, with the old key: %v", err)
 	}
 }
@@ -431,8 +431,8 @@ func TestDenyAndUndo(t *testing.T) {
 	must(t, s.Deny(ctx, "tram-a", true))
 	k := a.born("")
 	for range 2 {
-		if _, err := a.exchange(); carry.FailureOf(err) != status.FailCertificate || shown(s.store, k) != record.ErrNotFound.Error() {
-			t.Errorf("denied: %v, want the certificate refused", err)
+		if _, err := a.exchange(); carry.FailureOf(err) != status.FailRefused || shown(s.store, k) != record.ErrNotFound.Error() {
+			t.Errorf("denied: %v, want it refused", err)
 		}
 		s.restart()
 	}

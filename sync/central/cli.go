@@ -42,7 +42,6 @@ type cli struct {
 }
 
 type tool struct {
-	ctx   context.Context
 	out   io.Writer
 	err   io.Writer
 	lang  string
@@ -53,7 +52,8 @@ type tool struct {
 func Main(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 	var c cli
 	var words map[string]map[string]string
-	parser, err := kong.New(&c, kong.Name("tram-central"), kong.Description("What the stations talk to."), kong.Writers(out, errOut))
+	parser, err := kong.New(&c, kong.Name("tram-central"), kong.Description("What the stations talk to."), kong.Writers(out, errOut),
+		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err == nil {
 		var k *kong.Context
 		if k, err = parser.Parse(args); err == nil {
@@ -96,8 +96,8 @@ type runCmd struct {
 	Level  string   `help:"Log level." default:"info" enum:"debug,info,warn,error"`
 }
 
-func (r runCmd) Run(t *tool) error {
-	ctx, stop := signal.NotifyContext(t.ctx, os.Interrupt, syscall.SIGTERM)
+func (r runCmd) Run(ctx context.Context, t *tool) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(r.Level)); err != nil {
@@ -183,10 +183,10 @@ func (p *pages) local() http.Handler {
 }
 
 // ask does a thing through the running centre, or by itself where none runs.
-func (t *tool) ask(dir string, a asked) (said, error) {
+func (t *tool) ask(ctx context.Context, dir string, a asked) (said, error) {
 	c, err := New(Options{Dir: dir})
 	if err == nil {
-		s, err := c.do(t.ctx, a)
+		s, err := c.do(ctx, a)
 		return s, errors.Join(err, c.Close())
 	}
 	if !errors.Is(err, store.ErrLocked) {
@@ -201,7 +201,7 @@ func (t *tool) ask(dir string, a asked) (said, error) {
 	if err != nil {
 		return said{}, err
 	}
-	req, err := http.NewRequestWithContext(t.ctx, http.MethodPost, "http://"+h.Page+"/local/do", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+h.Page+"/local/do", bytes.NewReader(body))
 	if err != nil {
 		return said{}, err
 	}
@@ -230,8 +230,8 @@ type enrolCmd struct {
 	Out     string `required:"" help:"Where to write the kit." type:"path"`
 }
 
-func (e enrolCmd) Run(t *tool) error {
-	s, err := t.ask(e.Data, asked{Do: "enrol", Replica: e.Station, Station: e.Shares, Address: e.Address})
+func (e enrolCmd) Run(ctx context.Context, t *tool) error {
+	s, err := t.ask(ctx, e.Data, asked{Do: "enrol", Replica: e.Station, Station: e.Shares, Address: e.Address})
 	if err != nil {
 		return err
 	}
@@ -253,8 +253,8 @@ type grantCmd struct {
 	Person []string `help:"Ids of Patients that it gets."`
 }
 
-func (g grantCmd) Run(t *tool) error {
-	s, err := t.ask(g.Data, asked{Do: "grant", Station: g.To, From: g.From, People: g.Person})
+func (g grantCmd) Run(ctx context.Context, t *tool) error {
+	s, err := t.ask(ctx, g.Data, asked{Do: "grant", Station: g.To, From: g.From, People: g.Person})
 	if err != nil {
 		return err
 	}
@@ -268,8 +268,8 @@ type denyCmd struct {
 	Undo    bool   `help:"Give the access back."`
 }
 
-func (d denyCmd) Run(t *tool) error {
-	if _, err := t.ask(d.Data, asked{Do: "deny", Replica: d.Station, Undo: d.Undo}); err != nil {
+func (d denyCmd) Run(ctx context.Context, t *tool) error {
+	if _, err := t.ask(ctx, d.Data, asked{Do: "deny", Replica: d.Station, Undo: d.Undo}); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, t.words["denied-now"]+"\n", d.Station)
@@ -284,12 +284,12 @@ type staffCmd struct {
 }
 
 // Run prints the program's token, which nobody can see again.
-func (s staffCmd) Run(t *tool) error {
+func (s staffCmd) Run(ctx context.Context, t *tool) error {
 	pin, err := os.ReadFile(s.PINFile)
 	if err != nil {
 		return err
 	}
-	res, err := t.ask(s.Data, asked{Do: "staff", User: s.User, PIN: strings.TrimSpace(string(pin)), Program: s.Program})
+	res, err := t.ask(ctx, s.Data, asked{Do: "staff", User: s.User, PIN: strings.TrimSpace(string(pin)), Program: s.Program})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,13 @@ func (p *pc) post(conf *tls.Config, path string, body []byte) ([]byte, error) {
 	return client.Post(context.Background(), path, body, 1<<20)
 }
 
+// shut reports whether a handshake failed; the end of the connection may overtake
+// the alert that says why.
+func shut(err error) bool {
+	f := carry.FailureOf(err)
+	return f == status.FailCertificate || f == status.FailLink
+}
+
 func TestEnrolByCode(t *testing.T) {
 	s := newSite(t)
 	p := s.newPC("tram-a")
@@ -110,7 +117,7 @@ func TestCertificateIsRenewedAfterItsEnd(t *testing.T) {
 	p := s.enrolledPC("tram-a")
 	s.pass(3 * 366 * 24 * time.Hour)
 	s.restart() // its own certificate is new then
-	if _, err := p.exchange(); carry.FailureOf(err) != status.FailCertificate {
+	if _, err := p.exchange(); !shut(err) {
 		t.Fatalf("an expired certificate: %v", err)
 	}
 	req, err := trust.PrepareRenewal(p.id)
@@ -165,7 +172,7 @@ func TestStrangersGetNothing(t *testing.T) {
 	// A certificate of another centre, for a name that is known here.
 	foreign := newSite(t).enrolledPC("tram-a")
 	foreign.site = s
-	if _, err := foreign.exchange(); carry.FailureOf(err) != status.FailCertificate {
+	if _, err := foreign.exchange(); !shut(err) {
 		t.Errorf("another centre's station: %v", err)
 	}
 	// A station that this centre never heard of, though it signed for it.
@@ -176,8 +183,8 @@ func TestStrangersGetNothing(t *testing.T) {
 	must(t, err)
 	ghost.id, err = trust.FinishEnrol(ghost.id, kit.Root, "tram-ghost", answer)
 	must(t, err)
-	if r, err := ghost.exchange(); err == nil {
-		t.Errorf("a station without an enrolment exchanges: %+v", r)
+	if r, err := ghost.exchange(); carry.FailureOf(err) != status.FailRefused {
+		t.Errorf("a station without an enrolment: %+v, %v", r, err)
 	}
 	// The code was in none of this spent.
 	p := s.newPC("tram-a")

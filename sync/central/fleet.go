@@ -21,8 +21,8 @@ type member struct {
 	// Seen is when it last spoke, by the centre's clock in Unix milliseconds.
 	Seen   int64           `json:"seen,omitempty"`
 	Report json.RawMessage `json:"report,omitempty"`
-	// Key is the fingerprint of its key, from enrolment; Denied are keys and
-	// replicas that get no connection any more.
+	// Key is the fingerprint of its key, from enrolment; no other is answered, and
+	// none where the replica is Denied.
 	Key    string `json:"key,omitempty"`
 	Denied bool   `json:"denied,omitempty"`
 	// Life is the lineage that spoke last, Past those that it or another followed.
@@ -82,7 +82,7 @@ func (c *Centre) change(ctx context.Context, name string, f func(*member)) (memb
 }
 
 // enrolled notes the key of a replica that enrolled. A new key is a new PC, and
-// the old one gets no connection any more: what was held against a twin is over.
+// the old one is answered no more: what was held against a twin is over.
 func (c *Centre) enrolled(ctx context.Context, name, key string, fresh bool) error {
 	_, err := c.change(ctx, name, func(m *member) {
 		m.Key = key
@@ -93,7 +93,7 @@ func (c *Centre) enrolled(ctx context.Context, name, key string, fresh bool) err
 	return err
 }
 
-// denied is the deny list; it is asked at every connection.
+// denied is the deny list; it is asked at every request.
 func (c *Centre) denied(replica, key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
