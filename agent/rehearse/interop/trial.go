@@ -57,7 +57,7 @@ func (t *trial) begin(ctx context.Context) (err error) {
 		return err
 	}
 	for i, name := range [stations]string{"station-1", "station-2"} {
-		s, err := house.NewStation(t.o.Programs, filepath.Join(t.dir, name), name, true)
+		s, err := house.NewStation(t.o.Programs, filepath.Join(t.dir, name), name, house.Settings{References: "lenient", Urgent: time.Second})
 		if err != nil {
 			return err
 		}

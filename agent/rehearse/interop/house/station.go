@@ -29,19 +29,20 @@ type Station struct {
 	client *http.Client
 }
 
-// NewStation makes a station's folder and its settings file. With lenient its drop
-// folder takes references to nothing.
-func NewStation(programs Programs, dir, name string, lenient bool) (*Station, error) {
+// Settings are what stations here differ in.
+type Settings struct {
+	References string        // of the drop folder: "strict" or "lenient"
+	Urgent     time.Duration // how long after an entry an exchange follows
+}
+
+// NewStation makes a station's folder and its settings file.
+func NewStation(programs Programs, dir, name string, set Settings) (*Station, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	references := "strict"
-	if lenient {
-		references = "lenient"
-	}
 	settings := fmt.Sprintf("[station]\nname = %q\nlanguage = \"en\"\n[data]\nfolder = %q\n[page]\nlisten = \"127.0.0.1:0\"\n"+
-		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = \"10s\"\nurgent = \"100ms\"\n", name, dir, references)
+		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = \"10s\"\nurgent = %q\n", name, dir, set.References, set.Urgent)
 	err = os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "tram.toml"), []byte(settings), 0o600)

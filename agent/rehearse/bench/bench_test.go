@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tram/agent"
+	"tram/agent/rehearse/interop/house"
+	"tram/store/fhir"
+	"tram/sync/central"
+)
+
+// TestMain lets this binary be the two programs, under their names.
+func TestMain(m *testing.M) {
+	switch filepath.Base(os.Args[0]) {
+	case "tram":
+		os.Exit(agent.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	case "tram-central":
+		os.Exit(central.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+func programs(t *testing.T) house.Programs {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := house.Programs{Tram: filepath.Join(t.TempDir(), "tram"), Central: filepath.Join(t.TempDir(), "tram-central")}
+	for _, name := range []string{p.Tram, p.Central} {
+		if err := os.Symlink(self, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func TestEveryWayToWriteIsMeasured(t *testing.T) {
+	var out bytes.Buffer
+	if err := writes(context.Background(), Options{Each: 100 * time.Millisecond}, t.TempDir(), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"plain file", "single puts", "group commit", "store.Put"} {
+		found := 0
+		for line := range strings.Lines(out.String()) {
+			rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
+			if !ok && !strings.Contains(line, name) {
+				continue
+			}
+			f := strings.Fields(rest)
+			var perCommit float64
+			if n := len(f); n < 6 || f[n-1] == "0.00x" {
+				t.Errorf("a line without figures: %s", line)
+			} else if _, err := fmt.Sscan(f[n-3], &perCommit); err != nil || perCommit < 0.5 {
+				t.Errorf("%s writes in a commit: %s", f[n-3], line)
+			}
+			found++
+		}
+		if found != 2 {
+			t.Errorf("%s stands %d times, want 2:\n%s", name, found, out.String())
+		}
+	}
+}
+
+// Passages of a small town: what a station has is on the other one at the end, and
+// what went over the wire is of the size that it must be.
+func TestSyncsAreMeasured(t *testing.T) {
+	r4, err := fhir.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	town := &town{dir: t.TempDir(), out: &out, r4: r4, clinic: &clinic{}, idle: 300 * time.Millisecond}
+	if err := town.play(context.Background(), programs(t), 300); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(out.String())
+	found := map[string][]float64{}
+	for line := range strings.Lines(out.String()) {
+		name, rest, _ := strings.Cut(line, ", ")
+		way, rest, _ := strings.Cut(rest, " ")
+		var f [9]float64
+		if n, _ := fmt.Sscan(rest, &f[0], &f[1], &f[2], &f[3], &f[4], &f[5], &f[6], &f[7], &f[8]); n == len(f) {
+			found[strings.TrimSpace(name)+", "+way] = f[:]
+		}
+	}
+	for name, check := range map[string]func(records, edits, json, seconds, up, down, requests float64) bool{
+		"first sync, up": func(records, edits, json, seconds, up, down, requests float64) bool {
+			return records >= 300 && edits == 0 && json > 200 && up > 10 && up < json && requests >= 2
+		},
+		"first sync, down": func(records, edits, json, seconds, up, down, requests float64) bool {
+			return down > 10 && down < json && up < down && requests >= 1
+		},
+		"a day, up": func(records, edits, json, seconds, up, down, requests float64) bool {
+			return records > 250 && edits > 20 && up > 10 && up < json && requests >= 1
+		},
+		"a day, down": func(records, edits, json, seconds, up, down, requests float64) bool {
+			return down > 10 && down < json && up < down && requests >= 1
+		},
+	} {
+		f := found[name]
+		if len(f) == 0 || !check(f[0], f[1], f[2], f[3], f[4], f[5], f[6]) {
+			t.Errorf("%s: %v", name, f)
+		}
+	}
+}
+
+func TestMountOf(t *testing.T) {
+	const mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw,size=1 0 0\n/dev/b /tmp/x btrfs ro 0 0\n/dev/c /tmp/x xfs rw 0 0\nbad\n"
+	for path, want := range map[string]string{
+		"/home/a": "ext4 (rw)", "/tmp": "tmpfs (rw,size=1)", "/tmpfile": "ext4 (rw)", "/tmp/x/y": "xfs (rw)", "/": "ext4 (rw)",
+	} {
+		if got := mountOf(mounts, path); got != want {
+			t.Errorf("%s is on %q, want %q", path, got, want)
+		}
+	}
+	if got := mountOf("", "/"); got != "an unknown file system" {
+		t.Errorf("nothing mounted: %q", got)
+	}
+}
