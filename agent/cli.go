@@ -48,7 +48,6 @@ type cli struct {
 
 // tool is what the commands work with.
 type tool struct {
-	ctx      context.Context
 	out, err io.Writer
 	file     string
 	conf     config.Config
@@ -58,7 +57,7 @@ type tool struct {
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("tram"), kong.Description("The service on a health station's PC."), kong.Writers(out, errOut),
-		kong.Exit(func(code int) { panic(exit(code)) }))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Exit(func(code int) { panic(exit(code)) }))
 	if err != nil {
 		fmt.Fprintln(errOut, err)
 		return ExitUsage
@@ -69,7 +68,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 			fmt.Fprintln(errOut, "tram:", err)
 			return ExitUsage
 		}
-		t := &tool{ctx: ctx, out: out, err: errOut}
+		t := &tool{out: out, err: errOut}
 		if t.conf, err = t.settings(c.Config, c.Data); err == nil {
 			err = k.Run(t)
 		}
@@ -150,11 +149,11 @@ func (t *tool) explain(err error) string {
 type runCmd struct{}
 
 // Run runs the station under whatever started it.
-func (runCmd) Run(t *tool) error {
+func (runCmd) Run(ctx context.Context, t *tool) error {
 	level := &slog.LevelVar{}
 	level.Set(Level(t.conf.Log.Level))
 	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level}))
-	return service.Run(t.ctx, func(ctx context.Context, ready func()) error {
+	return service.Run(ctx, func(ctx context.Context, ready func()) error {
 		a, err := New(Options{Config: t.conf, File: t.file, Log: log, Level: level, Practice: IsPractice(t.conf.Data.Folder),
 			Ready: func(h Here) {
 				fmt.Fprintf(t.out, words(t.lang(), "page")+"\n", h.Address)
@@ -264,11 +263,11 @@ func (conflictsCmd) Run(t *tool) error {
 type checkCmd struct{}
 
 // Run checks through the running program, or by itself where none runs.
-func (checkCmd) Run(t *tool) error {
+func (checkCmd) Run(ctx context.Context, t *tool) error {
 	var found []store.Finding
 	err := call(t.conf.Data.Folder, "GET", "/local/check", "", nil, &found)
 	if errors.Is(err, errNotRunning) {
-		found, err = t.checkAlone()
+		found, err = t.checkAlone(ctx)
 	}
 	if err != nil {
 		return err
@@ -283,7 +282,7 @@ func (checkCmd) Run(t *tool) error {
 	return nil
 }
 
-func (t *tool) checkAlone() ([]store.Finding, error) {
+func (t *tool) checkAlone(ctx context.Context) ([]store.Finding, error) {
 	if _, err := os.Stat(filepath.Join(t.conf.Data.Folder, "tram.db")); err != nil {
 		return nil, fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
 	}
@@ -295,7 +294,7 @@ func (t *tool) checkAlone() ([]store.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.Check(t.ctx)
+	found, err := s.Check(ctx)
 	return found, errors.Join(err, s.Close())
 }
 

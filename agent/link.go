@@ -29,7 +29,6 @@ type link struct {
 	client   *carry.Client
 	carry    *engine.Carry
 	pace     engine.Pace
-	refused  wire.Refusal
 	enrol    status.Code // what keeps it from being enrolled
 	signed   time.Time   // the latest time that the centre signed
 }
@@ -148,7 +147,7 @@ func (a *Agent) round(ctx context.Context) (time.Duration, <-chan struct{}) {
 		res, err := a.exchange(ctx)
 		switch {
 		case err != nil:
-			return a.pause(every), nil
+			return max(a.pause(every), after(err)), nil
 		case res.Later > 0:
 			return time.Duration(res.Later) * time.Second, nil
 		case res.Refused != "" || !res.More && !res.Waiting:
@@ -172,6 +171,15 @@ func (a *Agent) pause(every time.Duration) time.Duration {
 		return redialSlow + rand.N(redialSlow/4)
 	}
 	return redial + rand.N(redial/4)
+}
+
+// after is how long upstream asked to stay away.
+func after(err error) time.Duration {
+	var e *carry.Error
+	if errors.As(err, &e) {
+		return e.After
+	}
+	return 0
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -44,7 +44,7 @@ type practiceCmd struct {
 }
 
 // Run fills the data folder. It refuses one with real records.
-func (c practiceCmd) Run(t *tool) error {
+func (c practiceCmd) Run(ctx context.Context, t *tool) error {
 	folder := t.conf.Data.Folder
 	if _, err := os.Stat(filepath.Join(folder, "tram.db")); err == nil && !IsPractice(folder) {
 		return fmt.Errorf(words(t.lang(), "not-practice"), folder)
@@ -59,7 +59,7 @@ func (c practiceCmd) Run(t *tool) error {
 	if err != nil {
 		return err
 	}
-	training, made, people, err := c.fill(t.ctx, s, folder)
+	training, made, people, err := c.fill(ctx, s, folder)
 	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}

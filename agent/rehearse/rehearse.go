@@ -40,7 +40,6 @@ type cli struct {
 
 // theatre is what the commands work with.
 type theatre struct {
-	ctx  context.Context
 	out  io.Writer
 	bin  string
 	lang string
@@ -49,7 +48,8 @@ type theatre struct {
 // Main is the command line; it returns the exit code.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("tram-rehearse"), kong.Description("Plays a station's work with the real programs."), kong.Writers(out, errOut))
+	parser, err := kong.New(&c, kong.Name("tram-rehearse"), kong.Description("Plays a station's work with the real programs."), kong.Writers(out, errOut),
+		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		fmt.Fprintln(errOut, "tram-rehearse:", err)
 		return exitUsage
@@ -59,7 +59,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "tram-rehearse:", err)
 		return exitUsage
 	}
-	if err := k.Run(&theatre{ctx, out, c.Bin, c.Language}); err != nil {
+	if err := k.Run(&theatre{out, c.Bin, c.Language}); err != nil {
 		if ctx.Err() != nil { // what was cut short says nothing about the programs
 			err = context.Cause(ctx)
 		}
@@ -74,14 +74,14 @@ type runCmd struct {
 	Fresh bool   `help:"Start anew: forget the folder."`
 }
 
-func (r runCmd) Run(t *theatre) error {
+func (r runCmd) Run(ctx context.Context, t *theatre) error {
 	// A folder that an interrupted run left half made is made again.
 	_, err := os.Stat(filepath.Join(r.Work, stageFile))
 	c, err := NewCast(r.Work, t.bin, r.Fresh || err != nil)
 	if err != nil {
 		return err
 	}
-	return Run(t.ctx, c, t.out)
+	return Run(ctx, c, t.out)
 }
 
 type demoCmd struct {
@@ -89,8 +89,8 @@ type demoCmd struct {
 	Data string `help:"Folder of FHIR bundles to play with, instead of practice people." placeholder:"DIR"`
 }
 
-func (d demoCmd) Run(t *theatre) error {
-	_, err := t.play(d.Work, d.Data)
+func (d demoCmd) Run(ctx context.Context, t *theatre) error {
+	_, err := t.play(ctx, d.Work, d.Data)
 	return err
 }
 
@@ -101,7 +101,7 @@ func (t *theatre) play(work, data string) (*Demo, error) {
 		return nil, err
 	}
 	d := &Demo{Cast: c, Bundle: data, Out: t.out, Words: NewWords(t.lang)}
-	err = d.Run(t.ctx)
+	err = d.Run(ctx)
 	wrong := 0
 	for _, l := range d.Lines {
 		verdict := "ok"

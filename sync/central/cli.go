@@ -58,7 +58,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) (code int) 
 		var k *kong.Context
 		if k, err = parser.Parse(args); err == nil {
 			if err = toml.Unmarshal(wordsTable, &words); err == nil {
-				err = k.Run(&tool{ctx, out, errOut, c.Language, words[c.Language]})
+				err = k.Run(&tool{out, errOut, c.Language, words[c.Language]})
 			}
 		} else {
 			code = 2
