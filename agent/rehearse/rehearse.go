@@ -95,7 +95,7 @@ func (d demoCmd) Run(ctx context.Context, t *theatre) error {
 }
 
 // play plays the demo and prints its judgement; anything amiss is an error.
-func (t *theatre) play(work, data string) (*Demo, error) {
+func (t *theatre) play(ctx context.Context, work, data string) (*Demo, error) {
 	c, err := NewCast(work, t.bin, true)
 	if err != nil {
 		return nil, err

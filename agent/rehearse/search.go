@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,9 +22,9 @@ type scanCmd struct {
 
 // Run plays the demo, whose stations were killed, copied and rolled back, and
 // then searches all that is left on the disk.
-func (s scanCmd) Run(t *theatre) error {
+func (s scanCmd) Run(ctx context.Context, t *theatre) error {
 	began := time.Now()
-	d, err := t.play(s.Work, "")
+	d, err := t.play(ctx, s.Work, "")
 	if err != nil {
 		return err
 	}
