@@ -27,15 +27,14 @@ import (
 // site is a running centre with real listeners, and a clock that tests move.
 type site struct {
 	*Centre
-	t          *testing.T
-	dir        string
-	now        time.Time
-	mu         sync.Mutex
-	url, page  string
-	log        bytes.Buffer
-	stop       context.CancelFunc
-	ended      chan error
-	restarting bool
+	t         *testing.T
+	dir       string
+	now       time.Time
+	mu        sync.Mutex
+	url, page string
+	log       bytes.Buffer
+	stop      context.CancelFunc
+	ended     chan error
 }
 
 func newSite(t *testing.T) *site {

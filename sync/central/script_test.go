@@ -1,0 +1,43 @@
+package central
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"tram-central": func() { os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestScripts tells stories of the command line; each is a file in testdata/script.
+func TestScripts(t *testing.T) {
+	if all, err := filepath.Glob("testdata/script/*.txtar"); err != nil || len(all) == 0 {
+		t.Fatalf("no scripts: %v, %v", all, err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// running DIR waits until the centre in a folder says where it is, and
+			// sets PAGE and SETUP.
+			"running": func(ts *testscript.TestScript, neg bool, args []string) {
+				for range 600 {
+					if h, err := ReadHere(ts.MkAbs(args[0])); err == nil {
+						ts.Setenv("PAGE", h.Page)
+						ts.Setenv("SETUP", h.Setup)
+						return
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+				ts.Fatalf("no centre in %s after half a minute", args[0])
+			},
+		},
+	})
+}
