@@ -90,7 +90,11 @@ func (d *Demo) open(ctx context.Context, links *sync.WaitGroup) error {
 			return err
 		}
 		d.cable[s] = k
-		links.Go(func() { k.Run(ctx) })
+		links.Go(func() {
+			if err := k.Run(ctx); err != nil {
+				say(d.Out, "the cable of %s failed: %v", s.Name, err)
+			}
+		})
 		// The second station begins with accounts alone: its people come by a grant.
 		people := practicePeople()
 		if s == d.b || d.Bundle != "" {
