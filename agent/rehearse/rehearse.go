@@ -19,6 +19,9 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/pelletier/go-toml/v2"
+
+	"tram/agent/rehearse/bench"
+	"tram/agent/rehearse/interop"
 )
 
 // Exit codes of the command line.
@@ -36,6 +39,9 @@ type cli struct {
 	Run  runCmd  `cmd:"" help:"Run a centre and a station with practice people on this PC."`
 	Demo demoCmd `cmd:"" help:"Let two stations work apart, break and meet again, and judge what came of it."`
 	Scan scanCmd `cmd:"" help:"Play the demo and search every file of the stations for what names a person."`
+
+	Bench   bench.Command   `cmd:"" help:"Measure writes and syncs of the real programs."`
+	Interop interop.Command `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
 }
 
 // theatre is what the commands work with.
@@ -49,7 +55,7 @@ type theatre struct {
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("tram-rehearse"), kong.Description("Plays a station's work with the real programs."), kong.Writers(out, errOut),
-		kong.BindTo(ctx, (*context.Context)(nil)))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(out, (*io.Writer)(nil)))
 	if err != nil {
 		fmt.Fprintln(errOut, "tram-rehearse:", err)
 		return exitUsage

@@ -47,6 +47,10 @@ func TestEveryWayToWriteIsMeasured(t *testing.T) {
 	if err := writes(context.Background(), Options{Each: 100 * time.Millisecond}, t.TempDir(), &out); err != nil {
 		t.Fatal(err)
 	}
+	one, many, _ := strings.Cut(out.String(), "durable writes, 64")
+	if n := strings.Count(one, " 1.0 "); n != 4 || strings.Count(many, " 1.0 ") != 2 {
+		t.Errorf("a writer alone makes a commit for each write, several share some:\n%s", out.String())
+	}
 	for _, name := range []string{"plain file", "single puts", "group commit", "store.Put"} {
 		found := 0
 		for line := range strings.Lines(out.String()) {
