@@ -3,8 +3,7 @@
 //
 // It owns the mapping between HTTP and the store: routes, negotiation,
 // preconditions, Bundles, search and history pages, the CapabilityStatement, and
-// the closed list of what can go wrong (texts.txt). It also takes resources and
-// Bundles in for those who do not speak HTTP, see Take.
+// the closed list of what can go wrong (texts.txt).
 //
 // It promises that an acknowledged write was acknowledged by the store, that a
 // transaction is one write, that every refusal is an OperationOutcome that says
