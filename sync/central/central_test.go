@@ -422,6 +422,24 @@ func TestSecondPC(t *testing.T) {
 	}
 }
 
+// L1 speaks, is copied;  copy: L2 speaks;  L1 is enrolled anew before it speaks again
+func TestEnrolledAnewIsNoSecondPC(t *testing.T) {
+	s := newSite(t)
+	first := s.enrolledPC("tram-a")
+	first.born("")
+	first.sync()
+	second := first.copied()
+	second.born("")
+	second.sync()
+	key, err := trust.NewIdentity()
+	must(t, err)
+	first.id = key
+	must(t, first.enrol(s.code("tram-a")))
+	if r := first.sync(); r.Refused != "" || !r.Equal {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestDenyAndUndo(t *testing.T) {
 	s := newSite(t)
 	a := s.enrolledPC("tram-a")
