@@ -30,6 +30,7 @@ type recordPage struct {
 	Versions []versionLine
 	Looks    []lookLine
 	Stale    bool
+	Parked   record.Reason // why upstream did not take it; "" where it did
 }
 
 // versionLine is one version in a record's history.
@@ -78,7 +79,7 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 		return p, nil, err
 	}
 	p.PersonID, p.Person = c.personOf(content)
-	p.Deleted, p.Base, p.Preview = st.Shown.Deleted, st.Tag(), st.Preview()
+	p.Deleted, p.Base, p.Preview, p.Parked = st.Shown.Deleted, st.Tag(), st.Preview(), st.Parked
 	p.Rows = c.show[c.lang].Rows(content)
 	if p.Key.Kind == "Patient" {
 		p.Line.Title = cmp.Or(p.Person, c.say("person.no-name"))
@@ -232,4 +233,16 @@ func (c *call) names() func(string) string {
 		}
 		return strings.TrimSpace(author)
 	}
+}
+
+// reissue gives a record whose id another one has an id of its own.
+func (c *call) reissue() error {
+	if _, err := c.get(c.key()); err != nil {
+		return err
+	}
+	fresh, err := c.Store.Reissue(c.r.Context(), c.key(), c.user.User)
+	if err != nil {
+		return err
+	}
+	return c.goTo("/record/"+fresh.String(), "reissued")
 }

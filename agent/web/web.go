@@ -151,6 +151,7 @@ func (w *Web) routes() {
 		"GET /record/{kind}/{id}":          (*call).record,
 		"GET /record/{kind}/{id}/history":  (*call).history,
 		"POST /record/{kind}/{id}/restore": (*call).restore,
+		"POST /record/{kind}/{id}/reissue": (*call).reissue,
 		"GET /record/{kind}/{id}/audit":    (*call).audit,
 		"GET /waiting":                     (*call).waiting,
 		"POST /sync":                       (*call).sync,
