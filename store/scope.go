@@ -155,6 +155,9 @@ func (t *tx) enrolReader(n []byte, r *row, peer string) error {
 	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Head.IsZero() {
 		return nil
 	}
+	if t.Bucket(bFeedAt).Get(join(t.feedID(feed), n)) != nil {
+		return nil // named as gone: handing in never gives access back
+	}
 	r.Readers = append(slices.Clone(r.Readers), feed)
 	slices.Sort(r.Readers)
 	if err := t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}); err != nil {
