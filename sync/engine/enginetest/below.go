@@ -82,6 +82,8 @@ func comeDown(t *testing.T, s Station, c *record.Cursor, as ...record.Arrival) {
 	}
 }
 
+// An empty replica has a lineage, stands at the beginning of both feeds, and has
+// nothing to offer.
 func first(t *testing.T, s Station) {
 	st := standing(t, s)
 	if len(st.Lives) == 0 || !st.Lives[0].Valid() || len(st.Links) != 0 {
@@ -98,6 +100,8 @@ func first(t *testing.T, s Station) {
 	}
 }
 
+// What came down is shown, agreed and not offered up again; the cursor moves with it.
+// A name does where the version is held.
 func arrivals(t *testing.T, s Station) {
 	p := newPen('u')
 	one, two := p.birth("Patient"), p.birth("Patient")
@@ -127,6 +131,8 @@ func arrivals(t *testing.T, s Station) {
 	}
 }
 
+// A name whose version is not held fails with ErrNotFound. Then nothing of the
+// stretch is there, and the cursor least of all.
 func allOrNone(t *testing.T, s Station) {
 	p := newPen('u')
 	one, unknown := p.birth("Patient"), p.birth("Patient")
@@ -143,6 +149,8 @@ func allOrNone(t *testing.T, s Station) {
 	tree(t, s, engine.Upstream, record.OwnFeed)
 }
 
+// Within one turn an older place of the feed never takes a newer one back; after a
+// turn the places of before do not count.
 func older(t *testing.T, s Station) {
 	p := newPen('u')
 	one := p.birth("Patient")
@@ -162,6 +170,8 @@ func older(t *testing.T, s Station) {
 	tree(t, s, engine.Upstream, record.OwnFeed, one.Ref)
 }
 
+// What is gone leaves its name and its place: an older change does not bring it back,
+// a newer one does.
 func goneAndBack(t *testing.T, s Station) {
 	p := newPen('u')
 	one, two := p.birth("Patient"), p.birth("Patient")
@@ -199,6 +209,8 @@ func refs(cs []record.Change) []record.Ref {
 	return out
 }
 
+// Own changes are offered in order, each with the number of the one before it, until
+// a receipt covers them. A receipt lets go of nothing above its number.
 func ownChanges(t *testing.T, s Station) {
 	made := write(s)
 	top := record.Link{Lineage: made[0].Name.Lineage}
@@ -251,6 +263,8 @@ func ownChanges(t *testing.T, s Station) {
 	}
 }
 
+// What waits is offered again, what is parked is not. An answer about another content
+// of a name, or about what was never made here, changes nothing.
 func answers(t *testing.T, s Station) {
 	made := write(s)
 	other := made[2]
@@ -277,6 +291,8 @@ func answers(t *testing.T, s Station) {
 	}
 }
 
+// An arrival decided without the last pending version fails with ErrMoved. A preview
+// is shown until a version that includes the pending one comes down.
 func movedBelow(t *testing.T, s Station) {
 	p := newPen('u')
 	one := p.birth("Patient")
@@ -315,6 +331,7 @@ func movedBelow(t *testing.T, s Station) {
 	}
 }
 
+// What upstream lost waits again, whole and in order, however often it is said.
 func forgotten(t *testing.T, s Station) {
 	made := write(s)
 	ctx := context.Background()
@@ -348,6 +365,7 @@ func forgotten(t *testing.T, s Station) {
 	}
 }
 
+// Who is told of a name that it never drew begins a new lineage, once.
 func twin(t *testing.T, s Station) {
 	made := write(s)
 	was := standing(t, s)

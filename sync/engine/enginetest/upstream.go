@@ -31,6 +31,8 @@ func Upstream(t *testing.T, open func(t *testing.T, peers ...string) engine.Repl
 	}
 }
 
+// A record never held is no error: it stands empty, and so do a lineage that was
+// never heard of and a tree over nothing.
 func neverHeld(t *testing.T, r engine.Replica) {
 	c := newPen('a').birth("Patient")
 	st := look(t, r, c.Key, c.Ref, c.Ref)
@@ -46,6 +48,9 @@ func neverHeld(t *testing.T, r engine.Replica) {
 	tree(t, r, "a", record.OwnFeed)
 }
 
+// A version comes back byte for byte, and every version in the history can be read
+// as a base. A name with another digest is known by the digest held here, so that the
+// engine can tell a fork.
 func birth(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	one := p.birth("Patient")
@@ -83,6 +88,8 @@ func scopes(t *testing.T, r engine.Replica, peer string) []record.Ref {
 	return out
 }
 
+// Applying again changes nothing that the interface shows: not the stands, not the
+// feeds with their sequences, not the chains, not the trees.
 func twice(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	one, bad := p.birth("Patient"), p.birth("Patient")
@@ -108,6 +115,8 @@ func twice(t *testing.T, r engine.Replica) {
 	stateOf(t, r, "a", []*pen{p}, one.Key, bad.Key, org.Key).same(t, was, "an empty stretch")
 }
 
+// A decision made on another head than the one that stands fails with ErrMoved, and
+// nothing else of its stretch is applied.
 func moved(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	one, other := p.birth("Patient"), p.birth("Patient")
@@ -123,6 +132,8 @@ func moved(t *testing.T, r engine.Replica) {
 	stateOf(t, r, "a", []*pen{p}, one.Key, other.Key).same(t, was, "a stretch that failed")
 }
 
+// What is parked is held, and the chain covers it: a receipt says that it is safe,
+// not that it was taken. It is no part of the history, and is not offered.
 func parkedHere(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	bad, good := p.birth("Patient"), p.birth("Patient")
@@ -146,6 +157,8 @@ func parkedHere(t *testing.T, r engine.Replica) {
 	}
 }
 
+// A chain reaches as far as there is no gap, whatever came above one; when the gap
+// closes it covers all. There is a link where there is a change, and nowhere else.
 func gaps(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	var cs []record.Change
@@ -174,6 +187,8 @@ func gaps(t *testing.T, r engine.Replica) {
 	}
 }
 
+// The replica names the merge, and leaves the decision as it was handed in. The
+// merge is above both sides, and everybody is offered it alone.
 func merged(t *testing.T, r engine.Replica) {
 	p, q := newPen('a'), newPen('b')
 	one := p.birth("Organization")
@@ -206,6 +221,8 @@ func merged(t *testing.T, r engine.Replica) {
 	}
 }
 
+// A feed names each record once, at its newest place, whatever the size of the
+// pages. A cursor stays good when the record at which it stands moves on.
 func pages(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	var cs []record.Change
@@ -246,6 +263,8 @@ func pages(t *testing.T, r engine.Replica) {
 	tree(t, r, "b", record.SharedFeed, cs[0].Ref, edit.Ref, cs[2].Ref, next.Ref, cs[4].Ref, cs[5].Ref, cs[6].Ref)
 }
 
+// A cursor that this feed did not give fails with ErrCursor: one side was restored.
+// How often a feed was compared anew is for the asker to count, and is handed back.
 func cursors(t *testing.T, r engine.Replica) {
 	p := newPen('a')
 	for range 3 {
@@ -273,6 +292,8 @@ func cursors(t *testing.T, r engine.Replica) {
 	}
 }
 
+// A person is offered to the station that handed it in, and to no other; what is
+// about nobody is everybody's.
 func feeds(t *testing.T, r engine.Replica) {
 	p, q := newPen('a'), newPen('b')
 	mine, theirs, org := p.birth("Patient"), q.birth("Patient"), p.birth("Organization")
@@ -292,6 +313,7 @@ func feeds(t *testing.T, r engine.Replica) {
 	}
 }
 
+// Of several exchanges at once that decided on one head, one is applied.
 func several(t *testing.T, r engine.Replica) {
 	org := newPen('c').birth("Organization")
 	handIn(t, r, "a", accepted(org, record.Ref{}))
