@@ -50,13 +50,16 @@ func startCentre(t *testing.T) (*central.Centre, running) {
 
 // startStation starts a station in a folder. Its page's address is known when it
 // returns.
-func startStation(t *testing.T, dir string) (*Agent, running) {
+func startStation(t *testing.T, dir string, more ...func(*config.Config)) (*Agent, running) {
 	t.Helper()
 	conf := config.Default(dir)
 	conf.Page.Listen = "127.0.0.1:0"
 	conf.Sync.Urgent = time.Millisecond
 	conf.Sync.Every = 200 * time.Millisecond
 	conf.Drop.Poll = 50 * time.Millisecond
+	for _, f := range more {
+		f(&conf)
+	}
 	ready := make(chan Here, 1)
 	a, err := New(Options{Config: conf, Ready: func(h Here) { ready <- h }})
 	if err != nil {
@@ -236,4 +239,31 @@ func TestPortInUseSaysWhatToDo(t *testing.T) {
 func ExampleLevel() {
 	fmt.Println(Level("warn"), Level("nonsense"))
 	// Output: WARN INFO
+}
+
+func TestIdleStationRests(t *testing.T) {
+	c, centre := startCentre(t)
+	dir := t.TempDir()
+	enrol(t, c, centre.address, dir, "tram-a")
+	a, at := startStation(t, dir, func(conf *config.Config) { conf.Sync.Every = time.Hour })
+	tok := token(t, a)
+	askFHIR(t, at, tok, "POST", "Patient", `{"resourceType":"Patient","birthDate":"1961-02-03"}`)
+	tried := func() int64 { return a.Report().Tried }
+	eventually(t, "everything at the centre", func() bool {
+		counts, err := a.Store().Waiting()
+		return err == nil && counts.Waiting == 0 && counts.Records == 2
+	})
+	eventually(t, "the station rests", func() bool {
+		before := tried()
+		time.Sleep(200 * time.Millisecond)
+		return tried() == before
+	})
+	last := tried()
+	for range 20 { // who looks makes commits, and nothing to send
+		askFHIR(t, at, tok, "GET", "Patient", "")
+		time.Sleep(5 * time.Millisecond)
+	}
+	if now := tried(); now != last {
+		t.Errorf("an idle station exchanged again %d ms later", now-last)
+	}
 }

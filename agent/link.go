@@ -28,6 +28,7 @@ type link struct {
 	identity *trust.Identity
 	client   *carry.Client
 	carry    *engine.Carry
+	offered  record.Cursor // how far own entries were offered
 	pace     engine.Pace
 	enrol    status.Code // what keeps it from being enrolled
 	signed   time.Time   // the latest time that the centre signed
@@ -111,22 +112,42 @@ const (
 func (a *Agent) speak(ctx context.Context) error {
 	defer a.hangUp()
 	for {
-		wait, changed := a.round(ctx)
-		timer := time.NewTimer(wait)
+		wait, up := a.round(ctx)
+		if !a.idle(ctx, wait, up) {
+			return nil
+		}
+	}
+}
+
+// idle waits until it is time to exchange again: after the pause, when somebody
+// asks, or, while the link is up, soon after an entry was saved. What the
+// exchange itself committed, and who looked at what, is no entry. It reports
+// false when ctx ended.
+func (a *Agent) idle(ctx context.Context, wait time.Duration, up bool) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		changed := a.store.Changed()
+		if up && a.unsent() {
+			timer.Reset(a.settings().Sync.Urgent)
+			up = false
+		}
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
+			return false
 		case <-a.nudge:
+			return true
 		case <-timer.C:
+			return true
 		case <-changed:
-			if !sleep(ctx, a.settings().Sync.Urgent) {
-				timer.Stop()
-				return nil
-			}
 		}
-		timer.Stop()
 	}
+}
+
+// unsent reports whether an entry was saved that no exchange offered yet.
+func (a *Agent) unsent() bool {
+	page, err := a.store.Offer(store.Upstream, a.link.offered, 1)
+	return err == nil && len(page.Changes) > 0
 }
 
 func (a *Agent) settings() config.Config {
@@ -136,25 +157,24 @@ func (a *Agent) settings() config.Config {
 }
 
 // round runs exchanges until nothing is left to do, and tells how long to pause
-// and which commit to wake up for; nil for none.
-func (a *Agent) round(ctx context.Context) (time.Duration, <-chan struct{}) {
+// and whether the link is up.
+func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 	every := a.settings().Sync.Every
 	if !a.connect(ctx) {
-		return min(every, redialSlow), nil
+		return min(every, redialSlow), false
 	}
 	for ctx.Err() == nil {
-		changed := a.store.Changed()
 		res, err := a.exchange(ctx)
 		switch {
 		case err != nil:
-			return max(a.pause(every), after(err)), nil
+			return max(a.pause(every), after(err)), false
 		case res.Later > 0:
-			return time.Duration(res.Later) * time.Second, nil
+			return time.Duration(res.Later) * time.Second, false
 		case res.Refused != "" || !res.More && !res.Waiting:
-			return every, changed
+			return every, true
 		}
 	}
-	return every, nil
+	return every, true
 }
 
 // pause is how long to wait after an exchange that failed.
@@ -180,17 +200,6 @@ func after(err error) time.Duration {
 		return e.After
 	}
 	return 0
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // connect makes sure that there is a client to exchange with: enrolled, and with
@@ -395,7 +404,7 @@ func (a *Agent) note(res engine.Result, err error, at int64) {
 	} else {
 		a.link.pace = a.link.pace.Faster()
 		next := res.Next
-		a.link.carry = &next
+		a.link.carry, a.link.offered = &next, res.Offered
 	}
 	if failure != before {
 		a.o.Log.Info("link", "state", stateOf(failure), "err", errText(err))

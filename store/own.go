@@ -324,11 +324,12 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 			return err
 		}
 	}
-	if len(r.Void) == 0 && len(r.Offer) == 0 {
-		return nil
+	void, err := s.unproved(r.Void)
+	if err != nil || len(void) == 0 && len(r.Offer) == 0 {
+		return err
 	}
 	return s.update(ctx, func(tx *tx) error {
-		for _, l := range r.Void {
+		for _, l := range void {
 			if err := tx.void(l); err != nil {
 				return err
 			}
@@ -347,6 +348,21 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 		}
 		return nil
 	})
+}
+
+// unproved are the links beyond which there is a receipt.
+func (s *Store) unproved(links []record.Link) ([]record.Link, error) {
+	var out []record.Link
+	for _, l := range links {
+		have, err := s.Receipt(l.Lineage)
+		if err != nil {
+			return nil, err
+		}
+		if have.N > l.N {
+			out = append(out, l)
+		}
+	}
+	return out, nil
 }
 
 // void takes back a receipt beyond what upstream can prove.

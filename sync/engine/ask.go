@@ -40,7 +40,9 @@ type Result struct {
 	Sent, Taken, Parked int // own changes, of these in upstream's history, of these parked
 	Received            int // changes that came down
 	More                bool
-	Waiting             bool // own changes are left to be sent
+	// Offered is how far the own changes were offered.
+	Offered record.Cursor
+	Waiting bool // own changes are left to be sent
 	// Equal says that both sides' trees were equal, feed by feed.
 	Equal bool
 	// Proved says that the trees could be compared.
@@ -120,6 +122,7 @@ func (a *Ask) fill() error {
 			return fmt.Errorf("ask: %w", err)
 		}
 		a.after, a.res.Waiting = page.Cursor, page.More
+		a.res.Offered = page.Cursor
 		for i := range page.Changes {
 			c := &page.Changes[i]
 			a.sent[c.Ref] = true
