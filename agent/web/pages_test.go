@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -479,28 +478,41 @@ func TestHealthAndUnknownRoutes(t *testing.T) {
 	}
 }
 
-func TestTakenIDGetsANumberOfItsOwn(t *testing.T) {
+func TestWrongEntryIsWithdrawn(t *testing.T) {
 	s := open(t)
-	v := s.born("Patient", hoa, "trang")
-	b := s.as("trang")
-	at := "/record/" + v.Key.String()
-	if code, _, _ := b.post(at+"/reissue", nil); code != http.StatusConflict {
-		t.Errorf("a number that nobody took is given up: %d", code)
+	p := s.born("Patient", hoa, "trang")
+	about := `"reference":"` + p.Key.String() + `"}`
+	pulse := s.born("Observation", `,"status":"final","code":{"text":"Mạch sai"},"subject":{`+about+`,"valueInteger":9`, "trang")
+	allergy := s.born("AllergyIntolerance", `,"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]},`+
+		`"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"confirmed"}]},"code":{"text":"Tôm"},"patient":{`+about, "trang")
+	b := s.as("quang")
+	for name, c := range map[string]struct {
+		v    *record.Version
+		want string
+	}{
+		"status":       {pulse, `"status":"entered-in-error"`},
+		"verification": {allergy, `"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"entered-in-error"}]}`},
+	} {
+		at := "/record/" + c.v.Key.String()
+		_, page, _ := b.get(at)
+		f := hidden(t, page, at+"/wrong")
+		if code, page, _ := b.post(at+"/wrong", with(f, "base", "x")); code != http.StatusConflict || !strings.Contains(page, "chưa ghi gì") {
+			t.Errorf("%s, over what nobody saw: %d, want 409", name, code)
+		}
+		if code, _, to := b.post(at+"/wrong", f); code != http.StatusSeeOther || to != at+"?said=wrong" {
+			t.Errorf("%s: %d to %q", name, code, to)
+		}
+		st, err := s.store.Get(c.v.Key)
+		if err != nil || st.Shown.Author != "quang" || !strings.Contains(string(st.Shown.Content), c.want) || strings.Contains(string(st.Shown.Content), "clinicalStatus") {
+			t.Errorf("%s: %s by %s (%v), want %s", name, st.Shown.Content, st.Shown.Author, err, c.want)
+		}
+		if _, page, _ = b.get(at); !strings.Contains(page, "ghi nhầm, không dùng") || strings.Contains(page, at+"/wrong") {
+			t.Errorf("%s: the page does not tell, or offers it again", name)
+		}
 	}
-	said := []record.Answer{{Key: v.Key, Ref: v.Ref(), Verdict: record.Parked, Reason: record.IDTaken}}
-	if err := s.store.Apply(context.Background(), record.Stretch{Peer: store.Upstream, Answers: said}); err != nil {
-		t.Fatal(err)
-	}
-	_, page, _ := b.get(at)
-	want(t, "record", page, "Cần bạn", at+"/reissue", "cấp số mới")
-	code, _, to := b.post(at+"/reissue", nil)
-	if code != http.StatusSeeOther || to == at {
-		t.Fatalf("reissue: %d to %s", code, to)
-	}
-	if code, _, _ := b.get(at); code != http.StatusNotFound {
-		t.Errorf("under the old number: %d", code)
-	}
-	if _, page, _ := b.get(to); !strings.Contains(page, "Hoà") {
-		t.Errorf("under the new number, %s: the person is not there", to)
+	_, page, _ := b.get("/person/" + p.Key.ID)
+	want(t, "the person", page, "<s><a", "ghi nhầm", "Chưa ghi nhận dị ứng")
+	if code, _, _ := b.post("/record/"+p.Key.String()+"/wrong", url.Values{"base": {p.Name.String()}}); code != http.StatusBadRequest {
+		t.Errorf("a person as such is withdrawn: %d, want 400", code)
 	}
 }
