@@ -88,6 +88,7 @@ type entryLine struct {
 	Title  string
 	Detail string
 	Status string
+	Wrong  bool // entered in error
 	Place  record.Place
 	// Contested says that a conflict is open in it.
 	Contested bool
@@ -155,7 +156,12 @@ func (c *call) person() error {
 		}
 		p.Sections = append(p.Sections, s)
 		if kind == "AllergyIntolerance" || kind == "Flag" {
-			p.Alerts = append(p.Alerts, s.Lines...)
+			for _, l := range s.Lines {
+				// What was entered in error endangers nobody; its list still shows it.
+				if !l.Wrong {
+					p.Alerts = append(p.Alerts, l)
+				}
+			}
 		}
 	}
 	c.render(http.StatusOK, "person", "person.title", p)
@@ -194,7 +200,7 @@ func (c *call) lineOf(st *record.Stand) (entryLine, error) {
 		return entryLine{}, err
 	}
 	l := c.show[c.lang].Line(content)
-	return entryLine{Key: st.Key, When: l.When, Title: l.Title, Detail: l.Detail, Status: l.Status, Place: place, Contested: st.Shown.Contested()}, nil
+	return entryLine{Key: st.Key, When: l.When, Title: l.Title, Detail: l.Detail, Status: l.Status, Wrong: l.Wrong, Place: place, Contested: st.Shown.Contested()}, nil
 }
 
 // kindsInOrder are the kinds of a compartment: those that a station needs first

@@ -31,6 +31,7 @@ type recordPage struct {
 	Looks    []lookLine
 	Stale    bool
 	Parked   record.Reason // why upstream did not take it; "" where it did
+	Can      bool          // it can be withdrawn as entered in error
 }
 
 // versionLine is one version in a record's history.
@@ -81,6 +82,9 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 	p.PersonID, p.Person = c.personOf(content)
 	p.Deleted, p.Base, p.Preview, p.Parked = st.Shown.Deleted, st.Tag(), st.Preview(), st.Parked
 	p.Rows = c.show[c.lang].Rows(content)
+	if _, ok := c.withdrawn(content); ok {
+		p.Can = !p.Deleted
+	}
 	if p.Key.Kind == "Patient" {
 		p.Line.Title = cmp.Or(p.Person, c.say("person.no-name"))
 	}
@@ -88,7 +92,9 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 }
 
 // record shows one record in words, or as it is kept.
-func (c *call) record() error {
+func (c *call) record() error { return c.recordAgain(http.StatusOK, false) }
+
+func (c *call) recordAgain(code int, stale bool) error {
 	p, st, err := c.recordHead()
 	if err != nil {
 		return err
@@ -100,7 +106,8 @@ func (c *call) record() error {
 		}
 		p.Raw = b.String()
 	}
-	c.render(http.StatusOK, "record", "record.title", p)
+	p.Stale = stale
+	c.render(code, "record", "record.title", p)
 	return nil
 }
 

@@ -152,6 +152,7 @@ func (w *Web) routes() {
 		"GET /record/{kind}/{id}/history":  (*call).history,
 		"POST /record/{kind}/{id}/restore": (*call).restore,
 		"POST /record/{kind}/{id}/reissue": (*call).reissue,
+		"POST /record/{kind}/{id}/wrong":   (*call).wrong,
 		"GET /record/{kind}/{id}/audit":    (*call).audit,
 		"GET /waiting":                     (*call).waiting,
 		"POST /sync":                       (*call).sync,

@@ -12,12 +12,30 @@ type Line struct {
 	Title  string
 	Detail string
 	Status string // "" where it is the ordinary one
+	Wrong  bool   // entered in error
+}
+
+// EnteredInError is FHIR R4's code for what should never have been written.
+const EnteredInError = "entered-in-error"
+
+// Wrong reports whether a record says that it was entered in error.
+func Wrong(content *fhir.Value) bool {
+	for _, c := range items(content.Get("verificationStatus").Get("coding")) {
+		if c.Str("code") == EnteredInError {
+			return true
+		}
+	}
+	return content.Str("status") == EnteredInError
 }
 
 // Line reads a resource out in one line.
 func (s *Show) Line(content *fhir.Value) Line {
 	kind := content.Str("resourceType")
-	l := Line{When: s.Date(when(content)), Title: s.title(kind, content), Detail: s.detail(kind, content)}
+	l := Line{When: s.Date(when(content)), Title: s.title(kind, content), Detail: s.detail(kind, content), Wrong: Wrong(content)}
+	if l.Wrong {
+		l.Status = s.Code("status", EnteredInError)
+		return l.titled(s.Kind(kind))
+	}
 	if st := content.Get("status"); st != nil && st.Shape == fhir.String {
 		if ordinary(st.Text) {
 			return l.titled(s.Kind(kind))

@@ -1,0 +1,49 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"tram/store/record"
+)
+
+func TestWrongEntryIsWithdrawn(t *testing.T) {
+	s := open(t)
+	p := s.born("Patient", hoa, "trang")
+	about := `"reference":"` + p.Key.String() + `"}`
+	pulse := s.born("Observation", `,"status":"final","code":{"text":"Mạch sai"},"subject":{`+about+`,"valueInteger":9`, "trang")
+	allergy := s.born("AllergyIntolerance", `,"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]},`+
+		`"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"confirmed"}]},"code":{"text":"Tôm"},"patient":{`+about, "trang")
+	b := s.as("quang")
+	for name, c := range map[string]struct {
+		v    *record.Version
+		want string
+	}{
+		"status":       {pulse, `"status":"entered-in-error"`},
+		"verification": {allergy, `"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"entered-in-error"}]}`},
+	} {
+		at := "/record/" + c.v.Key.String()
+		_, page, _ := b.get(at)
+		f := hidden(t, page, at+"/wrong")
+		if code, page, _ := b.post(at+"/wrong", url.Values{"base": {"x"}}); code != http.StatusConflict || !strings.Contains(page, "chưa ghi gì") {
+			t.Errorf("%s, over what nobody saw: %d, want 409", name, code)
+		}
+		if code, _, to := b.post(at+"/wrong", f); code != http.StatusSeeOther || to != at+"?said=wrong" {
+			t.Errorf("%s: %d to %q", name, code, to)
+		}
+		st, err := s.store.Get(c.v.Key)
+		if err != nil || st.Shown.Author != "quang" || !strings.Contains(string(st.Shown.Content), c.want) || strings.Contains(string(st.Shown.Content), "clinicalStatus") {
+			t.Errorf("%s: %s by %s (%v), want %s", name, st.Shown.Content, st.Shown.Author, err, c.want)
+		}
+		if _, page, _ = b.get(at); !strings.Contains(page, "ghi nhầm, không dùng") || strings.Contains(page, at+"/wrong") {
+			t.Errorf("%s: the page does not tell, or offers it again", name)
+		}
+	}
+	_, page, _ := b.get("/person/" + p.Key.ID)
+	want(t, "the person", page, "<s><a", "ghi nhầm", "Chưa ghi nhận dị ứng")
+	if code, _, _ := b.post("/record/"+p.Key.String()+"/wrong", url.Values{"base": {p.Name.String()}}); code != http.StatusBadRequest {
+		t.Errorf("a person as such is withdrawn: %d, want 400", code)
+	}
+}
