@@ -300,8 +300,8 @@ func TestProgramsNeedTheirToken(t *testing.T) {
 		t.Errorf("with the token: %d %q", code, body)
 	}
 	for _, bad := range []string{"", "Bearer ", "Bearer " + token + "x", "Basic " + token} {
-		if code, _ := ask(bad); code != http.StatusUnauthorized {
-			t.Errorf("with %.12q: %d, want 401", bad, code)
+		if code, body := ask(bad); code != http.StatusUnauthorized || body != `{"resourceType":"OperationOutcome"}` {
+			t.Errorf("with %.12q: %d %s, want 401 in FHIR's words", bad, code, body)
 		}
 	}
 	id := strings.TrimPrefix(body, "program:")

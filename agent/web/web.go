@@ -42,7 +42,7 @@ type Options struct {
 	Listen string
 	Hosts  []string
 	// Rest is what answers under /fhir/ for programs with a token; nil for nothing.
-	// It finds the author by User.
+	// It finds the author by User, and refuses "", who is nobody, in its own format.
 	Rest     http.Handler
 	Version  string
 	Language string // of who has not chosen one; "" is vi

@@ -63,7 +63,13 @@ func start(t *testing.T, st *store.Store) *station {
 			}
 			return status.Report{Station: "tram-a", Version: "1.2.3", Made: s.clock().UnixMilli(), People: int64(c.People), Waiting: int64(c.Waiting), Conflicts: int64(c.Conflicts)}
 		},
-		Rest: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, web.User(r.Context())) }),
+		Rest: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if web.User(r.Context()) == "" {
+				rw.WriteHeader(http.StatusUnauthorized)
+				io.WriteString(rw, `{"resourceType":"OperationOutcome"}`)
+			}
+			io.WriteString(rw, web.User(r.Context()))
+		}),
 	})
 	if err != nil {
 		t.Fatal(err)
