@@ -274,8 +274,10 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 			l.Label += " › " + s.Path(it.Key.Kind, it.Lost.Path)
 		}
 		l.Value, l.Won = c.lostText(it, it.Lost.Value), c.lostText(it, it.Lost.Won)
-		if _, err := backAgain(c.Store, st, it); err != nil {
-			l.Stuck = true
+		d, now, err := backAgain(c.Store, st, it)
+		l.Stuck = err != nil
+		if err == nil && holds(d, now) {
+			continue
 		}
 		for _, w := range it.Lost.By {
 			l.By = append(l.By, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
@@ -302,7 +304,18 @@ func mine(it store.VaultItem, user string) bool {
 // lostBy lists the values of a user that did not win and that they did not see.
 func (c *call) lostBy(user string) ([]store.VaultItem, error) {
 	list, err := c.Store.Vault(record.Key{}, maxConflicts)
-	return slices.DeleteFunc(list, func(it store.VaultItem) bool { return !mine(it, user) }), err
+	return slices.DeleteFunc(list, func(it store.VaultItem) bool {
+		if !mine(it, user) {
+			return true
+		}
+		// What the record shows again was not lost after all.
+		st, err := c.Store.Get(it.Key)
+		if err != nil {
+			return errors.Is(err, record.ErrNotFound)
+		}
+		d, now, err := backAgain(c.Store, st, it)
+		return err == nil && holds(d, now)
+	}), err
 }
 
 // vaultItem finds the item that the address names.
@@ -345,34 +358,48 @@ func (c *call) bringBack() error {
 	if err != nil {
 		return err
 	}
-	d, err := backAgain(c.Store, st, it)
+	d, _, err := backAgain(c.Store, st, it)
 	if err != nil {
 		return c.goTo("/record/"+it.Key.String()+"/history", "by-hand")
 	}
 	if _, err := c.Store.Put(c.r.Context(), store.Write{Key: it.Key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: c.user.User}); err != nil {
 		return err
 	}
-	if err := c.Store.Told(c.r.Context(), it.ID, c.user.User); err != nil {
-		return err
+	// It is used again, so there is nothing left to tell those who wrote it.
+	told := []string{c.user.User}
+	for _, w := range it.Lost.By {
+		told = append(told, w.Author)
+	}
+	for _, who := range told {
+		if err := c.Store.Told(c.r.Context(), it.ID, who); err != nil {
+			return err
+		}
 	}
 	return c.goTo("/record/"+it.Key.String(), "restored")
 }
 
+// holds reports whether the value that a decision would put back is shown anyway.
+func holds(d record.Decision, now *fhir.Value) bool {
+	v, err := element.Parse(d.Value)
+	return err == nil && now != nil && fhir.Equal(v, now)
+}
+
 // backAgain is the decision that puts a lost value back in place of all values
-// that the element has now.
-func backAgain(s *store.Store, st *record.Stand, it store.VaultItem) (record.Decision, error) {
+// that the element has now, and what the record shows of the element.
+func backAgain(s *store.Store, st *record.Stand, it store.VaultItem) (record.Decision, *fhir.Value, error) {
 	tree, err := element.Read(s.R4(), st.Shown)
 	// An element of a deleted record has nobody to show it; its history brings back
 	// the whole record instead.
 	if err != nil || st.Shown.Deleted {
-		return record.Decision{}, errors.Join(err, record.ErrNotFound)
+		return record.Decision{}, nil, errors.Join(err, record.ErrNotFound)
 	}
 	d := record.Decision{Path: it.Lost.Path, Value: it.Lost.Value}
+	var now *fhir.Value
 	err = record.ErrNotFound
 	tree.Each(func(path string, r *element.Register) {
 		if path == it.Lost.Path {
-			d.Closes, err = r.By(), nil
+			d.Closes, now, err = r.By(), r.Shown, nil
 		}
 	})
-	return d, err
+	return d, now, err
 }

@@ -379,6 +379,9 @@ func TestLostValueIsToldAndBroughtBack(t *testing.T) {
 	if _, page, _ = b.get("/people"); strings.Contains(page, "không được dùng sau khi gộp") {
 		t.Error("it is told again")
 	}
+	if _, page, _ = b.get("/conflicts"); strings.Contains(page, "/vault/1/") || strings.Contains(page, "Giá trị ghi sau được dùng") {
+		t.Error("a value that is used again stands among those that are not")
+	}
 	if code, _, _ := b.post("/vault/77/seen", nil); code != http.StatusNotFound {
 		t.Errorf("no such item: %d", code)
 	}
