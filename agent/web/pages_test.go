@@ -376,6 +376,9 @@ func TestLostValueIsToldAndBroughtBack(t *testing.T) {
 	if err != nil || st.Shown.Contested() {
 		t.Errorf("a restored value is contested: %v", err)
 	}
+	if _, page, _ = b.get("/people?said=saved"); !strings.Contains(page, `role="status"><svg class="sign info"`) || strings.Contains(page, `<p class="said" role="status"><svg class="sign ok"`) {
+		t.Error("what was saved here is said in the green of what the centre holds")
+	}
 	if _, page, _ = b.get("/people"); strings.Contains(page, "không được dùng sau khi gộp") {
 		t.Error("it is told again")
 	}
