@@ -18,6 +18,7 @@ import (
 	"tram/store/audit"
 	"tram/store/practice"
 	"tram/store/record"
+	"tram/sync/status"
 )
 
 // load puts a practice day into the store and returns somebody with a record.
@@ -456,6 +457,21 @@ func TestWaitingPageCountsTheDay(t *testing.T) {
 	if code, page, _ := b.post("/state/check", nil); code != http.StatusOK || !strings.Contains(page, "không có lỗi") {
 		t.Errorf("check: %d", code)
 	}
+}
+
+func TestWaitingPageSaysWhyAndHowMany(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "trang")
+	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
+	s.failed = status.FailLink
+	b := s.as("quang")
+	if _, _, to := b.post("/sync", nil); to != "/waiting?said=sync" {
+		t.Fatalf("asked for an exchange: to %q", to)
+	}
+	_, page, _ := b.get("/waiting?said=sync")
+	title, _ := status.Words("vi", string(status.NoLink))
+	want(t, "waiting", page, "chưa biết gửi được hay chưa", "Lần thử cuối, lúc 05/10/2026 09:00, không thành công", title,
+		`Cần bạn <b class="count hot">1</b>`, `<a href="/conflicts">1</a>`, "0 trung tâm không nhận, 1 cần chọn giá trị")
 }
 
 func TestHealthAndUnknownRoutes(t *testing.T) {

@@ -2,8 +2,10 @@ package web
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"tram/store"
@@ -29,7 +31,8 @@ type waitingPage struct {
 	Day     certificate
 	Cause   *status.Health // what keeps entries here; nil where nothing does
 	CanSync bool
-	Asked   bool
+	Tried   int64 // when the last exchange was tried; 0 for never
+	Failed  bool  // that one did not succeed
 }
 
 // waitingLine is one entry that waits.
@@ -73,7 +76,8 @@ func (c *call) waiting() error {
 	if p.Day, err = c.certify(); err != nil {
 		return err
 	}
-	p.Cause, p.CanSync = c.cause(), c.SyncNow != nil
+	r := c.Report()
+	p.Cause, p.CanSync, p.Tried, p.Failed = c.cause(r), c.SyncNow != nil, r.Tried, r.Failures > 0
 	c.render(http.StatusOK, "waiting", "waiting.title", p)
 	return nil
 }
@@ -194,13 +198,19 @@ func (c *call) certify() (certificate, error) {
 }
 
 // cause is the health value that says why entries stay here; nil for none.
-func (c *call) cause() *status.Health {
-	r := c.Report()
+func (c *call) cause(r status.Report) *status.Health {
+	// One failure is no alarm elsewhere; on this page somebody asks for its reason.
+	tries := strconv.FormatInt(r.Failures, 10)
+	if r.Failures > 0 {
+		r.Failures = max(r.Failures, 100)
+	}
 	// Only what lies on the way to the centre explains why entries stay.
 	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
 		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.NotEnrolled}
 	for _, h := range status.Judge(r, c.Now().UnixMilli()+r.Offset) {
 		if slices.Contains(way, h.Code) {
+			h.Params = maps.Clone(h.Params)
+			h.Params["failures"] = tries
 			h = h.In(c.lang)
 			return &h
 		}

@@ -32,6 +32,8 @@ type station struct {
 	srv   *httptest.Server
 	asked int // how often SyncNow was called
 
+	failed status.Failure // of the last exchange
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -61,7 +63,11 @@ func start(t *testing.T, st *store.Store) *station {
 			if err != nil {
 				t.Error(err)
 			}
-			return status.Report{Station: "tram-a", Version: "1.2.3", Made: s.clock().UnixMilli(), People: int64(c.People), Waiting: int64(c.Waiting), Conflicts: int64(c.Conflicts)}
+			r := status.Report{Station: "tram-a", Version: "1.2.3", Made: s.clock().UnixMilli(), People: int64(c.People), Waiting: int64(c.Waiting), Conflicts: int64(c.Conflicts), Parked: int64(c.Parked)}
+			if s.failed != "" {
+				r.Tried, r.Failures, r.Failure = r.Made, 1, s.failed
+			}
+			return r
 		},
 		Rest: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if web.User(r.Context()) == "" {
