@@ -112,10 +112,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		return err
 	}
 	if d.Verdict == record.Known || hasPast(r, d) {
-		if !d.Version.Base.IsZero() {
-			return nil
-		}
-		return t.enrolReader(n, r, peer)
+		return t.answerKnown(n, r, peer, d.Version.Base.IsZero())
 	}
 	old, err := t.shown(n, r)
 	if err != nil {
@@ -302,7 +299,11 @@ func (t *tx) forget(n []byte, r *row, feed string) error {
 	}
 	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
 	for _, p := range r.Past {
-		if t.Bucket(bOwnAt).Get(t.s.blind("own", p.Ref.Name.String())) != nil {
+		waits, err := t.waitsHere(p.Ref.Name)
+		if err != nil {
+			return err
+		}
+		if waits {
 			gone.Past = append(gone.Past, p)
 		} else if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
 			return err
@@ -332,6 +333,20 @@ func (t *tx) dropGone(n []byte, name record.Name) error {
 		return err
 	}
 	return t.put(bStands, n, r)
+}
+
+// waitsHere reports whether a version made here waits for upstream; one that
+// another replica made waits no longer.
+func (t *tx) waitsHere(name record.Name) (bool, error) {
+	at := t.Bucket(bOwnAt).Get(t.s.blind("own", name.String()))
+	if at == nil {
+		return false, nil
+	}
+	var e ownEntry
+	if _, err := t.get(bOwn, at, &e); err != nil || !e.Foreign {
+		return true, err
+	}
+	return false, t.settled(append([]byte(nil), at...), name)
 }
 
 // append adds a sealed value behind the last of a bucket.

@@ -117,8 +117,8 @@ func (t *tx) answered(a record.Answer) error {
 		return err
 	}
 	e.Verdict, e.Reason = a.Verdict, a.Reason
-	if e.Foreign && e.Verdict.Taken() {
-		return t.settled(append([]byte(nil), at...), e.Ref.Name)
+	if e.Foreign && e.Verdict != record.Waits {
+		return t.answeredForeign(append([]byte(nil), at...), e)
 	}
 	if err := t.put(bOwn, at, e); err != nil {
 		return err
@@ -136,6 +136,20 @@ func (t *tx) answered(a record.Answer) error {
 		return t.put(bStands, n, r)
 	}
 	return nil
+}
+
+// answeredForeign keeps upstream's word on what another replica made and upstream
+// had lost. What upstream does not want back is not held here either.
+func (t *tx) answeredForeign(at []byte, e ownEntry) error {
+	if err := t.settled(at, e.Ref.Name); err != nil || e.Verdict != record.Parked {
+		return err
+	}
+	n := u64(e.Number)
+	r, err := t.row(n)
+	if err != nil || r.Gone || len(r.Pending) > 0 || r.Head != e.Ref {
+		return err
+	}
+	return t.forget(n, r, r.Feed)
 }
 
 // leaveParked lets go of what upstream did not take; it stays in the history.
@@ -267,7 +281,9 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			}
 			return page, fmt.Errorf("offer %s: %w", e.Key, err)
 		}
-		page.Changes = append(page.Changes, record.Change{Seq: num(k), Key: e.Key, Ref: e.Ref, Prev: e.Prev, Version: ver})
+		_, holds := r.find(ver.Base.Name)
+		c := record.Change{Seq: num(k), Key: e.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Version: ver}
+		page.Changes = append(page.Changes, c)
 	}
 	return page, nil
 }
@@ -339,6 +355,9 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 			row, err := tx.row(n)
 			if err != nil {
 				return err
+			}
+			if row.Gone {
+				continue
 			}
 			for _, p := range row.Past {
 				if err := tx.reoffer(n, row, p.Ref); err != nil {

@@ -148,15 +148,18 @@ func (t *tx) readers(r *row, sender string) ([]string, error) {
 	return out, nil
 }
 
-// enrolReader puts a record into the feed of the replica that handed it in,
-// unless its feed names it already.
-func (t *tx) enrolReader(n []byte, r *row, peer string) error {
+// answerKnown brings a record that a peer hands in again into the peer's feed: a
+// birth that the feed never named, so that a maker always gets its own back;
+// anything else outside the peer's scope is gone there. Handing in never gives
+// access back.
+func (t *tx) answerKnown(n []byte, r *row, peer string, birth bool) error {
 	feed := FeedOf(peer)
 	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Head.IsZero() {
 		return nil
 	}
-	if t.Bucket(bFeedAt).Get(join(t.feedID(feed), n)) != nil {
-		return nil // named as gone: handing in never gives access back
+	named := t.Bucket(bFeedAt).Get(join(t.feedID(feed), n)) != nil
+	if named || !birth {
+		return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true})
 	}
 	r.Readers = append(slices.Clone(r.Readers), feed)
 	slices.Sort(r.Readers)

@@ -14,6 +14,9 @@ type Change struct {
 	Prev uint64 `json:"prev,omitempty"`
 	// Gone says that the receiver no longer holds the record: its copy goes.
 	Gone bool `json:"gone,omitempty"`
+	// Orphan says that the sender does not hold the version's base: asking for it
+	// is in vain.
+	Orphan bool `json:"orphan,omitempty"`
 	// Version is nil where the receiver is known to hold it: the name suffices.
 	Version *Version `json:"version,omitempty"`
 }

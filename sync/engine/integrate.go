@@ -113,7 +113,36 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		d.Verdict = record.Parked
 		return d, nil
 	}
+	honest, err := s.honest(d, st)
+	if err != nil || !honest {
+		d.Verdict, d.Reason = record.Parked, record.NotAllowed
+		return d, err
+	}
 	return s.place(d, st)
+}
+
+// honest reports whether a version says to have seen no more than what it was made
+// from: who claims more would overwrite what it never saw. Of what upstream does
+// not hold any more it cannot be told.
+func (s *Serve) honest(d record.Decided, st *record.Stand) (bool, error) {
+	if d.Orphan || st.Base == nil && !d.Version.Base.IsZero() {
+		return true, nil
+	}
+	seen := record.Seen{}.With(d.Version.Name)
+	if st.Base != nil {
+		seen = seen.Union(st.Base.Seen)
+	}
+	for _, ref := range d.Version.Includes {
+		of, err := s.o.Replica.Look(d.Key, ref)
+		if err != nil {
+			return false, err
+		}
+		if of.Base == nil {
+			return true, nil
+		}
+		seen = seen.Union(of.Base.Seen)
+	}
+	return seen.Covers(d.Version.Seen), nil
 }
 
 // refusal is why a change cannot be taken, whatever it was made from.
@@ -151,10 +180,10 @@ func (s *Serve) place(d record.Decided, st *record.Stand) (record.Decided, error
 			return d, nil
 		}
 		return s.merge(d, nil, st.Head)
-	case st.Base == nil:
+	case st.Base == nil && !d.Orphan:
 		d.Verdict, d.Reason = record.Waits, record.NoBase
 		return d, nil
-	case v.Seen.Covers(st.Head.Seen):
+	case st.Head == nil, v.Seen.Covers(st.Head.Seen):
 		d.Verdict = record.Accepted
 		return d, nil
 	}

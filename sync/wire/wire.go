@@ -129,6 +129,7 @@ type change struct {
 	Ref      record.Ref    `json:"r,omitzero"` // without a version
 	Prev     uint64        `json:"p,omitempty"`
 	Gone     bool          `json:"gone,omitempty"`
+	Orphan   bool          `json:"orphan,omitempty"`
 	Name     record.Name   `json:"v,omitzero"` // with a version, whose content is the next line
 	Base     record.Ref    `json:"b,omitzero"`
 	Includes []record.Ref  `json:"i,omitempty"`
@@ -141,7 +142,7 @@ type change struct {
 }
 
 func slim(c *record.Change) change {
-	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone}
+	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan}
 	v := c.Version
 	if v == nil {
 		out.Ref = c.Ref
@@ -158,7 +159,7 @@ func slim(c *record.Change) change {
 
 // full makes the change again; content is nil where none followed.
 func (c change) full(content []byte) *record.Change {
-	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone}
+	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan}
 	if c.Name.IsZero() {
 		return out
 	}
