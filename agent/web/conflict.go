@@ -124,36 +124,44 @@ func (c *call) conflictOf(st *record.Stand) (conflictPage, error) {
 		return p, err
 	}
 	p.PersonID, p.Person = c.personOf(content)
-	tree, err := element.Read(c.Store.R4(), st.Shown)
+	p.Conflicts, err = c.contested(st.Shown)
+	return p, err
+}
+
+// contested reads the conflicts that are open in a version.
+func (c *call) contested(v *record.Version) ([]contested, error) {
+	var out []contested
+	tree, err := element.Read(c.Store.R4(), v)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
+	kind := v.Key.Kind
 	shown := map[string]*fhir.Value{}
 	tree.Each(func(path string, r *element.Register) { shown[path] = r.Shown })
 	s, names := c.show[c.lang], c.names()
-	for _, open := range st.Shown.Conflicts() {
-		one := contested{Path: open.Path, Label: s.Path(st.Key.Kind, open.Path)}
+	for _, open := range v.Conflicts() {
+		one := contested{Path: open.Path, Label: s.Path(kind, open.Path)}
 		if v := shown[open.Path]; v != nil {
-			one.Shown = s.Fields(st.Key.Kind, open.Path, v)
+			one.Shown = s.Fields(kind, open.Path, v)
 		}
 		for _, v := range open.Values {
 			value, err := element.Parse(v.Value)
 			if err != nil {
-				return p, err
+				return nil, err
 			}
-			cand := candidate{Text: s.Fields(st.Key.Kind, open.Path, value), Meanwhile: shown[open.Path] != nil && fhir.Equal(value, shown[open.Path])}
+			cand := candidate{Text: s.Fields(kind, open.Path, value), Meanwhile: shown[open.Path] != nil && fhir.Equal(value, shown[open.Path])}
 			for _, w := range v.Writers {
 				cand.Writers = append(cand.Writers, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
 				one.Closes = append(one.Closes, w.Name.String())
 			}
-			if _, ok := s.Typed(st.Key.Kind, open.Path, value, cand.Text); ok {
+			if _, ok := s.Typed(kind, open.Path, value, cand.Text); ok {
 				one.Other = true
 			}
 			one.Values = append(one.Values, cand)
 		}
-		p.Conflicts = append(p.Conflicts, one)
+		out = append(out, one)
 	}
-	return p, nil
+	return out, nil
 }
 
 // conflict shows the open conflicts of one record, side by side.

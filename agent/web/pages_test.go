@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -18,7 +17,6 @@ import (
 	"tram/store/audit"
 	"tram/store/practice"
 	"tram/store/record"
-	"tram/sync/status"
 )
 
 // load puts a practice day into the store and returns somebody with a record.
@@ -175,7 +173,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Export} {
 		used["action."+string(a)] = true
 	}
-	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived"} {
+	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived", "decided"} {
 		used["policy."+p] = true
 	}
 	if len(used) < 200 {
@@ -319,6 +317,8 @@ func TestConflictIsDecidedByAPerson(t *testing.T) {
 	b := s.as("quang")
 	_, page, _ := b.get("/conflicts")
 	want(t, "the list", page, "/conflicts/"+v.Key.String(), "Ngày sinh", "Đặng Thị Hoà")
+	_, page, _ = b.get("/record/" + v.Key.String() + "/history")
+	want(t, "the history", page, "Ngày sinh: ghi khác nhau", "<li>02/03/1961 <span", "· Nguyễn Văn Quang", "<li>03/02/1962 <span", "· minh")
 	at := "/conflicts/" + v.Key.String()
 	_, page, _ = b.get(at)
 	want(t, "the conflict", page, "02/03/1961", "03/02/1962", "Nguyễn Văn Quang", "minh", "03/02/1961")
@@ -443,35 +443,6 @@ func TestEveryLookLeavesAnEntry(t *testing.T) {
 	}
 	_, page, _ := b.get("/record/" + p.Key.String() + "/audit")
 	want(t, "the audit of the person", page, "Nguyễn Văn Quang", "xem", "ghi mới", "Chỉ số, kết quả")
-}
-
-func TestWaitingPageCountsTheDay(t *testing.T) {
-	s := open(t)
-	s.born("Patient", hoa, "quang")
-	s.pass(time.UnixMilli(1_790_000_000_000).Sub(s.clock()))
-	b := s.as("quang")
-	_, page, _ := b.get("/waiting")
-	want(t, "waiting", page, "Hôm nay ghi 1 mục, trung tâm đã nhận 0.", "1 mục còn chờ", "<svg class=\"bars\"", "Nguyễn Văn Quang")
-	_, page, _ = b.get("/state")
-	want(t, "state", page, `<svg class="qr"`, "1.2.3", "tram-a")
-	if code, page, _ := b.post("/state/check", nil); code != http.StatusOK || !strings.Contains(page, "không có lỗi") {
-		t.Errorf("check: %d", code)
-	}
-}
-
-func TestWaitingPageSaysWhyAndHowMany(t *testing.T) {
-	s := open(t)
-	v := s.born("Patient", hoa, "trang")
-	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
-	s.failed = status.FailLink
-	b := s.as("quang")
-	if _, _, to := b.post("/sync", nil); to != "/waiting?said=sync" {
-		t.Fatalf("asked for an exchange: to %q", to)
-	}
-	_, page, _ := b.get("/waiting?said=sync")
-	title, _ := status.Words("vi", string(status.NoLink))
-	want(t, "waiting", page, "chưa biết gửi được hay chưa", "Lần thử cuối, lúc 05/10/2026 09:00, không thành công", title,
-		`Cần bạn <b class="count hot">1</b>`, `<a href="/conflicts">1</a>`, "0 trung tâm không nhận, 1 cần chọn giá trị")
 }
 
 func TestHealthAndUnknownRoutes(t *testing.T) {

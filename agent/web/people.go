@@ -180,6 +180,12 @@ func (c *call) section(kind, patient string, all bool) (section, error) {
 	}
 	s := section{Kind: kind, More: max(0, res.Total-len(res.Stands))}
 	for _, st := range res.Stands {
+		// Which stations look after somebody is the programs' business.
+		if kind == "Basic" {
+			if content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits()); err == nil && store.IsScope(content) {
+				continue
+			}
+		}
 		l, err := c.lineOf(st)
 		if err != nil {
 			return section{}, err

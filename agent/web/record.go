@@ -46,6 +46,7 @@ type versionLine struct {
 	Joined  bool // a merge, or an edit over a preview
 	Shown   bool
 	Changes []show.Change
+	Open    []contested // what two people wrote differently, and nobody decided
 	Lost    int
 }
 
@@ -139,6 +140,9 @@ func (c *call) pastOf(code int, stale bool) error {
 			return err
 		}
 		if l.Changes, err = c.show[c.lang].Changes(by[v.Base.Name], v); err != nil {
+			return err
+		}
+		if l.Open, err = c.contested(v); err != nil {
 			return err
 		}
 		p.Versions = append(p.Versions, l)

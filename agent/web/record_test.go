@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tram/store"
 	"tram/store/record"
 )
 
@@ -41,7 +42,11 @@ func TestWrongEntryIsWithdrawn(t *testing.T) {
 			t.Errorf("%s: the page does not tell, or offers it again", name)
 		}
 	}
+	s.born("Basic", `,"code":{"coding":[{"system":"`+store.ScopeSystem+`","code":"`+store.ScopeCode+`"}]},"subject":{`+about, "tram")
 	_, page, _ := b.get("/person/" + p.Key.ID)
+	if strings.Contains(page, "/record/Basic/") {
+		t.Error("the person's page shows a record of which stations look after them")
+	}
 	want(t, "the person", page, "<s><a", "ghi nhầm", "Chưa ghi nhận dị ứng")
 	if code, _, _ := b.post("/record/"+p.Key.String()+"/wrong", url.Values{"base": {p.Name.String()}}); code != http.StatusBadRequest {
 		t.Errorf("a person as such is withdrawn: %d, want 400", code)
