@@ -210,7 +210,35 @@ func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Ve
 		v.Content = content.Bytes() // just as it was written, also in the order of its fields
 	}
 	v.Trace = tree.Trace(v.Name, old)
+	v.Lost = decidedAgainst(old, w.Decisions)
 	return v, t.checkDecided(w, v)
+}
+
+// Decided is the policy of values that a person decided against.
+const Decided = "decided"
+
+// decidedAgainst are the values that decisions close, with who set them.
+func decidedAgainst(old *record.Version, decisions []record.Decision) []record.Lost {
+	var out []record.Lost
+	for _, c := range old.Conflicts() {
+		for _, d := range decisions {
+			if d.Path != c.Path {
+				continue
+			}
+			won, err := element.Parse(d.Value)
+			if err != nil {
+				continue
+			}
+			for _, cand := range c.Values {
+				value, err := element.Parse(cand.Value)
+				closed := slices.ContainsFunc(cand.Writers, func(w record.Writer) bool { return slices.Contains(d.Closes, w.Name) })
+				if err == nil && closed && !fhir.Equal(value, won) {
+					out = append(out, record.Lost{Path: c.Path, Value: cand.Value, Won: d.Value, By: cand.Writers, Policy: Decided})
+				}
+			}
+		}
+	}
+	return out
 }
 
 // checkDecided refuses a decision whose value FHIR does not allow.

@@ -96,8 +96,15 @@ func TestSameSafetyElementIsAConflictUntilDecided(t *testing.T) {
 	b.put(t, store.Write{Key: k, Base: st.Tag(), Decisions: []record.Decision{{Path: "birthDate", Value: []byte(`{"birthDate":"1963-02-03"}`), Closes: closes}}})
 	w.sync("b", "a")
 	w.want(k, `"birthDate":"1963-02-03"`)
-	if list, err := w.stations["a"].Contested(5); err != nil || len(list) != 0 {
-		t.Errorf("still contested at a: %v, %v", list, err)
+	for n, s := range w.stations {
+		if list, err := s.Contested(5); err != nil || len(list) != 0 {
+			t.Errorf("still contested at %s: %v, %v", n, list, err)
+		}
+		items, err := s.Vault(k, 5)
+		if err != nil || len(items) != 1 || items[0].Lost.Policy != store.Decided || !strings.Contains(string(items[0].Lost.Value), "1962") ||
+			items[0].Lost.By[0].Author != "nurse-a" {
+			t.Errorf("vault of %s: %+v, %v", n, items, err)
+		}
 	}
 }
 
