@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -20,6 +21,7 @@ import (
 	"tram/agent/intake"
 	"tram/agent/service"
 	"tram/store"
+	"tram/store/account"
 	"tram/store/fhir"
 	"tram/sync/status"
 )
@@ -138,13 +140,21 @@ func (t *tool) explain(err error) string {
 		}
 	}
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, windowsInUse):
+		title, todo := status.Words(t.lang(), string(status.PortInUse))
+		return fmt.Sprintf("%s (%s). %s", title, t.conf.Page.Listen, todo)
+	case errors.Is(err, account.ErrNotFirst):
+		return words(t.lang(), "practice-again")
 	case errors.As(err, &bad):
 		return bad.Text(t.lang())
 	case errors.Is(err, errNotRunning):
-		return words(t.lang(), "not-running")
+		return fmt.Sprintf(words(t.lang(), "not-running"), t.conf.Data.Folder)
 	}
 	return err.Error()
 }
+
+// windowsInUse is what Windows says of a port that is taken: WSAEADDRINUSE.
+const windowsInUse = syscall.Errno(10048)
 
 type runCmd struct{}
 
