@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"tram/agent"
 )
 
 // The ports that people know, and a day's work for a page worth looking at.
@@ -49,6 +53,9 @@ func Run(ctx context.Context, c *Cast, out io.Writer) (err error) {
 		return fmt.Errorf("read %s (start anew with --fresh): %w", file, err)
 	}
 	st := c.Station("tram-a")
+	if here, err := agent.ReadHere(st.Dir); err == nil && listens(here.Address) {
+		return fmt.Errorf(NewWords("vi").Get("already")+" "+NewWords("en").Get("already"), here.Address, here.Address)
+	}
 	centre := &Centre{Account: kept.Centre, Dir: filepath.Join(c.Work, "centre"), Listen: addresses[1], Page: addresses[2], cast: c}
 	// The settings name the centre anew each time, since its port may be another.
 	if err := st.Settle(addresses[0], "https://"+addresses[1]); err != nil {
@@ -88,15 +95,29 @@ func Run(ctx context.Context, c *Cast, out io.Writer) (err error) {
 	both(out, "synced", state.Report.Records, state.Report.People)
 	both(out, "station", st.Page, st.User, st.PIN)
 	both(out, "centre", centre.Page, centre.User, centre.PIN)
+	both(out, "folder", st.Dir)
 	both(out, "end")
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-st.proc.Done():
-		return st.proc.Ended()
-	case <-centre.proc.Done():
-		return centre.proc.Ended()
+	gone := centre.proc.Done()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-st.proc.Done():
+			return st.proc.Ended()
+		case <-gone: // a station goes on alone; so does this
+			both(out, "alone")
+			gone = nil
+		}
 	}
+}
+
+// listens reports whether a program listens at an address of this PC.
+func listens(address string) bool {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 // both prints a sentence in Vietnamese and in English.
