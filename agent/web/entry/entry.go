@@ -39,6 +39,9 @@ type Field struct {
 	// Low and High are the values between which nobody needs to look twice;
 	// others are asked back. Empty is no limit.
 	Low, High string
+	// Min and Max are the values beyond which nothing living is; they are refused.
+	Min, Max string
+	Past     bool // of a Date: it cannot lie ahead
 }
 
 // Faults: why a field cannot be saved as it is typed.
@@ -46,6 +49,11 @@ const (
 	Missing   = "missing"
 	TooLong   = "too-long"
 	NoDate    = "no-date"
+	NoMoment  = "no-moment"
+	NoDay     = "no-day"  // a date that no calendar has, as 31/02
+	NotYet    = "not-yet" // a day to come where only the past can be
+	NoPhone   = "no-phone"
+	Beyond    = "beyond" // a value outside of Min and Max
 	NoNumber  = "no-number"
 	NoChoice  = "no-choice"
 	OneOfTwo  = "one-of-two" // a blood pressure has two values
@@ -57,6 +65,7 @@ const (
 const (
 	Unusual = "unusual" // a value outside of Low and High
 	Future  = "future"  // a day that has not come yet
+	Swapped = "swapped" // a blood pressure whose lower value is not the lower one
 )
 
 // Typed is what stands in a form's fields, by their names.
@@ -98,22 +107,34 @@ func (f Field) check(text string, now time.Time) (fault, doubt string) {
 		if f.Type == Moment {
 			iso, ok = show.ISOTime(text, now.Location())
 		}
-		if !ok {
+		switch day := iso[:min(10, len(iso))]; {
+		case !ok && show.NoSuchDay(text):
+			return NoDay, ""
+		case !ok && f.Type == Moment:
+			return NoMoment, ""
+		case !ok:
 			return NoDate, ""
-		}
-		// The PC's clock may be wrong, so a day to come is asked back, never refused.
-		if day := iso[:min(10, len(iso))]; day > now.Format(time.DateOnly)[:len(day)] {
+		case day <= now.Format(time.DateOnly)[:len(day)]:
+		case f.Past:
+			return NotYet, ""
+		// The PC's clock may be wrong, so elsewhere a day to come is asked back only.
+		default:
 			return "", Future
+		}
+	case Phone:
+		if !strings.ContainsAny(text, "0123456789") {
+			return NoPhone, ""
 		}
 	case Number:
 		n, ok := number(text)
 		if !ok {
 			return NoNumber, ""
 		}
-		for limit, sign := range map[string]int{f.Low: -1, f.High: 1} {
-			if edge, ok := number(limit); ok && n.Cmp(edge) == sign {
-				return "", Unusual
-			}
+		if outside(n, f.Min, f.Max) {
+			return Beyond, ""
+		}
+		if outside(n, f.Low, f.High) {
+			return "", Unusual
 		}
 	case Choice:
 		for _, c := range f.Choices {
@@ -124,6 +145,13 @@ func (f Field) check(text string, now time.Time) (fault, doubt string) {
 		return NoChoice, ""
 	}
 	return "", ""
+}
+
+// outside reports whether n lies beyond low or high; an empty limit is none.
+func outside(n *big.Rat, low, high string) bool {
+	least, hasLeast := number(low)
+	most, hasMost := number(high)
+	return hasLeast && n.Cmp(least) < 0 || hasMost && n.Cmp(most) > 0
 }
 
 // Decimal is a number as it was typed, with a point: no digit is added or lost.

@@ -79,13 +79,19 @@ func TestFieldsAreChecked(t *testing.T) {
 	}{
 		"nothing":       {Typed{"when": "05/10/2026"}, "reason", Nothing, ""},
 		"no time":       {Typed{"reason": "x"}, "when", Missing, ""},
-		"bad time":      {Typed{"reason": "x", "when": "99/10/2026"}, "when", NoDate, ""},
+		"bad time":      {Typed{"reason": "x", "when": "99/10/2026"}, "when", NoDay, ""},
 		"to come":       {Typed{"reason": "x", "when": "06/10/2026 08:00"}, "when", "", Future},
 		"letters":       {Typed{"when": "05/10/2026", "pulse": "8o"}, "pulse", NoNumber, ""},
 		"exponent":      {Typed{"when": "05/10/2026", "pulse": "1e9"}, "pulse", NoNumber, ""},
 		"minus":         {Typed{"when": "05/10/2026", "pulse": "-5"}, "pulse", NoNumber, ""},
 		"two commas":    {Typed{"when": "05/10/2026", "weight": "1,2,3"}, "weight", NoNumber, ""},
 		"high":          {Typed{"when": "05/10/2026", "temperature": "42,1"}, "temperature", "", Unusual},
+		"no moment":     {Typed{"reason": "x", "when": "hôm qua"}, "when", NoMoment, ""},
+		"fever":         {Typed{"when": "05/10/2026", "temperature": "45,1"}, "temperature", Beyond, ""},
+		"ice":           {Typed{"when": "05/10/2026", "temperature": "24,9"}, "temperature", Beyond, ""},
+		"heavy":         {Typed{"when": "05/10/2026", "weight": "400,5"}, "weight", Beyond, ""},
+		"swapped":       {Typed{"when": "05/10/2026", "systolic": "80", "diastolic": "120"}, "diastolic", "", Swapped},
+		"equal":         {Typed{"when": "05/10/2026", "systolic": "80", "diastolic": "80"}, "diastolic", "", Swapped},
 		"edge":          {Typed{"when": "05/10/2026", "temperature": "42"}, "temperature", "", ""},
 		"half pressure": {Typed{"when": "05/10/2026", "diastolic": "80"}, "systolic", OneOfTwo, ""},
 		"long":          {Typed{"when": "05/10/2026", "reason": strings.Repeat("ớ", 301)}, "reason", TooLong, ""},
@@ -93,6 +99,29 @@ func TestFieldsAreChecked(t *testing.T) {
 		faults, doubts := CheckVisit(c.typed, now)
 		if faults[c.field] != c.fault || doubts[c.field] != c.doubt {
 			t.Errorf("%s: fault %q, doubt %q; want %q, %q", name, faults[c.field], doubts[c.field], c.fault, c.doubt)
+		}
+	}
+}
+
+func TestDetailsOfAPersonAreChecked(t *testing.T) {
+	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct{ field, typed, fault string }{
+		"today":         {"birth", "05/10/2026", ""},
+		"year":          {"birth", "1961", ""},
+		"tomorrow":      {"birth", "06/10/2026", NotYet},
+		"next year":     {"birth", "2027", NotYet},
+		"no such day":   {"birth", "31/02/1990", NoDay},
+		"no such month": {"birth", "01/13/1990", NoDay},
+		"digits only":   {"birth", "31021990", NoDay},
+		"ISO":           {"birth", "1990-02-31", NoDay},
+		"words":         {"birth", "mùa xuân", NoDate},
+		"year of two":   {"birth", "31/02/90", NoDate},
+		"phone":         {"phone", "0912 345 678", ""},
+		"no phone":      {"phone", "không có", NoPhone},
+	} {
+		faults, doubts := Check(PersonFields(), Typed{"name": "An", c.field: c.typed}, now)
+		if faults[c.field] != c.fault || len(doubts) > 0 {
+			t.Errorf("%s, %q: fault %q, doubts %v; want %q", name, c.typed, faults[c.field], doubts, c.fault)
 		}
 	}
 }

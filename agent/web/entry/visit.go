@@ -11,7 +11,7 @@ import (
 // vital is a measured value with its LOINC code and UCUM unit (FHIR R4,
 // observation-vitalsigns).
 type vital struct {
-	name, code, display, unit, ucum, low, high string
+	name, code, display, unit, ucum, low, high, min, max string
 }
 
 // The two values of a blood pressure are one record.
@@ -21,15 +21,16 @@ const (
 )
 
 // vitals lists what a station measures, in the order of the form. Low and high are
-// limits of what is usual at any age, not of what is healthy.
+// limits of what is usual at any age, not of what is healthy; min and max are those
+// beyond which a value is a slip of the hand.
 func vitals() []vital {
 	return []vital{
-		{"pulse", "8867-4", "Heart rate", "/min", "/min", "40", "180"},
-		{systolic, "8480-6", "Systolic blood pressure", "mmHg", "mm[Hg]", "70", "220"},
-		{diastolic, "8462-4", "Diastolic blood pressure", "mmHg", "mm[Hg]", "40", "130"},
-		{"temperature", "8310-5", "Body temperature", "°C", "Cel", "34", "42"},
-		{"weight", "29463-7", "Body weight", "kg", "kg", "0.5", "200"},
-		{"height", "8302-2", "Body height", "cm", "cm", "30", "220"},
+		{"pulse", "8867-4", "Heart rate", "/min", "/min", "40", "180", "", "400"},
+		{systolic, "8480-6", "Systolic blood pressure", "mmHg", "mm[Hg]", "70", "220", "20", "350"},
+		{diastolic, "8462-4", "Diastolic blood pressure", "mmHg", "mm[Hg]", "40", "130", "", "300"},
+		{"temperature", "8310-5", "Body temperature", "°C", "Cel", "34", "42", "25", "45"},
+		{"weight", "29463-7", "Body weight", "kg", "kg", "0.5", "200", "0.2", "400"},
+		{"height", "8302-2", "Body height", "cm", "cm", "30", "220", "15", "260"},
 	}
 }
 
@@ -37,7 +38,7 @@ func vitals() []vital {
 func VisitFields() []Field {
 	out := []Field{{Name: "when", Type: Moment, Required: true}, {Name: "reason", Type: Text}}
 	for _, m := range vitals() {
-		out = append(out, Field{Name: m.name, Type: Number, Unit: m.unit, Low: m.low, High: m.high})
+		out = append(out, Field{Name: m.name, Type: Number, Unit: m.unit, Low: m.low, High: m.high, Min: m.min, Max: m.max})
 	}
 	return append(out, Field{Name: "note", Type: Long})
 }
@@ -62,6 +63,11 @@ func CheckVisit(t Typed, now time.Time) (faults, doubts map[string]string) {
 				faults[f] = OneOfTwo
 			}
 		}
+	}
+	above, okAbove := number(t[systolic])
+	below, okBelow := number(t[diastolic])
+	if okAbove && okBelow && below.Cmp(above) >= 0 && faults[diastolic] == "" {
+		doubts[diastolic] = Swapped
 	}
 	return faults, doubts
 }

@@ -43,6 +43,25 @@ func ISODate(typed string) (string, bool) {
 	}
 }
 
+// NoSuchDay reports whether a date, with or without a time behind it, is typed as
+// one but no calendar has it, as 31/02/1990.
+func NoSuchDay(typed string) bool {
+	text, _, _ := strings.Cut(strings.TrimSpace(typed), " ")
+	f := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/-.", r) })
+	if len(f) == 1 && len(f[0]) == 8 {
+		f = []string{f[0][:2], f[0][2:4], f[0][4:]}
+	}
+	if len(f) == 3 && len(f[0]) == 4 {
+		f[0], f[2] = f[2], f[0]
+	}
+	if len(f) != 3 || len(f[0]) > 2 || len(f[1]) > 2 || strings.Trim(f[0]+f[1], "0123456789") != "" {
+		return false
+	}
+	_, year := ISODate("1/1/" + f[2])
+	_, day := ISODate(strings.Join(f, "/"))
+	return year && !day
+}
+
 // ISOTime reads "dd/mm/yyyy hh:mm", or a date alone, in a zone.
 func ISOTime(typed string, zone *time.Location) (string, bool) {
 	date, clock, timed := strings.Cut(strings.TrimSpace(typed), " ")
