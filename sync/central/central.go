@@ -213,8 +213,8 @@ func (c *Centre) peer(w http.ResponseWriter, r *http.Request) (string, bool) {
 		http.Error(w, "only enrolled stations may call this", http.StatusUnauthorized)
 		return "", false
 	}
-	if key, err := trust.PeerKey(r.TLS); err != nil || c.denied(name, key) {
-		http.Error(w, "the centre ended this station's access; ask it for a new code", http.StatusForbidden)
+	if key, err := trust.PeerKey(r.TLS); err != nil || c.stranger(name, key) {
+		http.Error(w, "the centre knows another PC under this name; ask it for a new code", http.StatusForbidden)
 		return "", false
 	}
 	return name, true

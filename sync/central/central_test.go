@@ -448,8 +448,8 @@ func TestDenyAndUndo(t *testing.T) {
 	must(t, s.Deny(ctx, "tram-a", true))
 	k := a.born("")
 	for range 2 {
-		if _, err := a.exchange(); carry.FailureOf(err) != status.FailRefused || shown(s.store, k) != record.ErrNotFound.Error() {
-			t.Errorf("denied: %v, want it refused", err)
+		if r, err := a.exchange(); err != nil || r.Refused != wire.Revoked || r.Received != 0 || shown(s.store, k) != shown(a.Store, k) {
+			t.Errorf("denied: %+v, %v, want it heard and given nothing", r, err)
 		}
 		s.restart()
 	}

@@ -93,15 +93,26 @@ func (c *Centre) enrolled(ctx context.Context, name, key string, fresh bool) err
 	return err
 }
 
-// denied is the deny list; it is asked at every request.
-func (c *Centre) denied(replica, key string) bool {
+// stranger reports whether a key is not that of the replica whose name it bears.
+func (c *Centre) stranger(replica, key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.fleet[replica]
-	return m == nil || m.Denied || m.Key != "" && key != "" && m.Key != key
+	return m == nil || m.Key != "" && key != "" && m.Key != key
 }
 
-// Deny ends a replica's access, or gives it back. A code that it has not used
+// denied is whose certificates are not renewed.
+func (c *Centre) denied(replica, key string) bool {
+	if c.stranger(replica, key) {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fleet[replica].Denied
+}
+
+// Deny ends a replica's access, or gives it back. Without access it may still hand
+// in, and gets nothing. A code that it has not used
 // opens nothing any more.
 func (c *Centre) Deny(ctx context.Context, replica string, denied bool) error {
 	if _, err := c.change(ctx, replica, func(m *member) { m.Denied = denied }); err != nil || !denied {
@@ -132,7 +143,10 @@ func (c *Centre) hear(peer string, now int64) func(wire.Hello) wire.Refusal {
 			c.o.Log.Error("cannot keep a report", "replica", peer, "err", err)
 			return wire.Stopped
 		}
-		if slices.Contains(m.Twin, h.Life) {
+		switch {
+		case m.Denied:
+			return wire.Revoked
+		case slices.Contains(m.Twin, h.Life):
 			return wire.SecondPC
 		}
 		return ""
