@@ -13,6 +13,7 @@ import (
 	"tram/store"
 	"tram/store/audit"
 	"tram/store/fhir"
+	"tram/store/query"
 	"tram/store/record"
 )
 
@@ -27,6 +28,7 @@ type recordPage struct {
 	Raw      string // indented JSON, where it is asked for
 	Base     string // Stand.Tag
 	Preview  bool
+	Parts    []entryLine // of a visit: what was recorded in it
 	Versions []versionLine
 	Looks    []lookLine
 	Stale    bool
@@ -82,7 +84,7 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 	}
 	p.PersonID, p.Person = c.personOf(content)
 	p.Deleted, p.Base, p.Preview, p.Parked = st.Shown.Deleted, st.Tag(), st.Preview(), st.Parked
-	p.Rows = c.show[c.lang].Rows(content)
+	p.Rows = c.named(c.show[c.lang].Rows(content))
 	if _, ok := c.withdrawn(content); ok {
 		p.Can = !p.Deleted
 	}
@@ -107,9 +109,65 @@ func (c *call) recordAgain(code int, stale bool) error {
 		}
 		p.Raw = b.String()
 	}
+	if p.Key.Kind == "Encounter" {
+		if p.Parts, err = c.partsOf(p.Key); err != nil {
+			return err
+		}
+	}
 	p.Stale = stale
 	c.render(code, "record", "record.title", p)
 	return nil
+}
+
+// named gives references that have no words of their own the name of the record
+// that they point to, and takes the link away where that is not held here.
+func (c *call) named(rows []show.Row) []show.Row {
+	for i, r := range rows {
+		rows[i].Rows = c.named(r.Rows)
+		if r.Link.IsZero() || !c.user.Role.Sees(r.Link.Kind) {
+			continue
+		}
+		st, err := c.Store.Get(r.Link)
+		if errors.Is(err, record.ErrNotFound) {
+			rows[i].Link = record.Key{}
+		}
+		if err != nil || r.Text != c.show[c.lang].Kind(r.Link.Kind) {
+			continue
+		}
+		content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+		if err != nil {
+			continue
+		}
+		if r.Link.Kind == "Patient" {
+			rows[i].Text = cmp.Or(c.brief(content).Name, r.Text)
+			continue
+		}
+		l := c.show[c.lang].Line(content)
+		rows[i].Text = strings.TrimSpace(l.Title + " " + l.When)
+	}
+	return rows
+}
+
+// partsOf lists what was recorded in a visit.
+func (c *call) partsOf(visit record.Key) ([]entryLine, error) {
+	var out []entryLine
+	for _, kind := range c.kindsInOrder() {
+		if p, ok := c.Store.R4().Param(kind, "encounter"); !ok || p.Type != "reference" || !c.user.Role.Sees(kind) {
+			continue
+		}
+		res, err := c.Store.Search(query.Query{Kind: kind, Limit: allOfKind, Clauses: []query.Clause{{Param: "encounter", Values: []string{visit.String()}}}})
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range res.Stands {
+			l, err := c.lineOf(st)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, l)
+		}
+	}
+	return out, nil
 }
 
 // history shows all versions of a record, also tombstones.
@@ -232,7 +290,7 @@ func (c *call) names() func(string) string {
 	}
 	if list, err := c.book.Programs(); err == nil {
 		for _, p := range list {
-			known[p.Author()] = p.Name
+			known[p.Author()] = c.say("program.author", p.Name)
 		}
 	}
 	return func(author string) string {
@@ -241,6 +299,9 @@ func (c *call) names() func(string) string {
 		}
 		if key := "author." + author; c.texts[c.lang][key] != "" {
 			return c.say(key)
+		}
+		if id, ok := strings.CutPrefix(author, "program:"); ok {
+			return c.say("program.author", id)
 		}
 		return strings.TrimSpace(author)
 	}

@@ -52,3 +52,20 @@ func TestWrongEntryIsWithdrawn(t *testing.T) {
 		t.Errorf("a person as such is withdrawn: %d, want 400", code)
 	}
 }
+
+func TestNamesStandInPlaceOfNumbers(t *testing.T) {
+	s := open(t)
+	p := s.born("Patient", hoa, "program:khongbiet")
+	about := `"subject":{"reference":"` + p.Key.String() + `"}`
+	visit := s.born("Encounter", `,"status":"finished","class":{"code":"AMB"},`+about, "trang")
+	s.born("Observation", `,"status":"final","code":{"text":"Mạch của lượt này"},`+about+`,"encounter":{"reference":"`+visit.Key.String()+`"},"valueInteger":72`, "trang")
+	s.born("Observation", `,"status":"final","code":{"text":"Mạch lúc khác"},`+about+`,"valueInteger":80,"performer":[{"reference":"Organization/not-held"}]`, "trang")
+	b := s.as("quang")
+	_, page, _ := b.get("/record/" + visit.Key.String())
+	want(t, "the visit", page, `<a href="/record/`+p.Key.String()+`">Đặng Thị Hoà</a>`, "Ghi trong lượt khám này", "Mạch của lượt này")
+	if strings.Contains(page, "Mạch lúc khác") {
+		t.Error("the visit shows what was measured elsewhere")
+	}
+	_, page, _ = b.get("/record/" + p.Key.String() + "/history")
+	want(t, "the history", page, "phần mềm khongbiet")
+}
