@@ -267,3 +267,23 @@ func TestIdleStationRests(t *testing.T) {
 		t.Errorf("an idle station exchanged again %d ms later", now-last)
 	}
 }
+
+func TestNewKitEnrolsAnew(t *testing.T) {
+	c, centre := startCentre(t)
+	dir := t.TempDir()
+	enrol(t, c, centre.address, dir, "tram-a")
+	a, at := startStation(t, dir)
+	synced := func() bool { return a.Report().Synced > 0 && a.Report().Failure == "" }
+	eventually(t, "the first exchange", synced)
+	first := a.link.identity.Key()
+	at.stop()
+	enrol(t, c, centre.address, dir, "tram-a")
+	a, _ = startStation(t, dir)
+	eventually(t, "an exchange under the new key", synced)
+	if a.link.identity.Key() == first {
+		t.Error("the new kit changed nothing")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "enrol.json")); err == nil {
+		t.Error("the one-time code is still there")
+	}
+}

@@ -205,7 +205,7 @@ func after(err error) time.Duration {
 // connect makes sure that there is a client to exchange with: enrolled, and with
 // a certificate that lasts. It reports whether there is one.
 func (a *Agent) connect(ctx context.Context) bool {
-	if a.link.client != nil && !a.link.identity.RenewDue(a.now()) {
+	if _, err := os.Stat(a.enrolFile()); err != nil && a.link.client != nil && !a.link.identity.RenewDue(a.now()) {
 		return true
 	}
 	code, err := a.enrol(ctx)
@@ -260,23 +260,16 @@ func (a *Agent) hangUp() {
 
 const centreSetting = "centre address"
 
-// enrol gets or renews the station's certificate. The code says what is missing
-// where there is none.
+// spentSetting holds the digest of the code that made this PC's identity.
+const spentSetting = "enrolment code spent"
+
+// enrol gets or renews the station's certificate. A kit that lies there makes a new
+// identity, also in place of an old one. The code says what is missing where there
+// is none.
 func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
-	id := a.link.identity
-	if id != nil && id.Enrolled() {
-		if !id.RenewDue(a.now()) {
-			return "", nil
-		}
-		req, err := trust.PrepareRenewal(id)
-		if err == nil {
-			err = a.certify(ctx, id, req, id.RootPEM(), id.Replica(), a.o.Config.Centre.URL)
-		}
-		return "", err
-	}
 	b, err := os.ReadFile(a.enrolFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return status.NotEnrolled, nil
+		return a.renew(ctx)
 	}
 	if err != nil {
 		return status.NotEnrolled, err
@@ -285,15 +278,17 @@ func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
 	if err != nil {
 		return status.EnrolRefused, err
 	}
-	if id == nil {
-		// Kept before the code is spent: another key would be a second PC.
-		if id, err = trust.NewIdentity(); err == nil {
-			err = id.Store(a.identityDir(), a.store.Box())
-		}
-		if err != nil {
-			return status.NotEnrolled, err
-		}
-		a.link.identity = id
+	code := record.Sum([]byte(kit.Code)).String()
+	spent, err := a.store.Setting(spentSetting)
+	if err != nil {
+		return status.NotEnrolled, err
+	}
+	if id := a.link.identity; id != nil && id.Enrolled() && string(spent) == code {
+		return "", os.Remove(a.enrolFile())
+	}
+	id, err := a.identityFor(ctx, code, string(spent))
+	if err != nil {
+		return status.NotEnrolled, err
 	}
 	req, err := trust.PrepareEnrol(id, kit.Code)
 	if err != nil {
@@ -309,6 +304,45 @@ func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
 		return status.NotEnrolled, err
 	}
 	return "", os.Remove(a.enrolFile())
+}
+
+// identityFor is the key with which a code is spent: the same one however often
+// it is tried, since another key would be a second PC, and a new one for another
+// code. It is kept before the code is sent.
+func (a *Agent) identityFor(ctx context.Context, code, spent string) (*trust.Identity, error) {
+	if a.link.identity != nil && spent == code {
+		return a.link.identity, nil
+	}
+	id, err := trust.NewIdentity()
+	if err == nil {
+		err = id.Store(a.identityDir(), a.store.Box())
+	}
+	if err == nil {
+		err = a.store.SetSetting(ctx, spentSetting, []byte(code))
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	a.link.identity = id
+	a.mu.Unlock()
+	return id, nil
+}
+
+// renew asks for the next certificate when it is time.
+func (a *Agent) renew(ctx context.Context) (status.Code, error) {
+	id := a.link.identity
+	switch {
+	case id == nil || !id.Enrolled():
+		return status.NotEnrolled, nil
+	case !id.RenewDue(a.now()):
+		return "", nil
+	}
+	req, err := trust.PrepareRenewal(id)
+	if err == nil {
+		err = a.certify(ctx, id, req, id.RootPEM(), id.Replica(), a.o.Config.Centre.URL)
+	}
+	return "", err
 }
 
 // certify sends a request and keeps the certificate that comes back.
