@@ -14,6 +14,7 @@ import (
 	"tram/store/account"
 	"tram/store/audit"
 	"tram/store/fhir"
+	"tram/store/query"
 	"tram/store/record"
 )
 
@@ -27,10 +28,11 @@ type form struct {
 	Base    string // Stand.Tag that the form was made from
 	IDs     string // of what will be born, drawn before: a repeat writes nothing twice
 	Similar []store.Person
-	Ask     bool   // something is asked back before it is saved
-	Stale   bool   // somebody else changed the record meanwhile
-	Kept    bool   // what stands in it was typed before
-	Problem string // code of an error that is no field's
+	Twin    record.Key // what looks like this form saved before; zero for none
+	Ask     bool       // something is asked back before it is saved
+	Stale   bool       // somebody else changed the record meanwhile
+	Kept    bool       // what stands in it was typed before
+	Problem string     // code of an error that is no field's
 }
 
 // field is one field with what stands in it.
@@ -343,7 +345,43 @@ func (c *call) add(kind string, fields []entry.Field, n int, start entry.Typed,
 	if len(faults) > 0 || f.Ask && c.r.PostForm.Get("sure") == "" {
 		return c.again(f, http.StatusUnprocessableEntity)
 	}
-	return c.bear(f, f.Cancel, write(key.ID, ids, t)...)
+	values := write(key.ID, ids, t)
+	// Going back to a form and saving it again is no second visit.
+	if c.r.PostForm.Get("sure") == "" {
+		if f.Twin, err = c.twin(key.ID, values[0]); err != nil {
+			return err
+		}
+		if f.Ask = !f.Twin.IsZero(); f.Ask {
+			return c.again(f, http.StatusUnprocessableEntity)
+		}
+	}
+	return c.bear(f, f.Cancel, values...)
+}
+
+// twin finds a record of a person that says the same of the same day as one that
+// is to be born; the zero key for none, or where it is that one.
+func (c *call) twin(patient string, v *fhir.Value) (record.Key, error) {
+	kind := v.Str("resourceType")
+	res, err := c.Store.Search(query.Query{Kind: kind, Limit: perSection, Clauses: []query.Clause{{Param: "patient", Values: []string{patient}}}})
+	if err != nil {
+		return record.Key{}, err
+	}
+	day := func(v *fhir.Value) string { start := v.Str("period", "start"); return start[:min(10, len(start))] }
+	plain := func(v *fhir.Value) *fhir.Value { return v.With("id", nil).With("period", nil) }
+	var found record.Key
+	for _, st := range res.Stands {
+		old, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+		if err != nil {
+			return record.Key{}, err
+		}
+		if st.Key.ID == v.Str("id") {
+			return record.Key{}, nil
+		}
+		if day(old) == day(v) && fhir.Equal(plain(old), plain(v)) {
+			found = st.Key
+		}
+	}
+	return found, nil
 }
 
 // me changes one's own PIN.

@@ -277,6 +277,12 @@ func TestVisitAndAllergyAreSaved(t *testing.T) {
 	if code, _, _ = b.post(visit, f); code != http.StatusSeeOther {
 		t.Errorf("sent twice: %d", code)
 	}
+	// A browser that went back asks for the form anew, and gets new ids.
+	_, page, _ = b.get(visit)
+	again := with(hidden(t, page, visit), "when", "05/10/2026 08:31", "reason", "Ho, sốt", "pulse", "88")
+	if code, page, _ = b.post(visit, again); code != http.StatusUnprocessableEntity || !strings.Contains(page, "lưu hai lần") {
+		t.Errorf("saved again from a fresh form: %d, want to be asked back", code)
+	}
 	allergy := "/person/" + p.Key.ID + "/allergy"
 	_, page, _ = b.get(allergy)
 	if code, _, _ = b.post(allergy, with(hidden(t, page, allergy), "substance", "Penicillin", "criticality", "high", "category", "medication", "reaction", "Nổi mề đay", "sure", "confirmed")); code != http.StatusSeeOther {
