@@ -257,6 +257,10 @@ func (c *call) refuse(code int, key string) {
 
 // lost answers addresses that are none.
 func (c *call) lost() error {
+	// Who has signed in keeps the menu.
+	if _, err := c.identify(); err != nil {
+		return err
+	}
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && c.r.Method != http.MethodPost {
 		c.w.Header().Set("Allow", "GET, HEAD, POST")
 		c.refuse(http.StatusMethodNotAllowed, "method")

@@ -408,7 +408,7 @@ func TestHistoryTellsAndRestores(t *testing.T) {
 	b := s.as("quang")
 	at := "/record/" + v.Key.String()
 	_, page, _ := b.get(at + "/history")
-	want(t, "history", page, "Lê Thị Trang", "Nguyễn Văn Quang", "Điện thoại, liên lạc", "0912345678", "0900000000", "Đã lưu ở đây")
+	want(t, "history", page, `/history" aria-current="page">`, "Lê Thị Trang", "Nguyễn Văn Quang", "Điện thoại, liên lạc", "0912345678", "0900000000", "Đã lưu ở đây")
 	f := hidden(t, page, at+"/restore")
 	if f.Get("version") != v.Name.String() {
 		t.Fatalf("the page restores %q, want the first version", f.Get("version"))
@@ -475,6 +475,12 @@ func TestHealthAndUnknownRoutes(t *testing.T) {
 		if code != c.want || c.method == "HEAD" && page != "" || code >= 400 && !strings.Contains(page, "<h1>") {
 			t.Errorf("%s %s: %d, want %d", c.method, c.path, code, c.want)
 		}
+	}
+	if _, page, _ := b.get("/nothing"); strings.Contains(page, "<nav") {
+		t.Error("a missing page shows the menu to nobody")
+	}
+	if _, page, _ := s.as("quang").get("/nothing"); !strings.Contains(page, "<nav") {
+		t.Error("a missing page takes the menu away")
 	}
 	if code, _, _ := s.as("quang").get("/record/Patient/nobody"); code != http.StatusNotFound {
 		t.Errorf("no such record: %d", code)

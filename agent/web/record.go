@@ -25,6 +25,7 @@ type recordPage struct {
 	Person   string
 	Deleted  bool
 	Rows     []show.Row
+	Tab      string // the one of its pages that is open
 	Raw      string // indented JSON, where it is asked for
 	Base     string // Stand.Tag
 	Preview  bool
@@ -114,7 +115,7 @@ func (c *call) recordAgain(code int, stale bool) error {
 			return err
 		}
 	}
-	p.Stale = stale
+	p.Tab, p.Stale = "record", stale
 	c.render(code, "record", "record.title", p)
 	return nil
 }
@@ -179,7 +180,7 @@ func (c *call) pastOf(code int, stale bool) error {
 	if err != nil {
 		return err
 	}
-	p.Stale = stale
+	p.Tab, p.Stale = "history", stale
 	versions, err := c.Store.History(p.Key)
 	if err != nil {
 		return err
@@ -243,6 +244,7 @@ func (c *call) audit() error {
 	if err != nil {
 		return err
 	}
+	p.Tab = "audit"
 	keys := []record.Key{p.Key}
 	if p.Key.Kind == "Patient" {
 		for _, kind := range c.kindsInOrder() {
