@@ -289,7 +289,7 @@ func TestVisitAndAllergyAreSaved(t *testing.T) {
 		t.Fatalf("allergy: %d", code)
 	}
 	_, page, _ = b.get("/person/" + p.Key.ID)
-	want(t, "the person", page, "Ho, sốt", "130/85 mmHg", "37,80 °C", "88 lần/phút", "Hẹn khám lại", "Dị ứng và lưu ý", "Penicillin", "Nổi mề đay", "05/10/2026 08:30", "Đã lưu ở đây")
+	want(t, "the person", page, "Ho, sốt", "130/85 mmHg", "37,80 °C", "88 lần/phút", "Hẹn khám lại", "Dị ứng và lưu ý", "Penicillin", "Nổi mề đay", "nguy cơ cao (còn hiệu lực, chắc chắn)", "05/10/2026 08:30", "Đã lưu ở đây")
 	c, err := s.store.Waiting()
 	if err != nil || c.Records != 7 {
 		t.Errorf("%d records (%v), want the person, a visit, four observations and an allergy", c.Records, err)

@@ -43,6 +43,10 @@ func (s *Show) Line(content *fhir.Value) Line {
 		l.Status = s.Code("status", st.Text)
 	} else if st := content.Get("clinicalStatus"); st != nil {
 		l.Status = s.concept("clinicalStatus", st)
+		// Of an allergy, how sure it is counts as much as whether it holds.
+		if sure := s.concept("verificationStatus", content.Get("verificationStatus")); kind == "AllergyIntolerance" && sure != "" {
+			l.Status += ", " + sure
+		}
 	}
 	return l.titled(s.Kind(kind))
 }
@@ -102,7 +106,7 @@ func (s *Show) detail(kind string, v *fhir.Value) string {
 			continue
 		}
 		if t := s.text(e, f); t != "" && t != s.title(kind, v) {
-			if base == "lotNumber" || base == "criticality" {
+			if base == "lotNumber" {
 				t = s.Element(kind, base) + ": " + t
 			}
 			out = append(out, t)

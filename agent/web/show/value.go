@@ -135,6 +135,10 @@ func (s *Show) known(base string, c *fhir.Value) (string, bool) {
 		w, ok := s.labels["loinc"][c.Str("code")]
 		return w, ok
 	case strings.HasPrefix(system, "http://terminology.hl7.org/") || system == "urn:ietf:bcp:47":
+		// An allergy's "active" is not an illness's, though both stand in one element.
+		if w, ok := s.labels["code"][system[strings.LastIndex(system, "/")+1:]+"."+c.Str("code")]; ok {
+			return w, true
+		}
 		return s.code(base, c.Str("code"))
 	}
 	return "", false
