@@ -32,7 +32,8 @@ func dateParams() []string {
 	return []string{"date", "onset-date", "authoredon", "authored", "authored-on", "recorded-date", "sent", "created", "period", "issued", "birthdate", "_lastUpdated"}
 }
 
-func (t *tx) kindID(kind string) []byte { return t.s.blind("kind", kind)[:2] }
+// kindID is long enough that no two of R4's kinds share one under any key.
+func (t *tx) kindID(kind string) []byte { return t.s.blind("kind", kind)[:6] }
 
 func (t *tx) codeID(system, code string) []byte { return t.s.blind("code", system+"|"+code)[:8] }
 
