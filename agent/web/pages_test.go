@@ -165,7 +165,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 		}
 	}
 	for _, c := range []string{entry.Missing, entry.TooLong, entry.NoDate, entry.NoNumber, entry.NoChoice, entry.OneOfTwo, entry.Nothing, entry.NoMeaning,
-		entry.NoMoment, entry.NoDay, entry.NotYet, entry.NoPhone, entry.Beyond} {
+		entry.NoMoment, entry.NoDay, entry.NoPhone, entry.Beyond} {
 		used["fault."+c] = true
 	}
 	for _, c := range []string{entry.Unusual, entry.Future, entry.Swapped} {

@@ -41,7 +41,6 @@ type Field struct {
 	Low, High string
 	// Min and Max are the values beyond which nothing living is; they are refused.
 	Min, Max string
-	Past     bool // of a Date: it cannot lie ahead
 }
 
 // Faults: why a field cannot be saved as it is typed.
@@ -50,8 +49,7 @@ const (
 	TooLong   = "too-long"
 	NoDate    = "no-date"
 	NoMoment  = "no-moment"
-	NoDay     = "no-day"  // a date that no calendar has, as 31/02
-	NotYet    = "not-yet" // a day to come where only the past can be
+	NoDay     = "no-day" // a date that no calendar has, as 31/02
 	NoPhone   = "no-phone"
 	Beyond    = "beyond" // a value outside of Min and Max
 	NoNumber  = "no-number"
@@ -115,9 +113,7 @@ func (f Field) check(text string, now time.Time) (fault, doubt string) {
 		case !ok:
 			return NoDate, ""
 		case day <= now.Format(time.DateOnly)[:len(day)]:
-		case f.Past:
-			return NotYet, ""
-		// The PC's clock may be wrong, so elsewhere a day to come is asked back only.
+		// The PC's clock may be wrong, so a day to come is asked back only.
 		default:
 			return "", Future
 		}

@@ -11,7 +11,7 @@ import (
 func PersonFields() []Field {
 	return []Field{
 		{Name: "name", Type: Text, Required: true},
-		{Name: "birth", Type: Date, Past: true},
+		{Name: "birth", Type: Date},
 		{Name: "sex", Type: Choice, Choices: []string{"female", "male", "other", "unknown"}},
 		{Name: "number", Type: Text},
 		{Name: "phone", Type: Phone},
