@@ -16,14 +16,13 @@ type names struct {
 	asked map[string]string // Kind?criteria -> Kind/id
 }
 
-// learn notes what an entry is called. Of a collection only urns are taken for
-// names of entries: an absolute URL stays true wherever the copy lies.
+// learn notes what an entry is called.
 func (n names) learn(o *op) *Problem {
 	if !o.refs || o.action == doDelete {
 		return nil
 	}
 	here := o.key.String()
-	if o.fullURL != "" && !(o.keep && !strings.HasPrefix(o.fullURL, "urn:")) {
+	if o.fullURL != "" {
 		if was, ok := n.to[o.fullURL]; ok && was != here {
 			return problem("same-url")
 		}

@@ -29,7 +29,6 @@ type desk struct {
 type op struct {
 	*call
 	refs  bool // rewrite references, as a transaction does
-	keep  bool // of a collection: what its address means elsewhere stays as it is
 	found bool // the key comes from a search, which every try repeats
 
 	born    string // the id drawn for a birth, the same in every try
