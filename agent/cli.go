@@ -240,6 +240,10 @@ func (c importCmd) Run(t *tool) error {
 			fmt.Fprintf(t.err, "%s: %s\n", filepath.Base(file), res.Refusal)
 			continue
 		}
+		if res.Taken == (intake.Taken{}) { // known by its bytes, and not read again
+			fmt.Fprintf(t.out, words(t.lang(), "taken-before")+"\n", filepath.Base(file))
+			continue
+		}
 		fmt.Fprintf(t.out, words(t.lang(), "taken")+"\n", filepath.Base(file), res.Taken.New, res.Taken.Changed, res.Taken.Same)
 		if c.Map {
 			for _, a := range res.Assigned {
