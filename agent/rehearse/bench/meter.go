@@ -105,8 +105,9 @@ func (c *conn) pump(to, from net.Conn, up bool) {
 		}
 		if err != nil {
 			if t, ok := to.(*net.TCPConn); ok && errors.Is(err, io.EOF) {
-				t.CloseWrite()
-			} else {
+				err = t.CloseWrite()
+			}
+			if err != nil {
 				to.Close()
 			}
 			return

@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,8 +38,7 @@ func StartCentre(ctx context.Context, programs Programs, dir string) (*Centre, e
 		return c.address != ""
 	})
 	if err != nil {
-		p.stop()
-		return nil, err
+		return nil, errors.Join(err, p.stop())
 	}
 	return c, nil
 }

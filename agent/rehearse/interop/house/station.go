@@ -3,6 +3,7 @@ package house
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,7 +98,7 @@ func (s *Station) Start(ctx context.Context) error {
 		return resp.StatusCode == http.StatusOK
 	})
 	if err != nil {
-		s.stop()
+		err = errors.Join(err, s.stop())
 		s.process = nil
 	}
 	return err
