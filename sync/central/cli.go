@@ -272,7 +272,11 @@ func (d denyCmd) Run(ctx context.Context, t *tool) error {
 	if _, err := t.ask(ctx, d.Data, asked{Do: "deny", Replica: d.Station, Undo: d.Undo}); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, t.words["denied-now"]+"\n", d.Station)
+	key := "denied-now"
+	if d.Undo {
+		key = "allowed-now"
+	}
+	fmt.Fprintf(t.out, t.words[key]+"\n", d.Station)
 	return nil
 }
 
