@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tram/store/layout"
 	"tram/store/record"
 )
 
@@ -38,7 +39,7 @@ func (s *Store) Apply(ctx context.Context, st record.Stretch) error {
 			}
 		}
 		if st.Cursor != nil {
-			return tx.put(bCursors, []byte(st.Cursor.Feed), st.Cursor)
+			return tx.put(layout.Cursors, []byte(st.Cursor.Feed), st.Cursor)
 		}
 		return nil
 	})
@@ -139,10 +140,10 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.spreadTaken(n, r, peer, birth); err != nil {
 		return err
 	}
-	if err := t.Bucket(bRefused).Delete(t.s.blind("refused", d.Ref.String())); err != nil {
+	if err := t.Table(layout.Refused).Delete(t.s.blind("refused", d.Ref.String())); err != nil {
 		return err
 	}
-	if err := t.put(bStands, n, r); err != nil {
+	if err := t.putRow(n, r); err != nil {
 		return err
 	}
 	if err := t.rescope(head); err != nil {
@@ -154,8 +155,8 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	return nil
 }
 
-func hasPast(r *row, d record.Decided) bool {
-	p, ok := r.find(d.Ref.Name)
+func hasPast(r *layout.Row, d record.Decided) bool {
+	p, ok := r.Find(d.Ref.Name)
 	return ok && p.Ref == d.Ref
 }
 
@@ -174,7 +175,7 @@ func (t *tx) refuse(peer string, d record.Decided) error {
 	if err != nil {
 		return err
 	}
-	return t.put(bRefused, t.s.blind("refused", d.Ref.String()), Refused{peer, d.Key, d.Ref, d.Verdict, d.Reason, b})
+	return t.put(layout.Refused, t.s.blind("refused", d.Ref.String()), Refused{peer, d.Key, d.Ref, d.Verdict, d.Reason, b})
 }
 
 // arrive takes a change that came down.
@@ -214,21 +215,20 @@ func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
 	return t.arriveVersion(n, r, v, a, cursor.Feed)
 }
 
-func (t *tx) arriveVersion(n []byte, r *row, v *record.Version, a record.Arrival, feed string) error {
+func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.Arrival, feed string) error {
 	old, err := t.shown(n, r)
 	if err != nil {
 		return err
 	}
-	_, again := r.find(v.Name)
+	_, again := r.Find(v.Name)
 	if err := t.remember(n, r, v); err != nil {
 		return err
 	}
-	if err := t.leaf("up/"+r.Feed, r.Leaf, r.Key); err != nil {
+	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}
-	r.Head, r.Feed, r.Seq, r.Gone = v.Ref(), feed, a.Seq, false
-	r.Leaf = leafOf(r.Key, r.Head)
-	if err := t.leaf("up/"+r.Feed, r.Leaf, r.Key); err != nil {
+	r.Head, r.Feed, r.Seq, r.Gone, r.Grown = v.Ref(), feed, a.Seq, false, true
+	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}
 	r.Pending = slices.DeleteFunc(r.Pending, func(p record.Ref) bool { return v.Seen.Has(p.Name) })
@@ -240,7 +240,7 @@ func (t *tx) arriveVersion(n []byte, r *row, v *record.Version, a record.Arrival
 		if err != nil {
 			return err
 		}
-		if err := t.putRaw(bPreviews, n, b); err != nil {
+		if err := t.putRaw(layout.Previews, n, b); err != nil {
 			return err
 		}
 		shown = a.Preview
@@ -259,7 +259,7 @@ func (t *tx) arriveVersion(n []byte, r *row, v *record.Version, a record.Arrival
 			return err
 		}
 	}
-	return t.put(bStands, n, r)
+	return t.putRow(n, r)
 }
 
 func lastOf(refs []record.Ref) record.Ref {
@@ -273,7 +273,7 @@ func lastOf(refs []record.Ref) record.Ref {
 // goes, also from the vault; own versions that upstream has not are kept aside for
 // a person, and until upstream has them, to be handed in all the same: their
 // lineage's chain goes on over them.
-func (t *tx) forget(n []byte, r *row, feed string) error {
+func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 	old, err := t.shown(n, r)
 	if err != nil {
 		return err
@@ -287,35 +287,35 @@ func (t *tx) forget(n []byte, r *row, feed string) error {
 		if err != nil {
 			return err
 		}
-		if err := t.append(bRescued, b); err != nil {
+		if err := t.append(layout.Rescued, b); err != nil {
 			return err
 		}
 	}
 	if err := t.show(n, r, old, nil); err != nil {
 		return err
 	}
-	if err := t.leaf("up/"+feed, r.Leaf, r.Key); err != nil {
+	if err := t.leaf("up/"+feed, grown(r), r.Key); err != nil {
 		return err
 	}
-	gone := &row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
+	gone := &layout.Row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
 	for _, p := range r.Past {
-		waits, err := t.waitsHere(p.Ref.Name)
+		waits, err := t.waitsHere(p.At)
 		if err != nil {
 			return err
 		}
 		if waits {
 			gone.Past = append(gone.Past, p)
-		} else if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
+		} else if err := t.Table(layout.Versions).Delete(join(n, u64(p.At))); err != nil {
 			return err
 		}
 	}
-	if err := t.Bucket(bPreviews).Delete(n); err != nil {
+	if err := t.Table(layout.Previews).Delete(n); err != nil {
 		return err
 	}
 	if err := t.dropLost(r.Key); err != nil {
 		return err
 	}
-	return t.put(bStands, n, gone)
+	return t.putRow(n, gone)
 }
 
 // dropGone removes a version that was kept only to be handed in.
@@ -324,36 +324,28 @@ func (t *tx) dropGone(n []byte, name record.Name) error {
 	if err != nil || !r.Gone {
 		return err
 	}
-	p, ok := r.find(name)
+	p, ok := r.Find(name)
 	if !ok {
 		return nil
 	}
-	r.Past = slices.DeleteFunc(r.Past, func(o past) bool { return o == p })
-	if err := t.Bucket(bVersions).Delete(join(n, u64(p.At))); err != nil {
+	r.Past = slices.DeleteFunc(r.Past, func(o layout.Past) bool { return o == p })
+	if err := t.Table(layout.Versions).Delete(join(n, u64(p.At))); err != nil {
 		return err
 	}
-	return t.put(bStands, n, r)
+	return t.putRow(n, r)
 }
 
 // waitsHere reports whether a version made here waits for upstream; one that
 // another replica made waits no longer.
-func (t *tx) waitsHere(name record.Name) (bool, error) {
-	at := t.Bucket(bOwnAt).Get(t.s.blind("own", name.String()))
-	if at == nil {
-		return false, nil
+func (t *tx) waitsHere(order uint64) (bool, error) {
+	e, waits, err := t.ownAt(order)
+	if err != nil || !waits || !e.Foreign {
+		return waits, err
 	}
-	var e ownEntry
-	if _, err := t.get(bOwn, at, &e); err != nil || !e.Foreign {
-		return true, err
-	}
-	return false, t.settled(append([]byte(nil), at...), name)
+	return false, t.settled(order)
 }
 
 // append adds a sealed value behind the last of a bucket.
-func (t *tx) append(in bucket, plain []byte) error {
-	seq, err := t.Bucket(in).NextSequence()
-	if err != nil {
-		return err
-	}
-	return t.putRaw(in, u64(seq), plain)
+func (t *tx) append(in string, plain []byte) error {
+	return t.putRaw(in, u64(t.Table(in).Next()), plain)
 }

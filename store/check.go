@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"tram/store/audit"
+	"tram/store/layout"
 	"tram/store/record"
 )
 
@@ -62,9 +63,14 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 }
 
 func (c *checker) stands() error {
-	return c.Bucket(bStands).ForEach(func(n, v []byte) error {
-		var r row
-		if err := c.open(bStands, n, v, &r); err != nil {
+	return c.Table(layout.Stands).ForEach(func(n, v []byte) error {
+		plain, err := c.unseal(layout.Stands, n, v)
+		if err != nil {
+			c.bad("stand", record.Key{}, "record %x: %v", n, err)
+			return nil
+		}
+		r, err := decodeRow(plain)
+		if err != nil {
 			c.bad("stand", record.Key{}, "record %x: %v", n, err)
 			return nil
 		}
@@ -84,17 +90,17 @@ func (c *checker) stands() error {
 			}
 		}
 		for _, ref := range append(slices.Clone(r.Pending), r.Head) {
-			if p, ok := r.find(ref.Name); !ref.IsZero() && (!ok || p.Ref != ref) {
+			if p, ok := r.Find(ref.Name); !ref.IsZero() && (!ok || p.Ref != ref) {
 				c.bad("head", r.Key, "version %s is not in the history", ref.Name)
 			}
 		}
-		c.standing(n, &r)
+		c.standing(n, r)
 		return nil
 	})
 }
 
 // standing holds what depends on what the record shows.
-func (c *checker) standing(n []byte, r *row) {
+func (c *checker) standing(n []byte, r *layout.Row) {
 	shown, err := c.shown(n, r)
 	if err != nil || shown == nil {
 		c.bad("shown", r.Key, "nothing can be shown: %v", err)
@@ -108,31 +114,28 @@ func (c *checker) standing(n []byte, r *row) {
 	}
 	for _, k := range keys {
 		c.index[string(k)] = true
-		if v := c.Bucket(bIndex).Get(k); v == nil {
+		if v := c.Table(layout.Index).Get(k); v == nil {
 			c.bad("index", r.Key, "an index entry is missing")
 		}
 	}
 	if !slices.Equal(patients, r.Patients) {
 		c.bad("compartment", r.Key, "the compartments are not those of the content")
 	}
-	if has := c.Bucket(bContested).Get(n) != nil; has != shown.Contested() {
+	if has := c.Table(layout.Contested).Get(n) != nil; has != shown.Contested() {
 		c.bad("contested", r.Key, "the list of conflicts says %t, the record %t", has, shown.Contested())
 	}
 	if r.Key.Kind == "Patient" && !shown.Deleted {
 		c.people++
 	}
-	if !r.Leaf.IsZero() {
-		if r.Leaf != leafOf(r.Key, r.Head) {
-			c.bad("leaf", r.Key, "the tree's leaf is not that of the head")
-		}
-		c.plant("up/"+r.Feed, r.Leaf, r.Key)
+	if r.Grown {
+		c.plant("up/"+r.Feed, grown(r), r.Key)
 	}
 	for _, f := range r.Readers {
-		v := c.Bucket(bFeedAt).Get(join(c.feedID(f), n))
+		v := c.Table(layout.FeedAt).Get(join(c.feedID(f), n))
 		var e feedEntry
 		if v == nil {
 			c.bad("feed", r.Key, "a feed does not offer it")
-		} else if _, err := c.get(bFeeds, join(c.feedID(f), v), &e); err != nil || e.Ref != r.Head || e.Gone || e.Old {
+		} else if _, err := c.get(layout.Feeds, join(c.feedID(f), v), &e); err != nil || e.Ref != r.Head || e.Gone || e.Old {
 			c.bad("feed", r.Key, "a feed offers another version")
 		} else {
 			c.plant(f, leafOf(e.Key, e.Ref), e.Key)
@@ -151,13 +154,13 @@ func (c *checker) plant(feed string, leaf record.Digest, key record.Key) {
 
 // feeds holds every live place in a feed against the feed's list of records.
 func (c *checker) feeds() error {
-	return c.Bucket(bFeeds).ForEach(func(k, v []byte) error {
+	return c.Table(layout.Feeds).ForEach(func(k, v []byte) error {
 		var e feedEntry
-		if err := c.open(bFeeds, k, v, &e); err != nil {
+		if err := c.open(layout.Feeds, k, v, &e); err != nil {
 			c.bad("feed", record.Key{}, "%v", err)
 			return nil
 		}
-		at := c.Bucket(bFeedAt).Get(join(k[:8], u64(e.Number)))
+		at := c.Table(layout.FeedAt).Get(join(k[:8], u64(e.Number)))
 		if live := string(at) == string(k[8:]); live == e.Old {
 			c.bad("feed", e.Key, "place %d of a feed is live %t, the list says %t", num(k[8:]), !e.Old, live)
 		}
@@ -166,7 +169,7 @@ func (c *checker) feeds() error {
 }
 
 func (c *checker) indexBack() error {
-	return c.Bucket(bIndex).ForEach(func(k, _ []byte) error {
+	return c.Table(layout.Index).ForEach(func(k, _ []byte) error {
 		if !c.index[string(k)] {
 			c.bad("index", record.Key{}, "an index entry leads to a record that does not show it")
 		}
@@ -175,7 +178,7 @@ func (c *checker) indexBack() error {
 }
 
 func (c *checker) treesBack() error {
-	return c.Bucket(bTrees).ForEach(func(k, v []byte) error {
+	return c.Table(layout.Trees).ForEach(func(k, v []byte) error {
 		if want := c.trees[string(k)]; string(want[:]) != string(v) {
 			c.bad("tree", record.Key{}, "bucket %d of a tree is not the sum of its leaves", k[len(k)-1])
 		}
@@ -186,17 +189,21 @@ func (c *checker) treesBack() error {
 // own holds that every pending version waits for upstream, and that what waits is
 // in the chain of its lineage.
 func (c *checker) own() error {
-	return c.Bucket(bOwn).ForEach(func(k, v []byte) error {
-		var e ownEntry
-		if err := c.open(bOwn, k, v, &e); err != nil {
+	return c.Table(layout.Own).ForEach(func(k, v []byte) error {
+		e, err := c.openOwn(k, v)
+		if err != nil {
 			c.bad("own", record.Key{}, "%v", err)
 			return nil
 		}
-		if !e.Foreign && c.Bucket(bLinks).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
-			c.bad("chain", e.Key, "version %s is not in its lineage's chain", e.Ref.Name)
+		r, err := c.row(u64(e.Number))
+		if err != nil {
+			return err
 		}
-		if at := c.Bucket(bOwnAt).Get(c.s.blind("own", e.Ref.Name.String())); string(at) != string(k) {
-			c.bad("own", e.Key, "version %s waits but is not listed", e.Ref.Name)
+		if !e.Foreign && c.Table(layout.Links).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
+			c.bad("chain", r.Key, "version %s is not in its lineage's chain", e.Ref.Name)
+		}
+		if p, ok := r.Find(e.Ref.Name); !ok || p.Ref != e.Ref || p.At != num(k) {
+			c.bad("own", r.Key, "version %s waits but is not in the history", e.Ref.Name)
 		}
 		return nil
 	})
@@ -204,16 +211,16 @@ func (c *checker) own() error {
 
 func (c *checker) auditChain() error {
 	var prev record.Digest
-	err := c.Bucket(bAudit).ForEach(func(k, v []byte) error {
+	err := c.Table(layout.Audit).ForEach(func(k, v []byte) error {
 		var l audit.Linked
-		if err := c.open(bAudit, k, v, &l); err != nil || !l.Verify(prev) {
+		if err := c.open(layout.Audit, k, v, &l); err != nil || !l.Verify(prev) {
 			c.bad("audit", record.Key{}, "entry %d does not follow the one before", num(k))
 		}
 		prev = l.Chain
 		return nil
 	})
 	var top record.Digest
-	if _, err := c.get(bMeta, []byte(kAudit), &top); err != nil || top != prev {
+	if _, err := c.get(layout.Meta, []byte(kAudit), &top); err != nil || top != prev {
 		c.bad("audit", record.Key{}, "the last entry is missing")
 	}
 	return err

@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"tram/store/journal"
+	"tram/store/layout"
 	"tram/store/record"
 	"tram/store/seal"
+	"tram/store/table"
 )
 
 // job is one transaction's work, waiting for its turn. Work checks before it
@@ -41,7 +42,7 @@ func (s *Store) update(ctx context.Context, run func(*tx) error) error {
 }
 
 func (s *Store) view(f func(*tx) error) error {
-	return s.db.View(func(b *bbolt.Tx) error { return f(&tx{Tx: b, s: s}) })
+	return s.db.View(func(b *table.Tx) error { return f(&tx{Tx: b, s: s}) })
 }
 
 // loop is the one writer. It takes what waits and commits it together.
@@ -115,9 +116,9 @@ func (s *Store) try(group []*job) (refused int, err error) {
 	if err := s.Stopped(); err != nil {
 		return -1, err
 	}
-	b, err := s.db.Begin(true)
+	b, err := s.db.Begin()
 	if err != nil {
-		return -1, fmt.Errorf("begin: %w", err)
+		return -1, err
 	}
 	t := &tx{Tx: b, s: s}
 	for i, j := range group {
@@ -176,7 +177,7 @@ func (s *Store) log(t *tx) error {
 		return err
 	}
 	t.entries[0].Void = &at // remembered for failed
-	return t.put(bMeta, []byte(kJournal), at)
+	return t.put(layout.Meta, []byte(kJournal), at)
 }
 
 // failed answers for a commit that did not succeed: its outcome is unknown, so
@@ -208,7 +209,7 @@ func noRoom(err error) bool {
 func (s *Store) replay() (commits int, err error) {
 	var at journal.Position
 	err = s.view(func(tx *tx) error {
-		_, err := tx.get(bMeta, []byte(kJournal), &at)
+		_, err := tx.get(layout.Meta, []byte(kJournal), &at)
 		return err
 	})
 	if err != nil {
@@ -278,14 +279,14 @@ func (r *replayer) flush(s *Store) error {
 	if len(r.entries) == 0 {
 		return nil
 	}
-	err := s.db.Update(func(b *bbolt.Tx) error {
+	err := s.db.Update(func(b *table.Tx) error {
 		t := &tx{Tx: b, s: s, replaying: true}
 		for _, e := range r.entries {
 			if err := t.again(e); err != nil {
 				return err
 			}
 		}
-		return t.put(bMeta, []byte(kJournal), r.end)
+		return t.put(layout.Meta, []byte(kJournal), r.end)
 	})
 	r.entries = nil
 	return err

@@ -12,11 +12,11 @@ import (
 	"sync"
 	"testing"
 
-	"go.etcd.io/bbolt"
-
 	"tram/store"
+	"tram/store/layout"
 	"tram/store/record"
 	"tram/store/storetest"
+	"tram/store/table"
 )
 
 // TestRefusedWriterDoesNotHarmItsGroup lets many write at once, half of them what
@@ -343,7 +343,7 @@ func TestNewerStoreIsLeftUntouched(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	setSchema(t, filepath.Join(dir, "tram.db"), store.Schema+1)
+	setSchema(t, filepath.Join(dir, "tram.db"), layout.Schema+1)
 	before := snapshot(t, dir)
 	if _, err := store.Open(o); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("got %v, want ErrNewer", err)
@@ -355,12 +355,12 @@ func TestNewerStoreIsLeftUntouched(t *testing.T) {
 
 func setSchema(t *testing.T, path string, n uint64) {
 	t.Helper()
-	db, err := bbolt.Open(path, 0o600, nil)
+	db, err := table.Open(path, layout.Tables())
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, n))
+	err = db.Update(func(tx *table.Tx) error {
+		return tx.Table(layout.Meta).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, n))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tram/store/layout"
 	"tram/store/record"
 )
 
@@ -29,10 +30,10 @@ func FeedOf(peer string) string { return record.OwnFeed + "/" + peer }
 func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 	id := t.feedID(feed)
 	at := join(id, n)
-	if v := t.Bucket(bFeedAt).Get(at); len(v) == 8 {
+	if v := t.Table(layout.FeedAt).Get(at); len(v) == 8 {
 		key := join(id, v)
 		var old feedEntry
-		if _, err := t.get(bFeeds, key, &old); err != nil {
+		if _, err := t.get(layout.Feeds, key, &old); err != nil {
 			return err
 		}
 		if !old.Gone {
@@ -41,7 +42,7 @@ func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 			}
 		}
 		old.Old = true
-		if err := t.put(bFeeds, key, old); err != nil {
+		if err := t.put(layout.Feeds, key, old); err != nil {
 			return err
 		}
 	}
@@ -51,15 +52,15 @@ func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 		}
 	}
 	seq := t.feedEnd(id) + 1
-	if err := t.put(bFeeds, join(id, u64(seq)), e); err != nil {
+	if err := t.put(layout.Feeds, join(id, u64(seq)), e); err != nil {
 		return err
 	}
-	return t.Bucket(bFeedAt).Put(at, u64(seq))
+	return t.Table(layout.FeedAt).Put(at, u64(seq))
 }
 
 // feedEnd is the last sequence of a feed; 0 for an empty one.
 func (t *tx) feedEnd(id []byte) uint64 {
-	c := t.Bucket(bFeeds).Cursor()
+	c := t.Table(layout.Feeds).Cursor()
 	k, _ := c.Seek(join(id, u64(^uint64(0))))
 	if k == nil {
 		k, _ = c.Last()
@@ -77,6 +78,15 @@ func leafOf(key record.Key, ref record.Ref) record.Digest {
 	return record.Sum([]byte("tram leaf 1"), []byte(key.String()), []byte(ref.String()))
 }
 
+// grown is the leaf that a record's head is in the tree over what came down; zero
+// where it is none.
+func grown(r *layout.Row) record.Digest {
+	if !r.Grown {
+		return record.Digest{}
+	}
+	return leafOf(r.Key, r.Head)
+}
+
 // leaf adds a leaf to its bucket of a feed's tree, or takes it out again: both
 // are an exclusive or.
 func (t *tx) leaf(feed string, leaf record.Digest, key record.Key) error {
@@ -85,17 +95,17 @@ func (t *tx) leaf(feed string, leaf record.Digest, key record.Key) error {
 	}
 	at := join(t.feedID(feed), []byte{record.Bucket(key)})
 	sum := make([]byte, len(leaf))
-	copy(sum, t.Bucket(bTrees).Get(at))
+	copy(sum, t.Table(layout.Trees).Get(at))
 	for i := range sum {
 		sum[i] ^= leaf[i]
 	}
-	return t.Bucket(bTrees).Put(at, sum)
+	return t.Table(layout.Trees).Put(at, sum)
 }
 
 // Epoch is the life of this replica's feeds.
 func (t *tx) epoch() (string, error) {
 	var e string
-	if ok, err := t.get(bMeta, []byte(kEpoch), &e); err != nil || ok {
+	if ok, err := t.get(layout.Meta, []byte(kEpoch), &e); err != nil || ok {
 		return e, err
 	}
 	return "", nil
@@ -139,10 +149,10 @@ func (t *tx) offerFeed(to string, after record.Cursor, max int) (record.Page, er
 	}
 	page := record.Page{Cursor: after}
 	page.Cursor.Epoch = epoch
-	c := t.Bucket(bFeeds).Cursor()
+	c := t.Table(layout.Feeds).Cursor()
 	for k, v := c.Seek(join(id, u64(after.Seq+1))); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
 		var e feedEntry
-		if err := t.open(bFeeds, k, v, &e); err != nil {
+		if err := t.open(layout.Feeds, k, v, &e); err != nil {
 			return page, err
 		}
 		if len(page.Changes) == max {
@@ -176,7 +186,7 @@ func (t *tx) knows(id []byte, epoch string, c record.Cursor) error {
 		return nil
 	}
 	var e feedEntry
-	ok, err := t.get(bFeeds, join(id, u64(c.Seq)), &e)
+	ok, err := t.get(layout.Feeds, join(id, u64(c.Seq)), &e)
 	if err != nil {
 		return err
 	}
@@ -194,7 +204,7 @@ func entryDigest(epoch string, seq uint64, e feedEntry) record.Digest {
 func (s *Store) Cursor(feed string) (record.Cursor, error) {
 	c := record.Cursor{Feed: feed}
 	err := s.view(func(tx *tx) error {
-		_, err := tx.get(bCursors, []byte(feed), &c)
+		_, err := tx.get(layout.Cursors, []byte(feed), &c)
 		return err
 	})
 	return c, err
@@ -207,7 +217,7 @@ func (s *Store) Tree(peer, feed string) (record.Tree, error) {
 	err := s.view(func(tx *tx) error {
 		id := tx.feedID(treeName(peer, feed))
 		for i := range out {
-			copy(out[i][:], tx.Bucket(bTrees).Get(join(id, []byte{byte(i)})))
+			copy(out[i][:], tx.Table(layout.Trees).Get(join(id, []byte{byte(i)})))
 		}
 		return nil
 	})
@@ -226,9 +236,13 @@ func (s *Store) Leaves(peer, feed string, bucket byte) ([]record.Change, error) 
 	var out []record.Change
 	err := s.view(func(tx *tx) error {
 		if peer == Upstream {
-			return tx.Bucket(bStands).ForEach(func(k, v []byte) error {
-				var r row
-				if err := tx.open(bStands, k, v, &r); err != nil {
+			return tx.Table(layout.Stands).ForEach(func(k, v []byte) error {
+				plain, err := tx.unseal(layout.Stands, k, v)
+				if err != nil {
+					return err
+				}
+				r, err := decodeRow(plain)
+				if err != nil {
 					return err
 				}
 				if r.Feed == feed && !r.Gone && record.Bucket(r.Key) == bucket {
@@ -238,10 +252,10 @@ func (s *Store) Leaves(peer, feed string, bucket byte) ([]record.Change, error) 
 			})
 		}
 		id := tx.feedID(feedName(peer, feed))
-		c := tx.Bucket(bFeeds).Cursor()
+		c := tx.Table(layout.Feeds).Cursor()
 		for k, v := c.Seek(id); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
 			var e feedEntry
-			if err := tx.open(bFeeds, k, v, &e); err != nil {
+			if err := tx.open(layout.Feeds, k, v, &e); err != nil {
 				return err
 			}
 			if !e.Old && !e.Gone && record.Bucket(e.Key) == bucket {
@@ -255,7 +269,7 @@ func (s *Store) Leaves(peer, feed string, bucket byte) ([]record.Change, error) 
 
 // spread offers a head to everyone who may have it: a record of people to those
 // who hold the people and to who handed it in, any other to all.
-func (t *tx) spread(n []byte, r *row, sender string) error {
+func (t *tx) spread(n []byte, r *layout.Row, sender string) error {
 	feeds, err := t.readers(r, sender)
 	if err != nil {
 		return err

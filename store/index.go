@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"tram/store/fhir"
+	"tram/store/layout"
 	"tram/store/people"
 	"tram/store/query"
 	"tram/store/record"
@@ -109,7 +110,7 @@ func (t *tx) dateOf(content *fhir.Value, v *record.Version) []byte {
 
 // show brings everything that depends on what a record shows from the old state
 // to the new one: index, people, conflicts. Nil is nothing.
-func (t *tx) show(n []byte, r *row, old, now *record.Version) error {
+func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 	before, _, err := t.indexKeys(n, old)
 	if err != nil {
 		return err
@@ -119,7 +120,7 @@ func (t *tx) show(n []byte, r *row, old, now *record.Version) error {
 		return err
 	}
 	r.Patients = patients
-	ix := t.Bucket(bIndex)
+	ix := t.Table(layout.Index)
 	for _, k := range before {
 		if !contains(after, k) {
 			if err := ix.Delete(k); err != nil {
@@ -144,9 +145,9 @@ func (t *tx) show(n []byte, r *row, old, now *record.Version) error {
 		t.after = append(t.after, func() { t.s.people.Set(num, key, now) })
 	}
 	if now != nil && now.Contested() {
-		return t.Bucket(bContested).Put(n, nil)
+		return t.Table(layout.Contested).Put(n, nil)
 	}
-	return t.Bucket(bContested).Delete(n)
+	return t.Table(layout.Contested).Delete(n)
 }
 
 // countShown counts a record that begins or ceases to show something, so that
@@ -158,11 +159,11 @@ func (t *tx) countShown(begins bool) error {
 	} else {
 		n--
 	}
-	return t.Bucket(bMeta).Put([]byte(kShown), u64(n))
+	return t.Table(layout.Meta).Put([]byte(kShown), u64(n))
 }
 
 func (t *tx) shownCount() uint64 {
-	if v := t.Bucket(bMeta).Get([]byte(kShown)); len(v) == 8 {
+	if v := t.Table(layout.Meta).Get([]byte(kShown)); len(v) == 8 {
 		return num(v)
 	}
 	return 0
@@ -274,7 +275,7 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 	var out []hit
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
 		prefix := join([]byte(ixKind), t.kindID(q.Kind))
-		c := t.Bucket(bIndex).Cursor()
+		c := t.Table(layout.Index).Cursor()
 		for k, _ := c.Seek(prefix); len(k) == len(prefix)+16 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 			out = append(out, hit{num(k[len(prefix)+8:]), latest(k[len(prefix):len(prefix)+8], k[len(prefix)+8:])})
 		}
@@ -409,7 +410,7 @@ func (t *tx) scan(prefixes [][]byte) [][]byte {
 	var out [][]byte
 	for _, p := range prefixes {
 		var some [][]byte
-		c := t.Bucket(bIndex).Cursor()
+		c := t.Table(layout.Index).Cursor()
 		for k, _ := c.Seek(p); len(k) >= len(p)+8 && string(k[:len(p)]) == string(p); k, _ = c.Next() {
 			n := k[len(k)-8:]
 			if !seen[string(n)] {

@@ -5,48 +5,51 @@ import (
 	"fmt"
 	"slices"
 
+	"tram/store/layout"
 	"tram/store/record"
 )
 
-// ownEntry is a change made here that has no receipt yet.
-type ownEntry struct {
-	Number uint64     `json:"n"`
-	Key    record.Key `json:"key"`
-	Ref    record.Ref `json:"ref"`
-	Prev   uint64     `json:"prev,omitempty"`
-	// Foreign says that another replica made it: its chain is not ours to prove,
-	// upstream's answer is enough.
-	Foreign bool `json:"foreign,omitempty"`
-	// Verdict and Reason are upstream's answer; empty before any.
-	Verdict record.Verdict `json:"v,omitempty"`
-	Reason  record.Reason  `json:"why,omitempty"`
+// own adds a change to what must go up, and to its lineage's chain.
+func (t *tx) own(n []byte, p layout.Past) error {
+	top := t.chainTop(p.Ref.Name.Lineage)
+	if err := t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: top.N}); err != nil {
+		return err
+	}
+	return t.link(top.Next(p.Ref.Name.N, p.Ref.Digest))
 }
 
-// own adds a change to what must go up, and to its lineage's chain.
-func (t *tx) own(n []byte, key record.Key, ref record.Ref) error {
-	top := t.chainTop(ref.Name.Lineage)
-	seq, err := t.Bucket(bOwn).NextSequence()
+func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
+	return t.putRaw(layout.Own, u64(order), e.Encode())
+}
+
+// ownAt reads the own change that a version of a record is, and reports whether it
+// waits for a receipt.
+func (t *tx) ownAt(order uint64) (layout.OwnEntry, bool, error) {
+	plain, err := t.getRaw(layout.Own, u64(order))
+	if err != nil || plain == nil {
+		return layout.OwnEntry{}, false, err
+	}
+	e, err := layout.DecodeOwn(plain)
+	return e, err == nil, err
+}
+
+func (t *tx) openOwn(k, v []byte) (layout.OwnEntry, error) {
+	plain, err := t.unseal(layout.Own, k, v)
 	if err != nil {
-		return err
+		return layout.OwnEntry{}, err
 	}
-	if err := t.put(bOwn, u64(seq), ownEntry{Number: num(n), Key: key, Ref: ref, Prev: top.N}); err != nil {
-		return err
-	}
-	if err := t.Bucket(bOwnAt).Put(t.s.blind("own", ref.Name.String()), u64(seq)); err != nil {
-		return err
-	}
-	return t.link(top.Next(ref.Name.N, ref.Digest))
+	return layout.DecodeOwn(plain)
 }
 
 func linkKey(l record.Lineage, n uint64) []byte { return join([]byte(l), u64(n)) }
 
 func (t *tx) link(l record.Link) error {
-	return t.Bucket(bLinks).Put(linkKey(l.Lineage, l.N), l.Chain[:])
+	return t.Table(layout.Links).Put(linkKey(l.Lineage, l.N), l.Chain[:])
 }
 
 // chainTop is how far a lineage's chain reaches here.
 func (t *tx) chainTop(l record.Lineage) record.Link {
-	c := t.Bucket(bLinks).Cursor()
+	c := t.Table(layout.Links).Cursor()
 	k, v := c.Seek(linkKey(l, ^uint64(0)))
 	if k == nil {
 		k, v = c.Last()
@@ -62,8 +65,8 @@ func (t *tx) chainTop(l record.Lineage) record.Link {
 // extend carries a peer's chain on by a change, and over what was waiting above
 // the gap that it closes. A change above a gap waits itself.
 func (t *tx) extend(name record.Name, prev uint64, d record.Digest) error {
-	loose := t.Bucket(bLoose)
-	if t.Bucket(bLinks).Get(linkKey(name.Lineage, name.N)) != nil {
+	loose := t.Table(layout.Loose)
+	if t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil {
 		return nil
 	}
 	top := t.chainTop(name.Lineage)
@@ -97,7 +100,7 @@ func (s *Store) Chain(l record.Lineage, n uint64) (record.Link, bool, error) {
 			out = tx.chainTop(l)
 			return nil
 		}
-		v := tx.Bucket(bLinks).Get(linkKey(l, n))
+		v := tx.Table(layout.Links).Get(linkKey(l, n))
 		if ok = len(v) == len(record.Digest{}); ok {
 			out = record.Link{Lineage: l, N: n, Chain: record.Digest(v)}
 		}
@@ -108,24 +111,24 @@ func (s *Store) Chain(l record.Lineage, n uint64) (record.Link, bool, error) {
 
 // answered keeps upstream's word on an own change.
 func (t *tx) answered(a record.Answer) error {
-	at := t.Bucket(bOwnAt).Get(t.s.blind("own", a.Ref.Name.String()))
-	if at == nil {
+	n := t.number(a.Key)
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	p, ok := r.Find(a.Ref.Name)
+	if !ok || p.Ref != a.Ref {
 		return nil
 	}
-	var e ownEntry
-	if ok, err := t.get(bOwn, at, &e); err != nil || !ok || e.Ref != a.Ref {
+	e, waits, err := t.ownAt(p.At)
+	if err != nil || !waits {
 		return err
 	}
 	e.Verdict, e.Reason = a.Verdict, a.Reason
 	if e.Foreign && e.Verdict != record.Waits {
-		return t.answeredForeign(append([]byte(nil), at...), e)
+		return t.answeredForeign(n, p.At, e)
 	}
-	if err := t.put(bOwn, at, e); err != nil {
-		return err
-	}
-	n := u64(e.Number)
-	r, err := t.row(n)
-	if err != nil || r.Gone {
+	if err := t.putOwn(p.At, e); err != nil || r.Gone {
 		return err
 	}
 	if last := lastOf(r.Pending); last == a.Ref {
@@ -133,18 +136,17 @@ func (t *tx) answered(a record.Answer) error {
 		if a.Verdict == record.Parked {
 			r.Parked = a.Reason
 		}
-		return t.put(bStands, n, r)
+		return t.putRow(n, r)
 	}
 	return nil
 }
 
 // answeredForeign keeps upstream's word on what another replica made and upstream
 // had lost. What upstream does not want back is not held here either.
-func (t *tx) answeredForeign(at []byte, e ownEntry) error {
-	if err := t.settled(at, e.Ref.Name); err != nil || e.Verdict != record.Parked {
+func (t *tx) answeredForeign(n []byte, at uint64, e layout.OwnEntry) error {
+	if err := t.settled(at); err != nil || e.Verdict != record.Parked {
 		return err
 	}
-	n := u64(e.Number)
 	r, err := t.row(n)
 	if err != nil || r.Gone || len(r.Pending) > 0 || r.Head != e.Ref {
 		return err
@@ -153,21 +155,19 @@ func (t *tx) answeredForeign(at []byte, e ownEntry) error {
 }
 
 // leaveParked lets go of what upstream did not take; it stays in the history.
-func (t *tx) leaveParked(r *row) error {
+func (t *tx) leaveParked(r *layout.Row) error {
 	var left []record.Ref
 	for _, p := range r.Pending {
-		at := t.Bucket(bOwnAt).Get(t.s.blind("own", p.Name.String()))
-		var e ownEntry
-		if at != nil {
-			if _, err := t.get(bOwn, at, &e); err != nil {
-				return err
-			}
+		v, _ := r.Find(p.Name)
+		e, _, err := t.ownAt(v.At)
+		if err != nil {
+			return err
 		}
 		if e.Verdict != record.Parked {
 			left = append(left, p)
 			continue
 		}
-		if err := t.settled(append([]byte(nil), at...), p.Name); err != nil {
+		if err := t.settled(v.At); err != nil {
 			return err
 		}
 	}
@@ -178,32 +178,28 @@ func (t *tx) leaveParked(r *row) error {
 // receipted keeps a receipt, already proved, and lets go of what it covers.
 func (t *tx) receipted(r record.Receipt) error {
 	var have record.Receipt
-	if ok, err := t.get(bReceipts, []byte(r.Lineage), &have); err != nil || ok && have.N > r.N {
+	if ok, err := t.get(layout.Receipts, []byte(r.Lineage), &have); err != nil || ok && have.N > r.N {
 		return err
 	}
-	if err := t.put(bReceipts, []byte(r.Lineage), r); err != nil {
+	if err := t.put(layout.Receipts, []byte(r.Lineage), r); err != nil {
 		return err
 	}
-	type done struct {
-		seq  []byte
-		name record.Name
-	}
-	var covered []done
-	c := t.Bucket(bOwn).Cursor()
+	var covered []uint64
+	c := t.Table(layout.Own).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		var e ownEntry
-		if err := t.open(bOwn, k, v, &e); err != nil {
+		e, err := t.openOwn(k, v)
+		if err != nil {
 			return err
 		}
 		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N > r.N {
 			break // a lineage's changes stand in order
 		}
 		if e.Ref.Name.Lineage == r.Lineage && e.Verdict.Taken() {
-			covered = append(covered, done{append([]byte(nil), k...), e.Ref.Name})
+			covered = append(covered, num(k))
 		}
 	}
-	for _, d := range covered {
-		if err := t.settled(d.seq, d.name); err != nil {
+	for _, at := range covered {
+		if err := t.settled(at); err != nil {
 			return err
 		}
 	}
@@ -211,25 +207,22 @@ func (t *tx) receipted(r record.Receipt) error {
 }
 
 // settled lets go of an own change that upstream proved to hold.
-func (t *tx) settled(seq []byte, name record.Name) error {
-	var e ownEntry
-	if ok, err := t.get(bOwn, seq, &e); err != nil || !ok {
+func (t *tx) settled(order uint64) error {
+	e, waits, err := t.ownAt(order)
+	if err != nil || !waits {
 		return err
 	}
-	if err := t.dropGone(u64(e.Number), name); err != nil {
+	if err := t.dropGone(u64(e.Number), e.Ref.Name); err != nil {
 		return err
 	}
-	if err := t.Bucket(bOwn).Delete(seq); err != nil {
-		return err
-	}
-	return t.Bucket(bOwnAt).Delete(t.s.blind("own", name.String()))
+	return t.Table(layout.Own).Delete(u64(order))
 }
 
 // Receipt is the newest receipt for a lineage; zero where there is none.
 func (s *Store) Receipt(l record.Lineage) (record.Receipt, error) {
 	var out record.Receipt
 	err := s.view(func(tx *tx) error {
-		_, err := tx.get(bReceipts, []byte(l), &out)
+		_, err := tx.get(layout.Receipts, []byte(l), &out)
 		return err
 	})
 	return out, err
@@ -239,9 +232,9 @@ func (s *Store) Receipt(l record.Lineage) (record.Receipt, error) {
 func (s *Store) Receipts() ([]record.Receipt, error) {
 	var out []record.Receipt
 	err := s.view(func(tx *tx) error {
-		return tx.Bucket(bReceipts).ForEach(func(k, v []byte) error {
+		return tx.Table(layout.Receipts).ForEach(func(k, v []byte) error {
 			var r record.Receipt
-			if err := tx.open(bReceipts, k, v, &r); err != nil {
+			if err := tx.open(layout.Receipts, k, v, &r); err != nil {
 				return err
 			}
 			out = append(out, r)
@@ -255,10 +248,10 @@ func (s *Store) Receipts() ([]record.Receipt, error) {
 // that it waits for.
 func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 	page := record.Page{Cursor: record.Cursor{Seq: after}}
-	c := t.Bucket(bOwn).Cursor()
+	c := t.Table(layout.Own).Cursor()
 	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
-		var e ownEntry
-		if err := t.open(bOwn, k, v, &e); err != nil {
+		e, err := t.openOwn(k, v)
+		if err != nil {
 			return page, err
 		}
 		if e.Verdict == record.Parked {
@@ -279,10 +272,10 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			if r.Gone {
 				continue
 			}
-			return page, fmt.Errorf("offer %s: %w", e.Key, err)
+			return page, fmt.Errorf("offer %s: %w", r.Key, err)
 		}
-		_, holds := r.find(ver.Base.Name)
-		c := record.Change{Seq: num(k), Key: e.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Version: ver}
+		_, holds := r.Find(ver.Base.Name)
+		c := record.Change{Seq: num(k), Key: r.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Version: ver}
 		page.Changes = append(page.Changes, c)
 	}
 	return page, nil
@@ -303,10 +296,10 @@ func (s *Store) Standing() (record.Standing, error) {
 	}
 	err = s.view(func(tx *tx) error {
 		wanted := slices.Clone(out.Lives)
-		c := tx.Bucket(bOwn).Cursor()
+		c := tx.Table(layout.Own).Cursor()
 		for k, v := c.First(); k != nil && len(wanted) < 4*recentLives; k, v = c.Next() {
-			var e ownEntry
-			if err := tx.open(bOwn, k, v, &e); err != nil {
+			e, err := tx.openOwn(k, v)
+			if err != nil {
 				return err
 			}
 			if l := e.Ref.Name.Lineage; !slices.Contains(wanted, l) {
@@ -323,7 +316,7 @@ func (s *Store) Standing() (record.Standing, error) {
 		}
 		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
 			cur := record.Cursor{Feed: feed}
-			if _, err := tx.get(bCursors, []byte(feed), &cur); err != nil {
+			if _, err := tx.get(layout.Cursors, []byte(feed), &cur); err != nil {
 				return err
 			}
 			out.Cursors = append(out.Cursors, cur)
@@ -360,7 +353,7 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 				continue
 			}
 			for _, p := range row.Past {
-				if err := tx.reoffer(n, row, p.Ref); err != nil {
+				if err := tx.reoffer(n, p); err != nil {
 					return err
 				}
 			}
@@ -388,14 +381,14 @@ func (s *Store) unproved(links []record.Link) ([]record.Link, error) {
 func (t *tx) void(known record.Link) error {
 	var have record.Receipt
 	at := []byte(known.Lineage)
-	ok, err := t.get(bReceipts, at, &have)
+	ok, err := t.get(layout.Receipts, at, &have)
 	if err != nil || !ok || have.N <= known.N {
 		return err
 	}
-	if err := t.Bucket(bReceipts).Delete(at); err != nil {
+	if err := t.Table(layout.Receipts).Delete(at); err != nil {
 		return err
 	}
-	c := t.Bucket(bOrder).Cursor()
+	c := t.Table(layout.Order).Cursor()
 	for _, n := c.First(); n != nil; _, n = c.Next() {
 		r, err := t.row(n)
 		if err != nil {
@@ -403,7 +396,7 @@ func (t *tx) void(known record.Link) error {
 		}
 		for _, p := range r.Past {
 			if p.Ref.Name.Lineage == known.Lineage && p.Ref.Name.N > known.N {
-				if err := t.reoffer(n, r, p.Ref); err != nil {
+				if err := t.reoffer(n, p); err != nil {
 					return err
 				}
 			}
@@ -413,26 +406,18 @@ func (t *tx) void(known record.Link) error {
 }
 
 // reoffer lets a version wait for upstream again.
-func (t *tx) reoffer(n []byte, r *row, ref record.Ref) error {
-	at := t.s.blind("own", ref.Name.String())
-	if t.Bucket(bOwnAt).Get(at) != nil {
+func (t *tx) reoffer(n []byte, p layout.Past) error {
+	if t.Table(layout.Own).Get(u64(p.At)) != nil {
 		return nil
 	}
-	seq, err := t.Bucket(bOwn).NextSequence()
-	if err != nil {
-		return err
-	}
-	e := ownEntry{Number: num(n), Key: r.Key, Ref: ref, Prev: t.chainBefore(ref.Name)}
-	e.Foreign = t.Bucket(bLinks).Get(linkKey(ref.Name.Lineage, ref.Name.N)) == nil
-	if err := t.put(bOwn, u64(seq), e); err != nil {
-		return err
-	}
-	return t.Bucket(bOwnAt).Put(at, u64(seq))
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: t.chainBefore(p.Ref.Name)}
+	e.Foreign = t.Table(layout.Links).Get(linkKey(p.Ref.Name.Lineage, p.Ref.Name.N)) == nil
+	return t.putOwn(p.At, e)
 }
 
 // chainBefore is the number of the change before this one in its lineage's chain.
 func (t *tx) chainBefore(name record.Name) uint64 {
-	c := t.Bucket(bLinks).Cursor()
+	c := t.Table(layout.Links).Cursor()
 	k, _ := c.Seek(linkKey(name.Lineage, name.N))
 	if k == nil {
 		k, _ = c.Last()

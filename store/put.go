@@ -8,6 +8,7 @@ import (
 	"tram/store/audit"
 	"tram/store/element"
 	"tram/store/fhir"
+	"tram/store/layout"
 	"tram/store/record"
 )
 
@@ -267,7 +268,7 @@ func (t *tx) accept(v *record.Version) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := r.find(v.Name); ok {
+	if _, ok := r.Find(v.Name); ok {
 		return nil
 	}
 	old, err := t.shown(n, r)
@@ -285,7 +286,7 @@ func (t *tx) accept(v *record.Version) error {
 			return err
 		}
 		r.Pending = append(r.Pending, v.Ref())
-		if err := t.own(n, r.Key, v.Ref()); err != nil {
+		if err := t.own(n, r.Past[len(r.Past)-1]); err != nil {
 			return err
 		}
 	}
@@ -296,12 +297,12 @@ func (t *tx) accept(v *record.Version) error {
 		return err
 	}
 	if !t.s.opt.Top {
-		return t.put(bStands, n, r)
+		return t.putRow(n, r)
 	}
 	if err := t.spread(n, r, ""); err != nil {
 		return err
 	}
-	if err := t.put(bStands, n, r); err != nil {
+	if err := t.putRow(n, r); err != nil {
 		return err
 	}
 	return t.rescope(v)
@@ -372,9 +373,9 @@ func (t *tx) rewrite(v *record.Version, key record.Key, to func(string) string, 
 // compartment where it is a person, and among what waits.
 func (t *tx) referring(n []byte, key record.Key) ([]*record.Version, error) {
 	numbers := t.scan([][]byte{join([]byte(ixPatient), n)})
-	err := t.Bucket(bOwn).ForEach(func(k, v []byte) error {
-		var e ownEntry
-		if err := t.open(bOwn, k, v, &e); err != nil {
+	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {
+		e, err := t.openOwn(k, v)
+		if err != nil {
 			return err
 		}
 		numbers = append(numbers, u64(e.Number))
@@ -414,7 +415,7 @@ func (t *tx) referring(n []byte, key record.Key) ([]*record.Version, error) {
 
 // withdraw takes back the own versions of a record. Upstream's version shows
 // again, where it came down; else only the names stay.
-func (t *tx) withdraw(n []byte, r *row) error {
+func (t *tx) withdraw(n []byte, r *layout.Row) error {
 	old, err := t.shown(n, r)
 	if err != nil {
 		return err
@@ -423,7 +424,7 @@ func (t *tx) withdraw(n []byte, r *row) error {
 		return err
 	}
 	r.Preview = false
-	if err := t.Bucket(bPreviews).Delete(n); err != nil {
+	if err := t.Table(layout.Previews).Delete(n); err != nil {
 		return err
 	}
 	now, err := t.shown(n, r)
@@ -434,5 +435,5 @@ func (t *tx) withdraw(n []byte, r *row) error {
 	if err := t.show(n, r, old, now); err != nil {
 		return err
 	}
-	return t.put(bStands, n, r)
+	return t.putRow(n, r)
 }

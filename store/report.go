@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"tram/store/audit"
+	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
 )
@@ -29,14 +30,14 @@ type Counts struct {
 func (s *Store) Waiting() (Counts, error) {
 	var c Counts
 	err := s.view(func(tx *tx) error {
-		c.Conflicts = tx.Bucket(bContested).Stats().KeyN
-		c.Vault = tx.Bucket(bVault).Stats().KeyN
-		c.Held = tx.Bucket(bRefused).Stats().KeyN
+		c.Conflicts = tx.Table(layout.Contested).Len()
+		c.Vault = tx.Table(layout.Vault).Len()
+		c.Held = tx.Table(layout.Refused).Len()
 		c.Records = int(tx.shownCount())
 		unsettled := map[uint64]bool{}
-		err := tx.Bucket(bOwn).ForEach(func(k, v []byte) error {
-			var e ownEntry
-			if err := tx.open(bOwn, k, v, &e); err != nil {
+		err := tx.Table(layout.Own).ForEach(func(k, v []byte) error {
+			e, err := tx.openOwn(k, v)
+			if err != nil {
 				return err
 			}
 			r, err := tx.row(u64(e.Number))
@@ -81,17 +82,17 @@ type Entry struct {
 func (s *Store) WaitingList(limit int) ([]Entry, error) {
 	var out []Entry
 	err := s.view(func(tx *tx) error {
-		c := tx.Bucket(bOwn).Cursor()
+		c := tx.Table(layout.Own).Cursor()
 		for k, v := c.First(); k != nil && len(out) < limit; k, v = c.Next() {
-			var e ownEntry
-			if err := tx.open(bOwn, k, v, &e); err != nil {
+			e, err := tx.openOwn(k, v)
+			if err != nil {
 				return err
 			}
 			r, err := tx.row(u64(e.Number))
 			if err != nil {
 				return err
 			}
-			entry := Entry{Key: e.Key, Version: e.Ref.Name, Place: record.Here, Reason: e.Reason}
+			entry := Entry{Key: r.Key, Version: e.Ref.Name, Place: record.Here, Reason: e.Reason}
 			if e.Verdict == record.Parked {
 				entry.Place = record.NeedsUs
 			}
@@ -114,23 +115,23 @@ func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) 
 		if err != nil {
 			return err
 		}
-		if _, ok := r.find(name); !ok {
+		p, ok := r.Find(name)
+		if !ok {
 			return nil
 		}
-		place, err = tx.placeOf(name)
+		place, err = tx.placeOf(p.At)
 		return err
 	})
 	return place, err
 }
 
-func (t *tx) placeOf(name record.Name) (record.Place, error) {
-	at := t.Bucket(bOwnAt).Get(t.s.blind("own", name.String()))
-	if at == nil {
-		return record.Centre, nil // receipted, or it came down
-	}
-	var e ownEntry
-	if _, err := t.get(bOwn, at, &e); err != nil {
+func (t *tx) placeOf(order uint64) (record.Place, error) {
+	e, waits, err := t.ownAt(order)
+	if err != nil {
 		return record.Nowhere, err
+	}
+	if !waits {
+		return record.Centre, nil // receipted, or it came down
 	}
 	if e.Verdict == record.Parked {
 		return record.NeedsUs, nil
@@ -155,7 +156,7 @@ func (s *Store) Place(st *record.Stand) (record.Place, error) {
 func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 	var out []*record.Stand
 	err := s.view(func(tx *tx) error {
-		c := tx.Bucket(bContested).Cursor()
+		c := tx.Table(layout.Contested).Cursor()
 		for k, _ := c.First(); k != nil && len(out) < limit; k, _ = c.Next() {
 			r, err := tx.row(k)
 			if err != nil {
@@ -177,10 +178,10 @@ func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
 	var out []VaultItem
 	err := s.view(func(tx *tx) error {
-		c := tx.Bucket(bVault).Cursor()
+		c := tx.Table(layout.Vault).Cursor()
 		for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
 			var item VaultItem
-			if err := tx.open(bVault, k, v, &item); err != nil {
+			if err := tx.open(layout.Vault, k, v, &item); err != nil {
 				return err
 			}
 			if key.IsZero() || item.Key == key {
@@ -196,11 +197,11 @@ func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
 func (s *Store) Told(ctx context.Context, id uint64, who string) error {
 	return s.update(ctx, func(tx *tx) error {
 		var item VaultItem
-		if ok, err := tx.get(bVault, u64(id), &item); err != nil || !ok || slices.Contains(item.Told, who) {
+		if ok, err := tx.get(layout.Vault, u64(id), &item); err != nil || !ok || slices.Contains(item.Told, who) {
 			return err
 		}
 		item.Told = append(item.Told, who)
-		return tx.put(bVault, u64(id), item)
+		return tx.put(layout.Vault, u64(id), item)
 	})
 }
 
@@ -208,9 +209,9 @@ func (s *Store) Told(ctx context.Context, id uint64, who string) error {
 func (s *Store) Held() ([]Refused, error) {
 	var out []Refused
 	err := s.view(func(tx *tx) error {
-		return tx.Bucket(bRefused).ForEach(func(k, v []byte) error {
+		return tx.Table(layout.Refused).ForEach(func(k, v []byte) error {
 			var r Refused
-			if err := tx.open(bRefused, k, v, &r); err != nil {
+			if err := tx.open(layout.Refused, k, v, &r); err != nil {
 				return err
 			}
 			out = append(out, r)
@@ -243,7 +244,7 @@ func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
 		if n == nil {
 			return nil
 		}
-		c := tx.Bucket(bAuditOf).Cursor()
+		c := tx.Table(layout.AuditOf).Cursor()
 		k, _ := c.Seek(join(n, u64(^uint64(0))))
 		if k == nil {
 			k, _ = c.Last()
@@ -252,7 +253,7 @@ func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
 		}
 		for ; len(k) == 16 && string(k[:8]) == string(n) && len(out) < limit; k, _ = c.Prev() {
 			var l audit.Linked
-			if _, err := tx.get(bAudit, k[8:], &l); err != nil {
+			if _, err := tx.get(layout.Audit, k[8:], &l); err != nil {
 				return err
 			}
 			out = append(out, l)
@@ -276,7 +277,7 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 	var lastOrder []byte
 	next := ""
 	err := s.view(func(tx *tx) error {
-		c := tx.Bucket(bOrder).Cursor()
+		c := tx.Table(layout.Order).Cursor()
 		k, n := c.Last()
 		if at, err := base64.RawURLEncoding.DecodeString(q.Page); err != nil || len(at) != 0 && len(at) != 8 {
 			return &query.ParamError{Param: "page", Why: "value"}
@@ -329,12 +330,9 @@ type VaultItem struct {
 // keepLost puts the values that a merge decided against into the vault.
 func (t *tx) keepLost(n []byte, v *record.Version) error {
 	for _, l := range v.Lost {
-		seq, err := t.Bucket(bVault).NextSequence()
-		if err != nil {
-			return err
-		}
+		seq := t.Table(layout.Vault).Next()
 		item := VaultItem{ID: seq, Key: v.Key, Merge: v.Name, Lost: l, At: v.Stamp.Corrected()}
-		if err := t.put(bVault, u64(seq), item); err != nil {
+		if err := t.put(layout.Vault, u64(seq), item); err != nil {
 			return err
 		}
 	}
@@ -344,9 +342,9 @@ func (t *tx) keepLost(n []byte, v *record.Version) error {
 // dropLost takes a record's values out of the vault.
 func (t *tx) dropLost(key record.Key) error {
 	var of [][]byte
-	err := t.Bucket(bVault).ForEach(func(k, v []byte) error {
+	err := t.Table(layout.Vault).ForEach(func(k, v []byte) error {
 		var item VaultItem
-		if err := t.open(bVault, k, v, &item); err != nil {
+		if err := t.open(layout.Vault, k, v, &item); err != nil {
 			return err
 		}
 		if item.Key == key {
@@ -355,7 +353,7 @@ func (t *tx) dropLost(key record.Key) error {
 		return nil
 	})
 	for _, k := range of {
-		err = errors.Join(err, t.Bucket(bVault).Delete(k))
+		err = errors.Join(err, t.Table(layout.Vault).Delete(k))
 	}
 	return err
 }
@@ -363,24 +361,21 @@ func (t *tx) dropLost(key record.Key) error {
 // audit chains an entry behind the last one.
 func (t *tx) audit(e audit.Entry) error {
 	var prev record.Digest
-	if _, err := t.get(bMeta, []byte(kAudit), &prev); err != nil {
+	if _, err := t.get(layout.Meta, []byte(kAudit), &prev); err != nil {
 		return err
 	}
 	l, err := audit.Link(prev, e)
 	if err != nil {
 		return err
 	}
-	seq, err := t.Bucket(bAudit).NextSequence()
-	if err != nil {
-		return err
-	}
-	if err := t.put(bAudit, u64(seq), l); err != nil {
+	seq := t.Table(layout.Audit).Next()
+	if err := t.put(layout.Audit, u64(seq), l); err != nil {
 		return err
 	}
 	if n := t.number(e.Key); n != nil {
-		if err := t.Bucket(bAuditOf).Put(join(n, u64(seq)), nil); err != nil {
+		if err := t.Table(layout.AuditOf).Put(join(n, u64(seq)), nil); err != nil {
 			return err
 		}
 	}
-	return t.put(bMeta, []byte(kAudit), l.Chain)
+	return t.put(layout.Meta, []byte(kAudit), l.Chain)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"tram/store/fhir"
+	"tram/store/layout"
 	"tram/store/record"
 )
 
@@ -32,20 +33,20 @@ type Peer struct {
 func (s *Store) AddPeer(ctx context.Context, p Peer) error {
 	return s.update(ctx, func(tx *tx) error {
 		at := s.blind("peer", p.Name)
-		if tx.Bucket(bPeers).Get(at) != nil {
+		if tx.Table(layout.Peers).Get(at) != nil {
 			return nil
 		}
 		if err := tx.ensureEpoch(); err != nil {
 			return err
 		}
-		if err := tx.put(bPeers, at, p); err != nil {
+		if err := tx.put(layout.Peers, at, p); err != nil {
 			return err
 		}
 		tx.newPeer = true
 		tx.after = append(tx.after, func() { s.keepPeers(nil) })
-		return tx.Bucket(bScope).ForEach(func(patient, v []byte) error {
+		return tx.Table(layout.Scope).ForEach(func(patient, v []byte) error {
 			var stations []string
-			if err := tx.open(bScope, patient, v, &stations); err != nil {
+			if err := tx.open(layout.Scope, patient, v, &stations); err != nil {
 				return err
 			}
 			if !slices.Contains(stations, p.Station) {
@@ -93,9 +94,9 @@ func (s *Store) keepPeers(peers []Peer) {
 
 func (t *tx) readPeers() ([]Peer, error) {
 	var out []Peer
-	err := t.Bucket(bPeers).ForEach(func(k, v []byte) error {
+	err := t.Table(layout.Peers).ForEach(func(k, v []byte) error {
 		var p Peer
-		if err := t.open(bPeers, k, v, &p); err != nil {
+		if err := t.open(layout.Peers, k, v, &p); err != nil {
 			return err
 		}
 		out = append(out, p)
@@ -109,11 +110,11 @@ func (t *tx) ensureEpoch() error {
 	if err != nil || e != "" {
 		return err
 	}
-	return t.put(bMeta, []byte(kEpoch), string(t.s.Lineage()))
+	return t.put(layout.Meta, []byte(kEpoch), string(t.s.Lineage()))
 }
 
 // readers are the feeds that a record belongs in.
-func (t *tx) readers(r *row, sender string) ([]string, error) {
+func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 	if len(r.Patients) == 0 {
 		if err := t.ensureEpoch(); err != nil {
 			return nil, err
@@ -124,7 +125,7 @@ func (t *tx) readers(r *row, sender string) ([]string, error) {
 	known := false
 	for _, p := range r.Patients {
 		var names []string
-		ok, err := t.get(bScope, u64(p), &names)
+		ok, err := t.get(layout.Scope, u64(p), &names)
 		if err != nil {
 			return nil, err
 		}
@@ -152,12 +153,12 @@ func (t *tx) readers(r *row, sender string) ([]string, error) {
 // birth that the feed never named, so that a maker always gets its own back;
 // anything else outside the peer's scope is gone there. Handing in never gives
 // access back.
-func (t *tx) answerKnown(n []byte, r *row, peer string, birth bool) error {
+func (t *tx) answerKnown(n []byte, r *layout.Row, peer string, birth bool) error {
 	feed := FeedOf(peer)
 	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Head.IsZero() {
 		return nil
 	}
-	named := t.Bucket(bFeedAt).Get(join(t.feedID(feed), n)) != nil
+	named := t.Table(layout.FeedAt).Get(join(t.feedID(feed), n)) != nil
 	if named || !birth {
 		return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true})
 	}
@@ -166,13 +167,13 @@ func (t *tx) answerKnown(n []byte, r *row, peer string, birth bool) error {
 	if err := t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}); err != nil {
 		return err
 	}
-	return t.put(bStands, n, r)
+	return t.putRow(n, r)
 }
 
 // spreadTaken spreads what a peer handed in. A birth brings its record into the
 // peer's feed; any other change of a record outside its scope leaves the peer
 // nothing but the word that the record is gone there.
-func (t *tx) spreadTaken(n []byte, r *row, peer string, birth bool) error {
+func (t *tx) spreadTaken(n []byte, r *layout.Row, peer string, birth bool) error {
 	feed := FeedOf(peer)
 	sender := ""
 	if birth || slices.Contains(r.Readers, feed) {
@@ -190,10 +191,10 @@ func (t *tx) spreadTaken(n []byte, r *row, peer string, birth bool) error {
 // bornAt gives a new person the station of the replica that handed it in.
 func (t *tx) bornAt(n []byte, patient record.Key, peer string) error {
 	var p Peer
-	if ok, err := t.get(bPeers, t.s.blind("peer", peer), &p); err != nil || !ok {
+	if ok, err := t.get(layout.Peers, t.s.blind("peer", peer), &p); err != nil || !ok {
 		return err
 	}
-	if t.Bucket(bScope).Get(n) != nil {
+	if t.Table(layout.Scope).Get(n) != nil {
 		return nil
 	}
 	key := record.Key{Kind: "Basic", ID: t.s.draw().String()}
@@ -275,13 +276,13 @@ func (t *tx) rescope(v *record.Version) error {
 		stations = nil
 	}
 	var have []string
-	if _, err := t.get(bScope, pn, &have); err != nil {
+	if _, err := t.get(layout.Scope, pn, &have); err != nil {
 		return err
 	}
 	if slices.Equal(have, stations) {
 		return nil
 	}
-	if err := t.put(bScope, pn, stations); err != nil {
+	if err := t.put(layout.Scope, pn, stations); err != nil {
 		return err
 	}
 	return t.offerCompartment(pn)
@@ -291,7 +292,7 @@ func (t *tx) rescope(v *record.Version) error {
 func (t *tx) offerCompartment(patient []byte) error {
 	var members [][]byte
 	prefix := join([]byte(ixPatient), patient)
-	c := t.Bucket(bIndex).Cursor()
+	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) >= 8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		members = append(members, append([]byte(nil), k[len(k)-8:]...))
 	}
@@ -319,7 +320,7 @@ func (t *tx) offerCompartment(patient []byte) error {
 			}
 		}
 		r.Readers = want
-		if err := t.put(bStands, n, r); err != nil {
+		if err := t.putRow(n, r); err != nil {
 			return err
 		}
 	}
@@ -352,7 +353,7 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 		return false, record.ErrNotFound
 	}
 	var stations []string
-	if _, err := t.get(bScope, n, &stations); err != nil {
+	if _, err := t.get(layout.Scope, n, &stations); err != nil {
 		return false, err
 	}
 	if slices.Contains(stations, station) {
@@ -372,7 +373,7 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 // findScope finds the record that names a person's stations.
 func (t *tx) findScope(patient []byte, key *record.Key) error {
 	prefix := join([]byte(ixPatient), patient, t.kindID("Basic"))
-	c := t.Bucket(bIndex).Cursor()
+	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) >= len(prefix)+8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		r, err := t.row(k[len(k)-8:])
 		if err != nil {
@@ -398,7 +399,7 @@ func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
 		if n == nil {
 			return record.ErrNotFound
 		}
-		_, err := tx.get(bScope, n, &out)
+		_, err := tx.get(layout.Scope, n, &out)
 		return err
 	})
 	return out, err
@@ -406,14 +407,14 @@ func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
 
 // SetSetting keeps a small value of the program, sealed.
 func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
-	return s.update(ctx, func(tx *tx) error { return tx.putRaw(bSettings, s.blind("setting", name), b) })
+	return s.update(ctx, func(tx *tx) error { return tx.putRaw(layout.Settings, s.blind("setting", name), b) })
 }
 
 // Setting reads a small value of the program; nil where there is none.
 func (s *Store) Setting(name string) ([]byte, error) {
 	var out []byte
 	err := s.view(func(tx *tx) (err error) {
-		out, err = tx.getRaw(bSettings, s.blind("setting", name))
+		out, err = tx.getRaw(layout.Settings, s.blind("setting", name))
 		return err
 	})
 	return out, err
@@ -424,7 +425,7 @@ func (s *Store) Setting(name string) ([]byte, error) {
 func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) ([]byte, error)) error {
 	return s.update(ctx, func(tx *tx) error {
 		at := s.blind("setting", name)
-		have, err := tx.getRaw(bSettings, at)
+		have, err := tx.getRaw(layout.Settings, at)
 		if err != nil {
 			return err
 		}
@@ -432,7 +433,7 @@ func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) (
 		if err != nil {
 			return err
 		}
-		return tx.putRaw(bSettings, at, b)
+		return tx.putRaw(layout.Settings, at, b)
 	})
 }
 
@@ -440,9 +441,9 @@ func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) (
 func (s *Store) PeopleOf(station string) ([]record.Key, error) {
 	var out []record.Key
 	err := s.view(func(tx *tx) error {
-		return tx.Bucket(bScope).ForEach(func(n, v []byte) error {
+		return tx.Table(layout.Scope).ForEach(func(n, v []byte) error {
 			var stations []string
-			if err := tx.open(bScope, n, v, &stations); err != nil {
+			if err := tx.open(layout.Scope, n, v, &stations); err != nil {
 				return err
 			}
 			if !slices.Contains(stations, station) {

@@ -4,58 +4,37 @@ import (
 	"fmt"
 	"slices"
 
+	"tram/store/layout"
 	"tram/store/record"
 )
 
-// row is how a record stands, as it is kept.
-type row struct {
-	Key record.Key `json:"key"`
-	// Past are the versions in the record's history, in the order they came.
-	Past []past `json:"past"`
-	// Head is upstream's version; zero before any.
-	Head    record.Ref    `json:"head,omitzero"`
-	Pending []record.Ref  `json:"pending,omitempty"`
-	Preview bool          `json:"preview,omitempty"`
-	Parked  record.Reason `json:"parked,omitempty"`
-	Gone    bool          `json:"gone,omitempty"`
-	// Feed, Seq and Leaf are where the record stands in upstream's feed, and what
-	// it adds to the tree there.
-	Feed string        `json:"feed,omitempty"`
-	Seq  uint64        `json:"seq,omitempty"`
-	Turn uint64        `json:"turn,omitempty"`
-	Leaf record.Digest `json:"leaf,omitzero"`
-	// Patients are the numbers of the people in whose compartments it is.
-	Patients []uint64 `json:"patients,omitempty"`
-	// Readers are the feeds that offer it.
-	Readers []string `json:"readers,omitempty"`
-}
-
-type past struct {
-	Ref record.Ref `json:"r"`
-	At  uint64     `json:"o"`
-}
-
 // row reads how a record stands; an empty row where there is nothing yet.
-func (t *tx) row(n []byte) (*row, error) {
-	r := &row{}
+func (t *tx) row(n []byte) (*layout.Row, error) {
 	if n == nil {
-		return r, nil
+		return &layout.Row{}, nil
 	}
-	_, err := t.get(bStands, n, r)
-	return r, err
+	plain, err := t.getRaw(layout.Stands, n)
+	if err != nil || plain == nil {
+		return &layout.Row{}, err
+	}
+	return decodeRow(plain)
 }
 
-func (r *row) find(name record.Name) (past, bool) {
-	i := slices.IndexFunc(r.Past, func(p past) bool { return p.Ref.Name == name })
-	if i < 0 {
-		return past{}, false
+func decodeRow(plain []byte) (*layout.Row, error) {
+	r, err := layout.DecodeRow(plain)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", layout.Stands, err)
 	}
-	return r.Past[i], true
+	return r, nil
+}
+
+func (t *tx) putRow(n []byte, r *layout.Row) error {
+	return t.putRaw(layout.Stands, n, r.Encode())
 }
 
 // version reads one version of a record.
-func (t *tx) version(n []byte, r *row, ref record.Ref) (*record.Version, error) {
-	p, ok := r.find(ref.Name)
+func (t *tx) version(n []byte, r *layout.Row, ref record.Ref) (*record.Version, error) {
+	p, ok := r.Find(ref.Name)
 	if !ok || p.Ref != ref {
 		return nil, fmt.Errorf("version %s of %s: %w", ref.Name, r.Key, record.ErrNotFound)
 	}
@@ -63,7 +42,7 @@ func (t *tx) version(n []byte, r *row, ref record.Ref) (*record.Version, error) 
 }
 
 func (t *tx) versionAt(n []byte, order uint64) (*record.Version, error) {
-	plain, err := t.getRaw(bVersions, join(n, u64(order)))
+	plain, err := t.getRaw(layout.Versions, join(n, u64(order)))
 	if err != nil {
 		return nil, err
 	}
@@ -74,35 +53,32 @@ func (t *tx) versionAt(n []byte, order uint64) (*record.Version, error) {
 }
 
 // remember adds a version to the record's history, once.
-func (t *tx) remember(n []byte, r *row, v *record.Version) error {
+func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 	r.Key = v.Key
 	ref := v.Ref()
-	if p, ok := r.find(v.Name); ok {
+	if p, ok := r.Find(v.Name); ok {
 		if p.Ref != ref {
 			return fmt.Errorf("version %s of %s: %w", v.Name, v.Key, record.ErrExists)
 		}
 		return nil
 	}
-	order, err := t.Bucket(bOrder).NextSequence()
-	if err != nil {
-		return err
-	}
+	order := t.Table(layout.Order).Next()
 	b, err := v.Encode()
 	if err != nil {
 		return err
 	}
-	if err := t.putRaw(bVersions, join(n, u64(order)), b); err != nil {
+	if err := t.putRaw(layout.Versions, join(n, u64(order)), b); err != nil {
 		return err
 	}
-	r.Past = append(r.Past, past{ref, order})
-	return t.Bucket(bOrder).Put(u64(order), n)
+	r.Past = append(r.Past, layout.Past{Ref: ref, At: order})
+	return t.Table(layout.Order).Put(u64(order), n)
 }
 
 // shown is what the row shows; nil for nothing.
-func (t *tx) shown(n []byte, r *row) (*record.Version, error) {
+func (t *tx) shown(n []byte, r *layout.Row) (*record.Version, error) {
 	switch {
 	case r.Preview:
-		plain, err := t.getRaw(bPreviews, n)
+		plain, err := t.getRaw(layout.Previews, n)
 		if err != nil {
 			return nil, err
 		}
@@ -137,10 +113,10 @@ func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found
 		}
 	}
 	for _, ref := range names {
-		if p, ok := r.find(ref.Name); ok {
+		if p, ok := r.Find(ref.Name); ok {
 			st.Known[ref.Name] = p.Ref.Digest
 		}
-		if t.Bucket(bRefused).Get(t.s.blind("refused", ref.String())) != nil {
+		if t.Table(layout.Refused).Get(t.s.blind("refused", ref.String())) != nil {
 			st.Refused[ref.Name] = ref.Digest
 		}
 	}
@@ -197,7 +173,7 @@ func (s *Store) Version(key record.Key, name record.Name) (*record.Version, erro
 		if err != nil {
 			return err
 		}
-		p, ok := r.find(name)
+		p, ok := r.Find(name)
 		if !ok || r.Gone {
 			return record.ErrNotFound
 		}
@@ -235,7 +211,7 @@ func (s *Store) History(key record.Key) ([]*record.Version, error) {
 func (s *Store) Newest() (record.Stamp, error) {
 	var out record.Stamp
 	err := s.view(func(tx *tx) error {
-		c := tx.Bucket(bOrder).Cursor()
+		c := tx.Table(layout.Order).Cursor()
 		for k, n := c.Last(); k != nil; k, n = c.Prev() {
 			v, err := tx.versionAt(n, num(k))
 			if err == nil {

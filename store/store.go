@@ -21,15 +21,16 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	"github.com/gofrs/flock"
 
 	"tram/store/blob"
 	"tram/store/fhir"
 	"tram/store/journal"
+	"tram/store/layout"
 	"tram/store/people"
 	"tram/store/record"
 	"tram/store/seal"
+	"tram/store/table"
 )
 
 // Errors of a store as a whole.
@@ -63,7 +64,8 @@ type Options struct {
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
 	opt     Options
-	db      *bbolt.DB
+	db      *table.DB
+	lock    *flock.Flock
 	keys    *seal.Keys
 	journal *journal.Journal
 	blobs   *blob.Blobs
@@ -107,67 +109,56 @@ func open(o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(o.Dir, "tram.db")
-	if err := create(path); err != nil {
+	s := &Store{opt: o, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), watch: make(chan struct{}),
+		lock: flock.New(filepath.Join(o.Dir, "lock"), flock.SetPermissions(0o600))}
+	if err := s.hold(); err != nil {
 		return nil, err
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, ErrLocked
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{opt: o, db: db, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), watch: make(chan struct{})}
 	if err := s.begin(); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, s.lock.Unlock())
 	}
 	go s.loop()
 	return s, nil
 }
 
-// create makes the first file aside and renames it: a cut in bbolt's own
-// creation would leave a file that cannot be opened.
-func create(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+// hold keeps other processes out.
+func (s *Store) hold() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if ok, err := s.lock.TryLockContext(ctx, 50*time.Millisecond); !ok && (err == nil || errors.Is(err, context.DeadlineExceeded)) {
+		return ErrLocked
+	} else if err != nil {
 		return err
 	}
-	aside := path + ".new"
-	if err := os.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	db, err := bbolt.Open(aside, 0o600, &bbolt.Options{Timeout: time.Second})
+	return nil
+}
+
+func (s *Store) file() string { return filepath.Join(s.opt.Dir, "tram.db") }
+
+// begin opens the database, rebuilt where it is damaged, brings it up to its
+// journal and starts a lineage.
+func (s *Store) begin() error {
+	state, err := s.inspect()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(db.Update(makeBuckets), db.Close()); err != nil {
+	if err := s.unlock(state); err != nil {
 		return err
 	}
-	if err := os.Rename(aside, path); err != nil {
-		return err
-	}
-	return seal.SyncDir(filepath.Dir(path))
-}
-
-// begin unlocks the store, brings it up to its journal and starts a lineage.
-func (s *Store) begin() error {
-	if err := s.schema(); err != nil {
-		return err
-	}
-	if err := s.unlock(); err != nil {
-		return err
+	if err := s.openDatabase(state); err != nil {
+		return errors.Join(err, s.journal.Close())
 	}
 	if err := s.resume(); err != nil {
-		return errors.Join(err, s.journal.Close())
+		return errors.Join(err, s.db.Close(), s.journal.Close())
 	}
 	return nil
 }
 
 // unlock opens the key and what is kept beside the database. Records without
 // their key are never given a new one.
-func (s *Store) unlock() error {
+func (s *Store) unlock(state fileState) error {
 	slots := filepath.Join(s.opt.Dir, "keys.json")
-	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && s.used() {
+	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used {
 		return seal.ErrNoKey
 	}
 	dataKey, err := seal.Unlock(slots, s.opt.Key)
@@ -184,17 +175,6 @@ func (s *Store) unlock() error {
 	return err
 }
 
-// used reports whether the database was ever opened whole.
-func (s *Store) used() bool {
-	used := false
-	err := s.db.View(func(b *bbolt.Tx) error {
-		k, _ := b.Bucket([]byte(bLives)).Cursor().First()
-		used = k != nil
-		return nil
-	})
-	return err == nil && used
-}
-
 // resume replays the journal and starts a lineage. More than the one commit that
 // a crash cuts short means that the database is an older one: what it told others
 // of its feeds since is not in them, so they begin a new epoch.
@@ -204,16 +184,16 @@ func (s *Store) resume() error {
 	if err != nil {
 		return err
 	}
-	err = s.db.Update(func(b *bbolt.Tx) error {
+	err = s.db.Update(func(b *table.Tx) error {
 		t := &tx{Tx: b, s: s}
 		if err := s.startLineage(t); err != nil {
 			return err
 		}
 		e, err := t.epoch()
-		if err != nil || t.Bucket(bMeta).Get([]byte(kEpoch)) == nil || e != "" && commits < 2 {
+		if err != nil || t.Table(layout.Meta).Get([]byte(kEpoch)) == nil || e != "" && commits < 2 {
 			return err // a replay alone may leave it empty
 		}
-		return t.put(bMeta, []byte(kEpoch), string(s.lineage))
+		return t.put(layout.Meta, []byte(kEpoch), string(s.lineage))
 	})
 	if err != nil {
 		return err
@@ -225,7 +205,7 @@ func (s *Store) resume() error {
 func (s *Store) Close() error {
 	close(s.quit)
 	<-s.done
-	return errors.Join(s.db.Close(), s.journal.Close())
+	return errors.Join(s.db.Close(), s.journal.Close(), s.lock.Unlock())
 }
 
 // Name is the replica's name.
@@ -285,20 +265,16 @@ func (s *Store) startLineage(tx *tx) error {
 	var raw [10]byte
 	rand.Read(raw[:])
 	l := record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw[:])))
-	b := tx.Bucket(bLives)
+	b := tx.Table(layout.Lives)
 	life := Life{Lineage: l, At: s.opt.Clock().Unix}
 	if k, v := b.Cursor().Last(); k != nil {
 		var last Life
-		if err := tx.open(bLives, k, v, &last); err != nil {
+		if err := tx.open(layout.Lives, k, v, &last); err != nil {
 			return err
 		}
 		life.Continues = last.Lineage
 	}
-	n, err := b.NextSequence()
-	if err != nil {
-		return err
-	}
-	if err := tx.put(bLives, u64(n), life); err != nil {
+	if err := tx.put(layout.Lives, u64(b.Next()), life); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -311,10 +287,10 @@ func (s *Store) startLineage(tx *tx) error {
 func (s *Store) Lives(limit int) ([]Life, error) {
 	var out []Life
 	err := s.view(func(tx *tx) error {
-		c := tx.Bucket(bLives).Cursor()
+		c := tx.Table(layout.Lives).Cursor()
 		for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
 			var l Life
-			if err := tx.open(bLives, k, v, &l); err != nil {
+			if err := tx.open(layout.Lives, k, v, &l); err != nil {
 				return err
 			}
 			out = append(out, l)

@@ -197,9 +197,12 @@ func goneAndBack(t *testing.T, s Station) {
 
 // write lets people make a birth and an edit of it, and a second birth.
 func write(s Station) []record.Ref {
-	k := func(n string) record.Key { return record.Key{Kind: "Patient", ID: "exam-" + n} }
-	return []record.Ref{s.Write(k("1"), content(k("1"), "")), s.Write(k("1"), content(k("1"), `,"gender":"male"`)), s.Write(k("2"), content(k("2"), ""))}
+	one, two := written(0), written(2)
+	return []record.Ref{s.Write(one, content(one, "")), s.Write(one, content(one, `,"gender":"male"`)), s.Write(two, content(two, ""))}
 }
+
+// written is the record that the i-th of what write made is of.
+func written(i int) record.Key { return record.Key{Kind: "Patient", ID: []string{"exam-1", "exam-1", "exam-2"}[i]} }
 
 func refs(cs []record.Change) []record.Ref {
 	var out []record.Ref
@@ -242,10 +245,7 @@ func ownChanges(t *testing.T, s Station) {
 	ctx := context.Background()
 	stretch := record.Stretch{Peer: engine.Upstream, Receipts: []record.Receipt{{Link: links[2], Epoch: "exam", At: 1}}}
 	for i, r := range made {
-		stretch.Answers = append(stretch.Answers, record.Answer{Key: record.Key{Kind: "Patient", ID: "exam-1"}, Ref: r, Verdict: record.Accepted})
-		if i == 2 {
-			stretch.Answers[i].Key.ID = "exam-2"
-		}
+		stretch.Answers = append(stretch.Answers, record.Answer{Key: written(i), Ref: r, Verdict: record.Accepted})
 	}
 	for range 2 {
 		if err := s.Apply(ctx, stretch); err != nil {
@@ -274,11 +274,11 @@ func answers(t *testing.T, s Station) {
 		answer record.Answer
 		want   []record.Ref
 	}{
-		{"waits", record.Answer{Ref: made[2], Verdict: record.Waits, Reason: record.NoBase}, made},
-		{"parked under another digest", record.Answer{Ref: other, Verdict: record.Parked, Reason: record.Fork}, made},
-		{"parked", record.Answer{Ref: made[2], Verdict: record.Parked, Reason: record.NotAllowed}, made[:2]},
-		{"about what was never made", record.Answer{Ref: record.Ref{Name: record.Name{Lineage: newPen('x').top.Lineage, N: 1}}, Verdict: record.Accepted}, made[:2]},
-		{"taken in the end", record.Answer{Ref: made[2], Verdict: record.Accepted}, made},
+		{"waits", record.Answer{Key: written(2), Ref: made[2], Verdict: record.Waits, Reason: record.NoBase}, made},
+		{"parked under another digest", record.Answer{Key: written(2), Ref: other, Verdict: record.Parked, Reason: record.Fork}, made},
+		{"parked", record.Answer{Key: written(2), Ref: made[2], Verdict: record.Parked, Reason: record.NotAllowed}, made[:2]},
+		{"about what was never made", record.Answer{Key: written(2), Ref: record.Ref{Name: record.Name{Lineage: newPen('x').top.Lineage, N: 1}}, Verdict: record.Accepted}, made[:2]},
+		{"taken in the end", record.Answer{Key: written(2), Ref: made[2], Verdict: record.Accepted}, made},
 	} {
 		for range 2 {
 			if err := s.Apply(context.Background(), record.Stretch{Answers: []record.Answer{step.answer}}); err != nil {
@@ -337,8 +337,8 @@ func forgotten(t *testing.T, s Station) {
 	ctx := context.Background()
 	link := standing(t, s).Links[0]
 	settle := record.Stretch{Receipts: []record.Receipt{{Link: link, Epoch: "exam", At: 1}}}
-	for _, r := range made {
-		settle.Answers = append(settle.Answers, record.Answer{Ref: r, Verdict: record.Accepted})
+	for i, r := range made {
+		settle.Answers = append(settle.Answers, record.Answer{Key: written(i), Ref: r, Verdict: record.Accepted})
 	}
 	for name, rec := range map[string]record.Recovery{
 		"records to be offered": {Offer: []record.Key{{Kind: "Patient", ID: "exam-1"}, {Kind: "Patient", ID: "exam-2"}, {Kind: "Patient", ID: "never-held"}}},

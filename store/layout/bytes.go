@@ -1,0 +1,114 @@
+package layout
+
+import (
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"tram/store/record"
+)
+
+// ErrForm says that bytes are not of the form they should be.
+var ErrForm = errors.New("the stored form is not known")
+
+// lineageBytes is the length of a lineage without its text form.
+const lineageBytes = record.LineageLen * 5 / 8
+
+// writer writes the short forms: numbers as varints, texts behind their length.
+type writer struct{ b []byte }
+
+func (w *writer) byte(b byte)     { w.b = append(w.b, b) }
+func (w *writer) number(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
+
+func (w *writer) text(s string) {
+	w.number(uint64(len(s)))
+	w.b = append(w.b, s...)
+}
+
+func (w *writer) flags(set ...bool) {
+	var f byte
+	for i, on := range set {
+		if on {
+			f |= 1 << i
+		}
+	}
+	w.byte(f)
+}
+
+func (w *writer) ref(r record.Ref) {
+	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(r.Name.Lineage)))
+	if err != nil || len(raw) != lineageBytes {
+		raw = make([]byte, lineageBytes) // no name
+	}
+	w.b = append(w.b, raw...)
+	w.number(r.Name.N)
+	w.b = append(w.b, r.Digest[:]...)
+}
+
+// reader reads what writer wrote; after a fault it gives zeros, and end tells.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) fail() { r.bad, r.b = true, nil }
+
+func (r *reader) take(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) number() uint64 {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+// count is a number of things, each at least a byte long.
+func (r *reader) count() uint64 {
+	n := r.number()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return 0
+	}
+	return n
+}
+
+func (r *reader) text() string { return string(r.take(r.number())) }
+
+func (r *reader) ref() record.Ref {
+	var out record.Ref
+	raw := r.take(lineageBytes)
+	out.Name.N = r.number()
+	if d := r.take(uint64(len(out.Digest))); len(d) == len(out.Digest) {
+		out.Digest = record.Digest(d)
+	}
+	if out.Name.N > 0 {
+		out.Name.Lineage = record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw)))
+	}
+	return out
+}
+
+func (r *reader) end() error {
+	if r.bad || len(r.b) > 0 {
+		return ErrForm
+	}
+	return nil
+}

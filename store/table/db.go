@@ -1,0 +1,193 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"tram/store/seal"
+)
+
+// DB is an open file of tables. It is safe for concurrent use; one goroutine at a
+// time may write.
+type DB struct {
+	path   string
+	layout Layout
+
+	mu   sync.RWMutex // held while bolt is in use, and alone while it is swapped
+	bolt *bbolt.DB
+
+	watchMu sync.Mutex
+	watch   map[string]bool // keys of the file written while a copy is made; nil while none is
+}
+
+// Aside is where a file is made before it takes the place of path.
+func Aside(path string) string { return path + ".new" }
+
+// Create makes a file with what fill puts into it: aside, synced and renamed, since
+// a cut in the making of a bbolt file leaves one that cannot be opened.
+func Create(path string, layout Layout, fill func(*Tx) error) error {
+	aside := Aside(path)
+	if err := remove(aside); err != nil {
+		return err
+	}
+	d, err := create(aside, layout)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.Update(fill), d.finish()); err != nil {
+		return errors.Join(err, os.Remove(aside))
+	}
+	return replace(aside, path)
+}
+
+// create makes an empty file that nobody syncs before finish.
+func create(path string, layout Layout) (*DB, error) {
+	b, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return nil, err
+	}
+	d := &DB{path: path, layout: layout, bolt: b}
+	err = b.Update(func(tx *bbolt.Tx) error {
+		for _, a := range []Area{Small, Rising, Mixed} {
+			if _, err := tx.CreateBucketIfNotExists([]byte(a.bucket())); err != nil {
+				return err
+			}
+		}
+		empty := encodeTallies(make([]tally, len(layout)))
+		return tx.Bucket([]byte(Small.bucket())).Put([]byte(tallyKey), withSum([]byte(tallyKey), empty))
+	})
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return d, nil
+}
+
+// finish makes a file that create made durable, and closes it.
+func (d *DB) finish() error { return errors.Join(d.bolt.Sync(), d.bolt.Close()) }
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func replace(aside, path string) error {
+	if err := os.Rename(aside, path); err != nil {
+		return err
+	}
+	return seal.SyncDir(filepath.Dir(path))
+}
+
+// Open opens a file. What it is and whether it is whole is for Verify to say first:
+// bbolt maps the file, and one cut short ends the process.
+func Open(path string, layout Layout) (*DB, error) {
+	if err := remove(Aside(path)); err != nil {
+		return nil, err
+	}
+	b, err := openBolt(path)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{path: path, layout: layout, bolt: b}, nil
+}
+
+func openBolt(path string) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bbolt.FreelistMapType})
+}
+
+// Close closes the file when the transactions under way have ended.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bolt.Close()
+}
+
+// Path is the file's path.
+func (d *DB) Path() string { return d.path }
+
+// Begin begins the one transaction that may write.
+func (d *DB) Begin() (*Tx, error) {
+	b, err := d.bolt.Begin(true)
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	t, err := begin(b, d)
+	if err != nil {
+		return nil, errors.Join(err, b.Rollback())
+	}
+	return t, nil
+}
+
+// Update runs f in a transaction and commits it.
+func (d *DB) Update(f func(*Tx) error) error {
+	t, err := d.Begin()
+	if err != nil {
+		return err
+	}
+	if err := f(t); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
+	if err := t.Commit(); err != nil {
+		return errors.Join(err, t.rollbackIfOpen())
+	}
+	return nil
+}
+
+// rollbackIfOpen gives up what Commit may have given up itself.
+func (t *Tx) rollbackIfOpen() error {
+	if err := t.bolt.Rollback(); err != nil && !errors.Is(err, errTxClosed) {
+		return err
+	}
+	return nil
+}
+
+// View runs f on a state that does not change. It must not be called within itself.
+func (d *DB) View(f func(*Tx) error) error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.bolt.View(func(b *bbolt.Tx) error {
+		t, err := begin(b, d)
+		if err != nil {
+			return err
+		}
+		if err := f(t); err != nil && t.rotten == nil {
+			return err
+		}
+		return t.rotten
+	})
+}
+
+// wrote notes for a copy under way what a commit wrote.
+func (d *DB) wrote(keys []string) {
+	d.watchMu.Lock()
+	defer d.watchMu.Unlock()
+	if d.watch == nil {
+		return
+	}
+	for _, k := range keys {
+		d.watch[k] = true
+	}
+}
+
+// Use is how many bytes of the file hold something, and how many it has.
+func (d *DB) Use() (used, size int64) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	err := d.bolt.View(func(tx *bbolt.Tx) error {
+		size = tx.Size()
+		return nil
+	})
+	if err != nil {
+		return 0, 0
+	}
+	s := d.bolt.Stats()
+	free := int64(s.FreePageN+s.PendingPageN) * int64(d.bolt.Info().PageSize)
+	return size - free, size
+}

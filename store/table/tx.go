@@ -1,0 +1,201 @@
+package table
+
+import (
+	"bytes"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// Tx is a transaction. One goroutine uses it.
+type Tx struct {
+	bolt    *bbolt.Tx
+	db      *DB
+	tables  map[string]*Table
+	areas   map[string]*bbolt.Bucket
+	tallies []tally
+	changed bool
+	touched []string // keys of the file that this transaction wrote
+	rotten  error
+}
+
+// names of the buckets of the areas.
+func (a Area) bucket() string {
+	switch a {
+	case Small:
+		return "small"
+	case Mixed:
+		return "mixed"
+	}
+	return "rising"
+}
+
+// fill is how full bbolt leaves a page that it splits.
+func (a Area) fill() float64 {
+	if a == Mixed {
+		return 0.7
+	}
+	return 0.95
+}
+
+func begin(b *bbolt.Tx, d *DB) (*Tx, error) {
+	t := &Tx{bolt: b, db: d, tables: map[string]*Table{}, areas: map[string]*bbolt.Bucket{}}
+	small := b.Bucket([]byte(Small.bucket()))
+	if small == nil {
+		return nil, fmt.Errorf("%w: this is no file of records", ErrDamaged)
+	}
+	var err error
+	t.tallies, err = decodeTallies(small.Get([]byte(tallyKey)), len(d.layout))
+	return t, err
+}
+
+// Writable reports whether the transaction may change anything.
+func (t *Tx) Writable() bool { return t.bolt.Writable() }
+
+// Err is the damage that was met while reading, if any.
+func (t *Tx) Err() error { return t.rotten }
+
+func (t *Tx) area(a Area) *bbolt.Bucket {
+	name := a.bucket()
+	b := t.areas[name]
+	if b == nil {
+		b = t.bolt.Bucket([]byte(name))
+		b.FillPercent = a.fill()
+		t.areas[name] = b
+	}
+	return b
+}
+
+// Table is a table of the layout; an unknown name is a fault of the program.
+func (t *Tx) Table(name string) *Table {
+	if have := t.tables[name]; have != nil {
+		return have
+	}
+	for i, s := range t.db.layout {
+		if s.Name == name {
+			have := &Table{tx: t, spec: s, bolt: t.area(s.Area), tally: &t.tallies[i]}
+			t.tables[name] = have
+			return have
+		}
+	}
+	panic("no table " + name)
+}
+
+// seal writes the tallies, the last thing before a commit.
+func (t *Tx) seal() error {
+	if !t.changed {
+		return nil
+	}
+	return t.area(Small).Put([]byte(tallyKey), withSum([]byte(tallyKey), encodeTallies(t.tallies)))
+}
+
+// Commit makes the transaction durable. It fails with ErrDamaged where damage was
+// met on the way, and then nothing is written.
+func (t *Tx) Commit() error {
+	if t.rotten != nil {
+		return t.rotten
+	}
+	if err := t.seal(); err != nil {
+		return err
+	}
+	if err := t.bolt.Commit(); err != nil {
+		return err
+	}
+	t.db.wrote(t.touched)
+	return nil
+}
+
+// Rollback gives the transaction up.
+func (t *Tx) Rollback() error { return t.bolt.Rollback() }
+
+// Table is a table within a transaction.
+type Table struct {
+	tx    *Tx
+	spec  Spec
+	bolt  *bbolt.Bucket
+	tally *tally
+}
+
+// Len is the number of entries.
+func (t *Table) Len() int { return int(t.tally.Count) }
+
+// Next draws the next number of the table's sequence; the first is 1.
+func (t *Table) Next() uint64 {
+	t.tally.Next++
+	t.tx.changed = true
+	return t.tally.Next
+}
+
+// value cuts the checksum off; damage is noted in the transaction.
+func (t *Table) value(key, stored []byte) []byte {
+	v, _, ok := split(key, stored)
+	if !ok && t.tx.rotten == nil {
+		t.tx.rotten = fmt.Errorf("%w: an entry of %s is altered", ErrDamaged, t.spec.Name)
+	}
+	return v
+}
+
+// Get is the value of a key; nil where there is none. It is valid until the
+// transaction ends and must not be changed.
+func (t *Table) Get(key []byte) []byte {
+	at := t.spec.physical(key)
+	stored := t.bolt.Get(at)
+	if stored == nil {
+		return nil
+	}
+	return t.value(at, stored)
+}
+
+// Put sets the value of a key.
+func (t *Table) Put(key, value []byte) error {
+	at := t.spec.physical(key)
+	old := t.bolt.Get(at)
+	stored := withSum(at, value)
+	if bytes.Equal(old, stored) {
+		return nil
+	}
+	t.forget(at, old)
+	_, sum, _ := split(at, stored)
+	t.tally.Count++
+	t.tally.Sum += uint64(sum)
+	t.touch(at)
+	return t.bolt.Put(at, stored)
+}
+
+// Delete removes a key; one that is not there is no error.
+func (t *Table) Delete(key []byte) error {
+	at := t.spec.physical(key)
+	old := t.bolt.Get(at)
+	if old == nil {
+		return nil
+	}
+	t.forget(at, old)
+	t.touch(at)
+	return t.bolt.Delete(at)
+}
+
+func (t *Table) forget(at, old []byte) {
+	if old == nil {
+		return
+	}
+	_, sum, _ := split(at, old)
+	t.tally.Count--
+	t.tally.Sum -= uint64(sum)
+}
+
+func (t *Table) touch(at []byte) {
+	t.tx.changed = true
+	t.tx.touched = append(t.tx.touched, string(at))
+}
+
+// ForEach calls f for every entry in the order of the keys, until it fails. The
+// table must not be changed meanwhile.
+func (t *Table) ForEach(f func(key, value []byte) error) error {
+	c := t.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if err := f(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
