@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -69,25 +70,30 @@ func (t *tx) takeLogged(peer string, d record.Decided) error {
 		return fmt.Errorf("%s: %w", d.Key, record.ErrMoved)
 	}
 	if d.Version == nil {
-		b, err := d.Merge.Encode()
+		_, b, err := t.bytes(d.Merge)
 		if err != nil {
 			return err
 		}
-		t.entries = append(t.entries, entry{Put: b})
+		t.keep(layout.Put, b)
 		return t.accept(d.Merge)
 	}
 	slim := d
 	slim.Version, slim.Merge = nil, nil
-	e := entry{Taken: &slim, Peer: peer}
-	if e.Version, err = d.Version.Encode(); err != nil {
+	decision, err := json.Marshal(slim)
+	if err != nil {
 		return err
 	}
+	_, version, err := t.bytes(d.Version)
+	if err != nil {
+		return err
+	}
+	var merge []byte
 	if d.Merge != nil {
-		if e.Merge, err = d.Merge.Encode(); err != nil {
+		if _, merge, err = t.bytes(d.Merge); err != nil {
 			return err
 		}
 	}
-	t.entries = append(t.entries, e)
+	t.keep(layout.Taken, []byte(peer), decision, version, merge)
 	return t.take(peer, d)
 }
 
@@ -130,7 +136,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		}
 		head = d.Merge
 	}
-	r.Head = head.Ref()
+	r.Head = r.Past[len(r.Past)-1].Ref
 	if err := t.show(n, r, old, head); err != nil {
 		return err
 	}

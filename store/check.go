@@ -219,8 +219,7 @@ func (c *checker) auditChain() error {
 		prev = l.Chain
 		return nil
 	})
-	var top record.Digest
-	if _, err := c.get(layout.Meta, []byte(kAudit), &top); err != nil || top != prev {
+	if c.auditTop() != prev {
 		c.bad("audit", record.Key{}, "the last entry is missing")
 	}
 	return err

@@ -149,35 +149,25 @@ func (s *Store) try(group []*job) (refused int, err error) {
 	return -1, nil
 }
 
-// entry is what the journal keeps of one change: enough to make it again.
-type entry struct {
-	// Put is a version made here.
-	Put []byte `json:"put,omitempty"`
-	// Taken is a change from below, Version and Merge its versions.
-	Taken   *record.Decided `json:"taken,omitempty"`
-	Peer    string          `json:"peer,omitempty"`
-	Version []byte          `json:"version,omitempty"`
-	Merge   []byte          `json:"merge,omitempty"`
-	// Void takes back the entry that ends at this position: its commit failed.
-	Void *journal.Position `json:"void,omitempty"`
-}
-
 // log puts a transaction's changes into the journal, and the journal's
 // position into the transaction.
 func (s *Store) log(t *tx) error {
 	if len(t.entries) == 0 || t.replaying {
 		return nil
 	}
-	b, err := json.Marshal(t.entries)
+	at, err := s.journal.Append(layout.EncodeEntries(t.entries))
 	if err != nil {
 		return err
 	}
-	at, err := s.journal.Append(b)
-	if err != nil {
-		return err
+	t.logged = at
+	return t.Table(layout.Meta).Put([]byte(kJournal), at.Bytes())
+}
+
+// keep notes what the journal must hold of this transaction.
+func (t *tx) keep(kind byte, parts ...[]byte) {
+	if !t.replaying {
+		t.entries = append(t.entries, layout.Entry{Kind: kind, Parts: parts})
 	}
-	t.entries[0].Void = &at // remembered for failed
-	return t.put(layout.Meta, []byte(kJournal), at)
 }
 
 // failed answers for a commit that did not succeed: its outcome is unknown, so
@@ -186,12 +176,9 @@ func (s *Store) failed(t *tx, cause error) error {
 	if !noRoom(cause) {
 		return s.stop(cause)
 	}
-	if len(t.entries) > 0 && t.entries[0].Void != nil {
-		b, err := json.Marshal([]entry{{Void: t.entries[0].Void}})
-		if err == nil {
-			_, err = s.journal.Append(b)
-		}
-		if err != nil {
+	if t.logged != (journal.Position{}) {
+		void := layout.Entry{Kind: layout.Void, Parts: [][]byte{t.logged.Bytes()}}
+		if _, err := s.journal.Append(layout.EncodeEntries([]layout.Entry{void})); err != nil {
 			return s.stop(errors.Join(cause, err))
 		}
 	}
@@ -209,8 +196,8 @@ func noRoom(err error) bool {
 func (s *Store) replay() (commits int, err error) {
 	var at journal.Position
 	err = s.view(func(tx *tx) error {
-		_, err := tx.get(layout.Meta, []byte(kJournal), &at)
-		return err
+		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(kJournal)))
+		return nil
 	})
 	if err != nil {
 		return 0, err
@@ -228,8 +215,8 @@ func (s *Store) replay() (commits int, err error) {
 		if void[end] {
 			return nil
 		}
-		var es []entry
-		if err := json.Unmarshal(b, &es); err != nil {
+		es, err := layout.DecodeEntries(b)
+		if err != nil {
 			return err
 		}
 		if isVoid(es) {
@@ -255,23 +242,23 @@ func (s *Store) replay() (commits int, err error) {
 func (s *Store) voided(after journal.Position) (map[journal.Position]bool, error) {
 	void := map[journal.Position]bool{}
 	err := s.journal.Replay(after, func(_ journal.Position, b []byte) error {
-		var es []entry
-		if err := json.Unmarshal(b, &es); err != nil {
+		es, err := layout.DecodeEntries(b)
+		if err != nil {
 			return err
 		}
 		if isVoid(es) {
-			void[*es[0].Void] = true
+			void[journal.PositionOf(es[0].Parts[0])] = true
 		}
 		return nil
 	})
 	return void, err
 }
 
-func isVoid(es []entry) bool { return len(es) == 1 && es[0].Void != nil }
+func isVoid(es []layout.Entry) bool { return len(es) == 1 && es[0].Kind == layout.Void }
 
 // replayer gathers what is replayed in one transaction.
 type replayer struct {
-	entries []entry
+	entries []layout.Entry
 	end     journal.Position
 }
 
@@ -286,32 +273,50 @@ func (r *replayer) flush(s *Store) error {
 				return err
 			}
 		}
-		return t.put(layout.Meta, []byte(kJournal), r.end)
+		return t.Table(layout.Meta).Put([]byte(kJournal), r.end.Bytes())
 	})
 	r.entries = nil
 	return err
 }
 
-func (t *tx) again(e entry) error {
-	if e.Put != nil {
-		v, err := record.DecodeVersion(e.Put)
+// again makes an entry again; one that is there already changes nothing.
+func (t *tx) again(e layout.Entry) error {
+	switch e.Kind {
+	case layout.Put:
+		v, err := record.DecodeVersion(e.Parts[0])
 		if err != nil {
 			return err
 		}
 		return t.accept(v)
+	case layout.Taken:
+		return t.takeAgain(e)
+	case layout.Setting:
+		return t.putRaw(layout.Settings, e.Parts[0], e.Parts[1])
+	case layout.Act:
+		return t.auditAgain(e)
+	case layout.Peer:
+		var p Peer
+		if err := json.Unmarshal(e.Parts[0], &p); err != nil {
+			return err
+		}
+		return t.addPeer(p)
 	}
-	if e.Taken == nil {
-		return nil
-	}
-	d := *e.Taken
-	var err error
-	if d.Version, err = record.DecodeVersion(e.Version); err != nil {
+	return nil
+}
+
+func (t *tx) takeAgain(e layout.Entry) error {
+	var d record.Decided
+	err := json.Unmarshal(e.Parts[1], &d)
+	if err != nil {
 		return err
 	}
-	if e.Merge != nil {
-		if d.Merge, err = record.DecodeVersion(e.Merge); err != nil {
+	if d.Version, err = record.DecodeVersion(e.Parts[2]); err != nil {
+		return err
+	}
+	if len(e.Parts[3]) > 0 {
+		if d.Merge, err = record.DecodeVersion(e.Parts[3]); err != nil {
 			return err
 		}
 	}
-	return t.take(e.Peer, d)
+	return t.take(string(e.Parts[0]), d)
 }

@@ -34,16 +34,16 @@ func dateParams() []string {
 }
 
 // kindID is long enough that no two of R4's kinds share one under any key.
-func (t *tx) kindID(kind string) []byte { return t.s.blind("kind", kind)[:6] }
+func (t *tx) kindID(kind string) []byte { return t.s.often("kind", kind)[:6] }
 
-func (t *tx) codeID(system, code string) []byte { return t.s.blind("code", system+"|"+code)[:8] }
+func (t *tx) codeID(system, code string) []byte { return t.s.often("code", system+"|"+code)[:8] }
 
 // indexKeys are the keys under which a version is found; none for a tombstone.
 func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []uint64, err error) {
 	if v == nil {
 		return nil, nil, nil
 	}
-	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
+	content, err := t.content(v)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -118,11 +118,14 @@ func (t *tx) write(w Write, content *fhir.Value) (*record.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := v.Encode()
+	if content != nil {
+		t.facts(v).content = content
+	}
+	_, b, err := t.bytes(v)
 	if err != nil {
 		return nil, err
 	}
-	t.entries = append(t.entries, entry{Put: b})
+	t.keep(layout.Put, b)
 	if err := t.accept(v); err != nil {
 		return nil, err
 	}
@@ -280,12 +283,12 @@ func (t *tx) accept(v *record.Version) error {
 	}
 	r.Preview, r.Gone = false, false // gone only in a replay, over a grant that is no entry of the journal
 	if t.s.opt.Top {
-		r.Head = v.Ref()
+		r.Head = r.Past[len(r.Past)-1].Ref
 	} else {
 		if err := t.leaveParked(r); err != nil {
 			return err
 		}
-		r.Pending = append(r.Pending, v.Ref())
+		r.Pending = append(r.Pending, r.Past[len(r.Past)-1].Ref)
 		if err := t.own(n, r.Past[len(r.Past)-1]); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -360,22 +361,48 @@ func (t *tx) dropLost(key record.Key) error {
 
 // audit chains an entry behind the last one.
 func (t *tx) audit(e audit.Entry) error {
-	var prev record.Digest
-	if _, err := t.get(layout.Meta, []byte(kAudit), &prev); err != nil {
-		return err
-	}
-	l, err := audit.Link(prev, e)
+	b, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	seq := t.Table(layout.Audit).Next()
-	if err := t.put(layout.Audit, u64(seq), l); err != nil {
+	seq := u64(t.Table(layout.Audit).Next())
+	t.keep(layout.Act, seq, b)
+	return t.putAudit(seq, e)
+}
+
+// auditTop is the digest of the audit's last entry.
+func (t *tx) auditTop() record.Digest {
+	var d record.Digest
+	copy(d[:], t.Table(layout.Meta).Get([]byte(kAudit)))
+	return d
+}
+
+func (t *tx) putAudit(seq []byte, e audit.Entry) error {
+	l, err := audit.Link(t.auditTop(), e)
+	if err != nil {
+		return err
+	}
+	if err := t.put(layout.Audit, seq, l); err != nil {
 		return err
 	}
 	if n := t.number(e.Key); n != nil {
-		if err := t.Table(layout.AuditOf).Put(join(n, u64(seq)), nil); err != nil {
+		if err := t.Table(layout.AuditOf).Put(join(n, seq), nil); err != nil {
 			return err
 		}
 	}
-	return t.put(layout.Meta, []byte(kAudit), l.Chain)
+	return t.Table(layout.Meta).Put([]byte(kAudit), l.Chain[:])
+}
+
+// auditAgain puts an entry of the journal behind the others, once. Its place may be
+// beyond the end where others before it are lost.
+func (t *tx) auditAgain(e layout.Entry) error {
+	if t.Table(layout.Audit).Get(e.Parts[0]) != nil {
+		return nil
+	}
+	var act audit.Entry
+	if err := json.Unmarshal(e.Parts[1], &act); err != nil {
+		return err
+	}
+	t.Table(layout.Audit).Reach(num(e.Parts[0]))
+	return t.putAudit(e.Parts[0], act)
 }

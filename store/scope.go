@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 
 	"fmt"
 	"slices"
@@ -31,30 +32,47 @@ type Peer struct {
 // AddPeer makes a feed for a replica and fills it with what the replica may
 // have. For one that is known already it does nothing.
 func (s *Store) AddPeer(ctx context.Context, p Peer) error {
-	return s.update(ctx, func(tx *tx) error {
-		at := s.blind("peer", p.Name)
-		if tx.Table(layout.Peers).Get(at) != nil {
-			return nil
-		}
-		if err := tx.ensureEpoch(); err != nil {
+	return s.update(ctx, func(tx *tx) error { return tx.addPeer(p) })
+}
+
+func (t *tx) addPeer(p Peer) error {
+	at := t.s.blind("peer", p.Name)
+	if t.Table(layout.Peers).Get(at) != nil {
+		return nil
+	}
+	if err := t.ensureEpoch(); err != nil {
+		return err
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if err := t.putRaw(layout.Peers, at, b); err != nil {
+		return err
+	}
+	t.keep(layout.Peer, b)
+	t.newPeer = true
+	t.after = append(t.after, func() { t.s.keepPeers(nil) })
+	var held [][]byte
+	err = t.Table(layout.Scope).ForEach(func(patient, v []byte) error {
+		var stations []string
+		if err := t.open(layout.Scope, patient, v, &stations); err != nil {
 			return err
 		}
-		if err := tx.put(layout.Peers, at, p); err != nil {
-			return err
+		if slices.Contains(stations, p.Station) {
+			held = append(held, append([]byte(nil), patient...))
 		}
-		tx.newPeer = true
-		tx.after = append(tx.after, func() { s.keepPeers(nil) })
-		return tx.Table(layout.Scope).ForEach(func(patient, v []byte) error {
-			var stations []string
-			if err := tx.open(layout.Scope, patient, v, &stations); err != nil {
-				return err
-			}
-			if !slices.Contains(stations, p.Station) {
-				return nil
-			}
-			return tx.offerCompartment(patient)
-		})
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, patient := range held {
+		if err := t.offerCompartment(patient); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Peers lists the replicas that have their upstream here.
@@ -407,7 +425,12 @@ func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
 
 // SetSetting keeps a small value of the program, sealed.
 func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
-	return s.update(ctx, func(tx *tx) error { return tx.putRaw(layout.Settings, s.blind("setting", name), b) })
+	return s.update(ctx, func(tx *tx) error { return tx.putSetting(s.blind("setting", name), b) })
+}
+
+func (t *tx) putSetting(at, b []byte) error {
+	t.keep(layout.Setting, at, b)
+	return t.putRaw(layout.Settings, at, b)
 }
 
 // Setting reads a small value of the program; nil where there is none.
@@ -433,7 +456,7 @@ func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) (
 		if err != nil {
 			return err
 		}
-		return tx.putRaw(layout.Settings, at, b)
+		return tx.putSetting(at, b)
 	})
 }
 

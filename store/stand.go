@@ -55,7 +55,10 @@ func (t *tx) versionAt(n []byte, order uint64) (*record.Version, error) {
 // remember adds a version to the record's history, once.
 func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 	r.Key = v.Key
-	ref := v.Ref()
+	ref, b, err := t.bytes(v)
+	if err != nil {
+		return err
+	}
 	if p, ok := r.Find(v.Name); ok {
 		if p.Ref != ref {
 			return fmt.Errorf("version %s of %s: %w", v.Name, v.Key, record.ErrExists)
@@ -63,10 +66,6 @@ func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 		return nil
 	}
 	order := t.Table(layout.Order).Next()
-	b, err := v.Encode()
-	if err != nil {
-		return err
-	}
 	if err := t.putRaw(layout.Versions, join(n, u64(order)), b); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -70,6 +71,8 @@ type Store struct {
 	journal *journal.Journal
 	blobs   *blob.Blobs
 	people  *people.Index
+	blinds  sync.Map // what often worked out
+	blinded atomic.Int64
 
 	jobs chan *job
 	quit chan struct{}

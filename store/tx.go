@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"tram/store/fhir"
+	"tram/store/journal"
 	"tram/store/layout"
 	"tram/store/record"
 	"tram/store/table"
@@ -24,13 +26,56 @@ type tx struct {
 	*table.Tx
 	s *Store
 	// entries are what the journal must hold before this commits.
-	entries []entry
+	entries []layout.Entry
+	// logged is where the journal holds them.
+	logged journal.Position
+	// read are versions of which more was worked out already.
+	read map[*record.Version]*facts
 	// after runs once it committed.
 	after []func()
 	// newPeer says that a peer was added and is not committed yet.
 	newPeer bool
 	// replaying says that the journal holds it already.
 	replaying bool
+}
+
+// facts are what is worked out of a version once in a transaction.
+type facts struct {
+	ref     record.Ref
+	bytes   []byte
+	content *fhir.Value
+}
+
+func (t *tx) facts(v *record.Version) *facts {
+	if t.read == nil {
+		t.read = map[*record.Version]*facts{}
+	}
+	f := t.read[v]
+	if f == nil {
+		f = &facts{}
+		t.read[v] = f
+	}
+	return f
+}
+
+// bytes are a version's name with its digest, and what is stored of it.
+func (t *tx) bytes(v *record.Version) (record.Ref, []byte, error) {
+	f := t.facts(v)
+	var err error
+	if f.bytes == nil {
+		f.ref, f.bytes, err = v.Bytes()
+	}
+	return f.ref, f.bytes, err
+}
+
+// content is a version's content, read.
+func (t *tx) content(v *record.Version) (*fhir.Value, error) {
+	f := t.facts(v)
+	var err error
+	if f.content == nil {
+		f.content, err = fhir.Parse(v.Content, fhir.DefaultLimits())
+	}
+	return f.content, err
 }
 
 // place binds a value to where it stands.
@@ -85,6 +130,22 @@ func (tx *tx) open(in string, key, sealed []byte, v any) error {
 		return fmt.Errorf("read %s: %w", in, err)
 	}
 	return nil
+}
+
+// maxOften bounds how many digests often remembers.
+const maxOften = 8192
+
+// often is blind for what comes again and again: kinds and codes.
+func (s *Store) often(use, value string) []byte {
+	at := use + "/" + value
+	if have, ok := s.blinds.Load(at); ok {
+		return have.([]byte)
+	}
+	b := s.blind(use, value)
+	if s.blinded.Add(1) <= maxOften {
+		s.blinds.Store(at, b)
+	}
+	return b
 }
 
 func (s *Store) blind(use, value string) []byte {

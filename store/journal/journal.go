@@ -50,6 +50,20 @@ func (p Position) Before(o Position) bool {
 	return p.Segment < o.Segment || p.Segment == o.Segment && p.Offset < o.Offset
 }
 
+// Bytes are the position in 12 bytes, which PositionOf reads; of anything else that
+// makes the zero position.
+func (p Position) Bytes() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, p.Segment), uint64(p.Offset))
+}
+
+// PositionOf reads what Bytes wrote.
+func PositionOf(b []byte) Position {
+	if len(b) != 12 {
+		return Position{}
+	}
+	return Position{binary.BigEndian.Uint32(b), int64(binary.BigEndian.Uint64(b[4:]))}
+}
+
 // Journal is an open journal. One goroutine may append.
 type Journal struct {
 	dir  string

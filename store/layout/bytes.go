@@ -26,6 +26,11 @@ func (w *writer) text(s string) {
 	w.b = append(w.b, s...)
 }
 
+func (w *writer) part(b []byte) {
+	w.number(uint64(len(b)))
+	w.b = append(w.b, b...)
+}
+
 func (w *writer) flags(set ...bool) {
 	var f byte
 	for i, on := range set {

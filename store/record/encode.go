@@ -6,6 +6,16 @@ import (
 	"fmt"
 )
 
+// Bytes are what Encode writes and the version's name with its digest, in one.
+func (v *Version) Bytes() (Ref, []byte, error) {
+	b, err := v.Encode()
+	if err != nil || v.Name.IsZero() {
+		return Ref{}, b, err
+	}
+	head := b[:len(b)-len(v.Content)-1]
+	return Ref{v.Name, v.digest(head)}, b, nil
+}
+
 // Encode writes a version as one line of JSON and, behind it, the content just
 // as it is, so that not a byte of it changes.
 func (v *Version) Encode() ([]byte, error) {

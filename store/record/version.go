@@ -59,6 +59,10 @@ func (v *Version) Digest() Digest {
 	if err != nil { // every field marshals; only a broken Trace value could fail
 		return Digest{}
 	}
+	return v.digest(head)
+}
+
+func (v *Version) digest(head []byte) Digest {
 	return Sum([]byte("tram version 1"), head, v.Content)
 }
 

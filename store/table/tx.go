@@ -126,6 +126,13 @@ func (t *Table) Next() uint64 {
 	return t.tally.Next
 }
 
+// Reach makes the sequence go on behind n, if it is not there yet.
+func (t *Table) Reach(n uint64) {
+	if t.tally.Next < n {
+		t.tally.Next, t.tx.changed = n, true
+	}
+}
+
 // value cuts the checksum off; damage is noted in the transaction.
 func (t *Table) value(key, stored []byte) []byte {
 	v, _, ok := split(key, stored)
