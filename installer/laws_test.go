@@ -25,6 +25,7 @@ type floor struct{ rooms, why string }
 func floors() []floor {
 	return []floor{
 		{"store/record", "the ground: names and values that everyone exchanges"},
+		{"store/pages", "a file is read before the database is trusted"},
 		{"store/fhir store/fhir/gen", "what a resource is stands by itself; its tables are made by a tool beside it"},
 		{"store/element", "who set which element stands on records and on FHIR's structure; store and merge share it"},
 		{"store/people store/practice", "the index of people reads FHIR; made-up people need nobody"},
@@ -62,7 +63,7 @@ func floors() []floor {
 type ban struct{ from, to, why string }
 
 // pure are the rooms without a disk, a network or a clock of their own.
-const pure = "store/record store/fhir store/element store/people store/query store/practice " +
+const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice " +
 	"sync/wire sync/merge sync/status sync/engine agent/web/show agent/web/entry"
 
 func bans() []ban {
