@@ -53,7 +53,7 @@ var (
 type Options struct {
 	Dir     string              // data folder
 	Journal string              // folder of the journal; "" is Dir/journal
-	Key     seal.KeyFile        // what unwraps the data key; "" is Dir/key
+	Keys    []seal.Opener       // ways to the key, the first for a new store; nil is the file Dir/key
 	Name    string              // this replica's name
 	Top     bool                // no upstream: its own line decides
 	R4      *fhir.R4            // required
@@ -61,6 +61,9 @@ type Options struct {
 	Clock   func() record.Stamp // nil is the PC's clock
 	Log     *slog.Logger        // nil is silence
 }
+
+// SlotsFile is the name, in the data folder, of what the keys are kept in.
+const SlotsFile = "keys.json"
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
@@ -92,8 +95,8 @@ func Open(o Options) (*Store, error) {
 	if o.Journal == "" {
 		o.Journal = filepath.Join(o.Dir, "journal")
 	}
-	if o.Key == "" {
-		o.Key = seal.KeyFile(filepath.Join(o.Dir, "key"))
+	if o.Keys == nil {
+		o.Keys = []seal.Opener{seal.KeyFile(filepath.Join(o.Dir, "key"))}
 	}
 	if o.Clock == nil {
 		o.Clock = func() record.Stamp { return record.Stamp{Unix: time.Now().UnixMilli()} }
@@ -160,15 +163,12 @@ func (s *Store) begin() error {
 // unlock opens the key and what is kept beside the database. Records without
 // their key are never given a new one.
 func (s *Store) unlock(state fileState) error {
-	slots := filepath.Join(s.opt.Dir, "keys.json")
+	slots := filepath.Join(s.opt.Dir, SlotsFile)
 	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used {
-		return seal.ErrNoKey
+		return seal.ErrNoSlots
 	}
-	dataKey, err := seal.Unlock(slots, s.opt.Key)
-	if err != nil {
-		return err
-	}
-	if s.keys, err = seal.New(dataKey); err != nil {
+	var err error
+	if s.keys, err = seal.Unlock(slots, s.opt.Keys...); err != nil {
 		return err
 	}
 	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, "blobs"), s.keys); err != nil {

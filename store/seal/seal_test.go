@@ -2,13 +2,13 @@ package seal
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
-	"golang.org/x/crypto/chacha20poly1305"
+	"github.com/klauspost/compress/s2"
 )
 
 func keys(t testing.TB, first byte) *Keys {
@@ -55,27 +55,46 @@ func TestSealingHidesEqualValues(t *testing.T) {
 }
 
 // TestBombIsBounded seals, as only one who has the key can, what would expand
-// without end.
+// beyond all bounds.
 func TestBombIsBounded(t *testing.T) {
 	k := keys(t, 1)
-	var packed bytes.Buffer
-	enc, err := zstd.NewWriter(&packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	zeros := make([]byte, 1<<20)
-	for range MaxValue>>20 + 1 {
-		if _, err := enc.Write(zeros); err != nil {
-			t.Fatal(err)
+	for name, body := range map[string][]byte{
+		"more than a value may be": s2.Encode(nil, make([]byte, MaxValue+1)),
+		"a length and nothing":     {0xff, 0xff, 0xff, 0xff, 0x0f},
+		"no length":                {},
+		"nonsense":                 {70, 0xff, 0xff, 0xff},
+	} {
+		sealed, _ := k.encrypt(nil, nil, nil, append([]byte{packed}, body...))
+		if got, err := k.Open(nil, sealed); !errors.Is(err, ErrAltered) {
+			t.Errorf("%s: %d bytes expanded to %d, %v; want ErrAltered", name, len(sealed), len(got), err)
 		}
 	}
-	if err := enc.Close(); err != nil {
-		t.Fatal(err)
+	unknown, _ := k.encrypt(nil, nil, nil, []byte{9, 1})
+	if got, err := k.Open(nil, unknown); !errors.Is(err, ErrAltered) {
+		t.Errorf("an unknown first byte: got %q, %v", got, err)
 	}
-	nonce := make([]byte, chacha20poly1305.NonceSizeX)
-	sealed := k.aead.Seal(nonce, nonce, append([]byte{1}, packed.Bytes()...), nil)
-	if got, err := k.Open(nil, sealed); !errors.Is(err, ErrAltered) {
-		t.Errorf("%d bytes expanded to %d, %v; want ErrAltered", len(sealed), len(got), err)
+}
+
+func TestAppendSealAppends(t *testing.T) {
+	k := keys(t, 1)
+	for _, plain := range []string{"", "short", strings.Repeat("long ", 100)} {
+		dst := append(make([]byte, 0, 4096), "head"...)
+		out := k.AppendSeal(dst, []byte("at"), []byte(plain))
+		if &out[0] != &dst[0] || string(out[:4]) != "head" {
+			t.Errorf("%q: the slice was not used, or written over: %q", plain, out[:4])
+		}
+		if got, err := k.Open([]byte("at"), out[4:]); err != nil || string(got) != plain {
+			t.Errorf("got %q, %v; want %q", got, err, plain)
+		}
+	}
+}
+
+// TestDictionaryStays holds the dictionary to its bytes: with another one,
+// nothing that was sealed before opens.
+func TestDictionaryStays(t *testing.T) {
+	const want = "d753b028a51a24c0a7af582a7570c7f13c02e8749980f6071154e625e2cf1d93"
+	if got := fmt.Sprintf("%x", sha256.Sum256(dictionary1)); got != want {
+		t.Errorf("dictionary 1 has the digest %s, want %s: make another one beside it", got, want)
 	}
 }
 
@@ -97,13 +116,46 @@ func TestBlindTellsInputsApartAndNeedsTheKey(t *testing.T) {
 	}
 }
 
+// realistic is an Observation as practice makes them, and a small value of the index.
+func realistic() map[string][]byte {
+	return map[string][]byte{
+		"150B": []byte(`{"number":48213,"head":{"l":"k3v7q2xw5m6apf4t","n":91827},"order":55121,"at":1753437600000,"author":"yta-hoa","station":"tram-a","kind":"Observation"}`),
+		"700B": []byte(`{"resourceType":"Observation","id":"k3v7q2xw5m6apf4t-91827","meta":{"versionId":"k3v7q2xw5m6apf4t-91828","lastUpdated":"2025-07-25T09:14:00+07:00"},"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"8480-6","display":"Systolic blood pressure"}],"text":"Huyết áp tâm thu"},"subject":{"reference":"Patient/k3v7q2xw5m6apf4t-1182"},"encounter":{"reference":"Encounter/k3v7q2xw5m6apf4t-91820"},"effectiveDateTime":"2025-07-25T09:12:00+07:00","performer":[{"reference":"Practitioner/k3v7q2xw5m6apf4t-12"}],"valueQuantity":{"value":132,"unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"}}`),
+	}
+}
+
 func BenchmarkSeal(b *testing.B) {
+	k, at := keys(b, 1), []byte("versions/12345678")
+	for name, plain := range realistic() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				k.Seal(at, plain)
+			}
+			b.ReportMetric(float64(len(k.Seal(at, plain)))/float64(len(plain)), "sealed/plain")
+		})
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	k, at := keys(b, 1), []byte("versions/12345678")
+	for name, plain := range realistic() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			sealed := k.Seal(at, plain)
+			for b.Loop() {
+				if _, err := k.Open(at, sealed); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkBlind(b *testing.B) {
 	k := keys(b, 1)
-	plain := []byte(strings.Repeat(`{"resourceType":"Observation","status":"final"},`, 30))
-	b.SetBytes(int64(len(plain)))
+	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.Open(nil, k.Seal(nil, plain)); err != nil {
-			b.Fatal(err)
-		}
+		k.Blind("key", "Observation/k3v7q2xw5m6apf4t-91827")
 	}
 }
