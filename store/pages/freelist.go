@@ -26,8 +26,7 @@ func (f *File) freelist(ctx context.Context, m meta) (free set, count, own uint6
 		return nil, 0, 0, nil
 	}
 	at := int64(m.list) * int64(m.pageSize)
-	buf := make([]byte, 64<<10)
-	head := node(buf[:header+8])
+	head := make(node, header+8)
 	if err := f.read(head, at); err != nil {
 		return nil, 0, 0, damage(m.list, "cannot be read: %w", err)
 	}
@@ -45,6 +44,7 @@ func (f *File) freelist(ctx context.Context, m meta) (free set, count, own uint6
 		return nil, 0, 0, damage(m.list, "cannot list %d pages", count)
 	}
 	free = newSet(m.high)
+	buf := make([]byte, min(count*8, 64<<10))
 	last := uint64(1)
 	for left := int64(count) * 8; left > 0; {
 		if err := ctx.Err(); err != nil {

@@ -7,8 +7,8 @@
 // fail, show other keys or structure than were written, or damage more at the
 // next write; that Salvage yields every item that still holds; and that no input
 // makes it panic, loop or take more memory than a few pages. It never writes, and
-// does not know what items mean: whether an item holds says the caller, and of
-// the numbers in a bucket's header only its sequence is left to the caller too.
+// does not know what items mean: whether an item holds says the caller, to whom
+// the names and sequences of buckets are left too.
 package pages
 
 import (
@@ -42,11 +42,13 @@ type Meta struct {
 	Tx    uint64 // the transaction that wrote it; 0 where it is not valid
 }
 
-// Bucket is what the file says of one bucket.
+// Bucket is what the file says of one bucket. Its items can bear witness to its
+// name, but not to its sequence, nor to the name of one that has none: the caller
+// holds the names against those it knows, and the sequence against Last.
 type Bucket struct {
 	Name     string
-	Items    int    // that hold
-	Sequence uint64 // has no checksum of its own: hold it against Last
+	Items    int // that hold
+	Sequence uint64
 	Last     []byte // the greatest key, nil where there is none or it was not found
 }
 
