@@ -18,7 +18,15 @@ func (s *Store) Apply(ctx context.Context, st record.Stretch) error {
 	if st.Empty() {
 		return nil
 	}
-	err := s.update(ctx, func(tx *tx) error {
+	err := s.orBallast(func() error { return s.apply(ctx, st) })
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) apply(ctx context.Context, st record.Stretch) error {
+	return s.update(ctx, func(tx *tx) error {
 		for _, d := range st.Taken {
 			if err := tx.takeLogged(st.Peer, d); err != nil {
 				return err
@@ -44,10 +52,6 @@ func (s *Store) Apply(ctx context.Context, st record.Stretch) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("apply: %w", err)
-	}
-	return nil
 }
 
 // takeLogged names the merge, puts the change into the journal and takes it.
@@ -126,6 +130,9 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		return err
 	}
 	birth := len(r.Past) == 0
+	if old != nil && old.Seen.Has(d.Version.Name) {
+		return t.takeLate(n, r, d)
+	}
 	if err := t.remember(n, r, d.Version); err != nil {
 		return err
 	}
@@ -159,6 +166,20 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		return t.bornAt(n, d.Key, peer)
 	}
 	return nil
+}
+
+// takeLate takes in what went into what is shown already: the journal has it, and the
+// database had lost it.
+func (t *tx) takeLate(n []byte, r *layout.Row, d record.Decided) error {
+	for _, v := range []*record.Version{d.Version, d.Merge} {
+		if v == nil {
+			continue
+		}
+		if err := t.remember(n, r, v); err != nil {
+			return err
+		}
+	}
+	return t.putRow(n, r)
 }
 
 func hasPast(r *layout.Row, d record.Decided) bool {

@@ -21,7 +21,9 @@ import (
 // writes, so that a refused one leaves nothing behind.
 type job struct {
 	run func(*tx) error
-	err chan error
+	// alone is work that is no transaction, and must have none beside it.
+	alone func() error
+	err   chan error
 }
 
 // maxGroup bounds how many writers share one pair of syncs.
@@ -30,7 +32,10 @@ const maxGroup = 256
 // update runs work in the next commit and returns when it is durable. Once it
 // was handed over, a cancelled context does not call it back.
 func (s *Store) update(ctx context.Context, run func(*tx) error) error {
-	j := &job{run, make(chan error, 1)}
+	return s.queue(ctx, &job{run: run, err: make(chan error, 1)})
+}
+
+func (s *Store) queue(ctx context.Context, j *job) error {
 	select {
 	case s.jobs <- j:
 		return <-j.err
@@ -53,17 +58,26 @@ func (s *Store) loop() {
 		case <-s.quit:
 			return
 		case j := <-s.jobs:
-			group := []*job{j}
-			for more := true; more && len(group) < maxGroup; {
-				select {
-				case j := <-s.jobs:
-					group = append(group, j)
-				default:
-					more = false
-				}
-			}
-			s.commit(group)
+			s.work(j)
 		}
+	}
+}
+
+// work commits a job and those that wait behind it together.
+func (s *Store) work(j *job) {
+	var group []*job
+	for j != nil && j.alone == nil {
+		group = append(group, j)
+		if j = nil; len(group) < maxGroup {
+			select {
+			case j = <-s.jobs:
+			default:
+			}
+		}
+	}
+	s.commit(group)
+	if j != nil {
+		j.err <- j.alone()
 	}
 }
 
@@ -106,7 +120,9 @@ func (s *Store) stop(err error) error {
 	s.mu.Lock()
 	s.stopped = fmt.Errorf("%w: %w", ErrStopped, err)
 	s.mu.Unlock()
-	s.opt.Log.Error("store stopped", "err", err)
+	// Whether the disk holds what was written nobody knows now: the next start copies.
+	mark := seal.WriteFile(s.marker(), []byte(err.Error()+"\n"))
+	s.opt.Log.Error("store stopped", "err", err, "marked", mark == nil)
 	return s.stopped
 }
 

@@ -1,59 +1,602 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"time"
 
+	"tram/store/audit"
 	"tram/store/layout"
+	"tram/store/pages"
+	"tram/store/record"
+	"tram/store/seal"
 	"tram/store/table"
 )
+
+// Mended tells of a database that was rebuilt.
+type Mended struct {
+	At int64 `json:"at"` // Unix milliseconds, by this PC's clock
+	// Why is what was wrong, for an engineer; no patient's data.
+	Why string `json:"why"`
+	// Aside is the file's name under which the damaged database is kept.
+	Aside string `json:"aside,omitempty"`
+	// Taken are the entries taken over from it, Refused those that did not hold.
+	Taken   int `json:"taken"`
+	Refused int `json:"refused"`
+	// Replayed are the entries of the journal that were made again.
+	Replayed int `json:"replayed"`
+	// Missing are versions that neither had; the centre brings what it has of them.
+	Missing int `json:"missing"`
+}
+
+// kMended is where the store keeps what was mended last.
+const kMended = layout.Mended
+
+// rebuildFile, when it is there, asks for a rebuild by copy at the next start: after
+// an I/O error nobody knows what the disk holds of what was written.
+const rebuildFile = "rebuild"
 
 // fileState is what the database file is found to be before anything opens it.
 type fileState struct {
 	missing bool
-	used    bool // a lineage was begun in it
-	damage  error
+	used    bool  // a lineage was begun in it
+	damage  error // why it must be rebuilt; nil where it is whole
 }
 
-// inspect looks at the database file.
+// inspect reads the database file without opening it.
 func (s *Store) inspect() (fileState, error) {
 	if _, err := os.Stat(s.file()); errors.Is(err, os.ErrNotExist) {
 		return fileState{missing: true}, nil
-	} else if err != nil {
-		return fileState{}, err
 	}
-	return fileState{used: true}, nil
+	facts, err := table.Verify(context.Background(), s.file(), layout.Tables(), s.opt.Progress)
+	if n := facts.Small[kSchema]; len(n) == 8 && binary.BigEndian.Uint64(n) > layout.Schema {
+		return fileState{}, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, binary.BigEndian.Uint64(n), layout.Schema)
+	}
+	state := fileState{used: facts.Count[layout.Lives] > 0}
+	switch {
+	case errors.Is(err, table.ErrForeign):
+		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
+	case errors.Is(err, table.ErrDamaged):
+		state.damage, state.used = err, true
+	case err != nil:
+		return state, err
+	case s.opt.Rebuild:
+		state.damage = errors.New("a rebuild was asked for")
+	case s.marked():
+		state.damage = errors.New("the disk failed while the program ran")
+	case !facts.Both():
+		s.opt.Log.Warn("one of the two first pages of the database is torn; the other one is used")
+	}
+	return state, nil
 }
 
-// openDatabase opens the database, made anew where there is none.
+func (s *Store) marker() string { return s.file() + "." + rebuildFile }
+
+func (s *Store) marked() bool {
+	_, err := os.Stat(s.marker())
+	return err == nil
+}
+
+// openDatabase opens the database: made where there is none, rebuilt where it is
+// damaged.
 func (s *Store) openDatabase(state fileState) error {
-	if state.missing {
-		err := table.Create(s.file(), layout.Tables(), func(t *table.Tx) error {
-			return t.Table(layout.Meta).Put([]byte(kSchema), u64(layout.Schema))
-		})
-		if err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case state.missing && s.journal.Any():
+		err = s.rebuild("", errors.New("the database is missing"))
+	case state.missing:
+		err = table.Create(s.file(), layout.Tables(), putSchema)
+	case state.damage != nil:
+		err = s.rebuild(s.file(), state.damage)
 	}
-	db, err := table.Open(s.file(), layout.Tables())
 	if err != nil {
 		return err
 	}
-	s.db = db
-	return s.checkSchema()
+	s.db, err = table.Open(s.file(), layout.Tables())
+	return err
 }
 
-func (s *Store) checkSchema() error {
-	return s.db.View(func(t *table.Tx) error {
-		n := t.Table(layout.Meta).Get([]byte(kSchema))
-		if len(n) != 8 {
-			return fmt.Errorf("this is no file of records")
+func putSchema(t *table.Tx) error {
+	return t.Table(layout.Meta).Put([]byte(kSchema), u64(layout.Schema))
+}
+
+// rebuild makes the database anew from the good entries of a damaged file and from
+// the journal, beside it. Only when it is whole and durable does it take the place of
+// the damaged one, which stays under another name.
+func (s *Store) rebuild(from string, why error) error {
+	s.opt.Log.Error("rebuilding the database", "why", why)
+	m := Mended{At: s.opt.Clock().Unix, Why: why.Error()}
+	fresh, err := table.Make(s.file(), layout.Tables())
+	if err != nil {
+		return err
+	}
+	s.db = fresh
+	if err := s.refill(from, &m); err != nil {
+		return errors.Join(fmt.Errorf("rebuild: %w", err), fresh.Drop())
+	}
+	if err := fresh.Finish(); err != nil {
+		return err
+	}
+	if from != "" {
+		if m.Aside, err = s.setAside(from); err != nil {
+			return err
 		}
-		if n := binary.BigEndian.Uint64(n); n > layout.Schema {
-			return fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, n, layout.Schema)
+	}
+	if err := table.Place(s.file()); err != nil {
+		return err
+	}
+	if err := os.Remove(s.marker()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	s.opt.Log.Warn("database rebuilt", "taken", m.Taken, "refused", m.Refused, "replayed", m.Replayed, "missing", m.Missing)
+	return nil
+}
+
+// setAside gives the damaged file a second name, so that at no moment there is none.
+func (s *Store) setAside(from string) (string, error) {
+	name := fmt.Sprintf("%s.damaged-%s", from, time.Now().UTC().Format("20060102T150405.000"))
+	if err := os.Link(from, name); err != nil {
+		if err := copyFile(from, name); err != nil {
+			return "", err
+		}
+	}
+	return name[len(s.opt.Dir)+1:], seal.SyncDir(s.opt.Dir)
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = out.ReadFrom(in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// refill fills the new database.
+func (s *Store) refill(from string, m *Mended) error {
+	if from != "" {
+		if err := s.salvage(from, m); err != nil {
+			return err
+		}
+	}
+	err := s.mend(putSchemaOf, (*tx).mendSequences, (*tx).mendChains)
+	if err != nil {
+		return err
+	}
+	if err := s.mendRows(m); err != nil {
+		return err
+	}
+	if m.Replayed, err = s.replay(); err != nil {
+		return err
+	}
+	if err := s.mendWaiting(); err != nil {
+		return err
+	}
+	if err := s.mendAudit(); err != nil {
+		return err
+	}
+	return s.mend(func(t *tx) error { return t.put(layout.Meta, []byte(kMended), m) })
+}
+
+// mend runs steps, each in a transaction of its own.
+func (s *Store) mend(steps ...func(*tx) error) error {
+	for _, step := range steps {
+		if err := s.db.Update(func(b *table.Tx) error { return step(&tx{Tx: b, s: s, replaying: true}) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mendBatch is how many records are mended in one transaction.
+const mendBatch = 1000
+
+// mendEach runs f for every record that has a row or a version.
+func (s *Store) mendEach(f func(t *tx, n []byte) error) error {
+	for next := []byte(nil); ; {
+		var batch [][]byte
+		err := s.view(func(t *tx) error {
+			batch, next = t.numbersFrom(next, mendBatch)
+			return nil
+		})
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		err = s.mend(func(t *tx) error {
+			for _, n := range batch {
+				if err := f(t, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || next == nil {
+			return err
+		}
+	}
+}
+
+// numbersFrom lists the numbers of records from one on, and the one behind them.
+func (t *tx) numbersFrom(from []byte, max int) (out [][]byte, next []byte) {
+	if from == nil {
+		from = u64(0)
+	}
+	rows, versions := t.Table(layout.Stands).Cursor(), t.Table(layout.Versions).Cursor()
+	for len(out) < max {
+		a, _ := rows.Seek(from)
+		b, _ := versions.Seek(from)
+		switch {
+		case a == nil && b == nil:
+			return out, nil
+		case a == nil || b != nil && string(b[:8]) < string(a[:8]):
+			a = b
+		}
+		out = append(out, slices.Clone(a[:8]))
+		from = u64(num(a[:8]) + 1)
+	}
+	return out, from
+}
+
+func putSchemaOf(t *tx) error { return putSchema(t.Tx) }
+
+// derived are the tables that follow from others, and are made again.
+func (s *Store) derived() []string {
+	out := []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.Trees, layout.FeedAt, layout.Cursors}
+	if s.opt.Top {
+		out = append(out, layout.Feeds)
+	}
+	return out
+}
+
+// salvage takes the entries over that hold by their checksum.
+func (s *Store) salvage(from string, m *Mended) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	var batch [][2][]byte
+	flush := func() error {
+		err := s.db.Update(func(t *table.Tx) error {
+			for _, e := range batch {
+				ok, err := t.Restore(e[0], e[1], s.derived()...)
+				if err != nil {
+					return err
+				}
+				if ok {
+					m.Taken++
+				}
+			}
+			return nil
+		})
+		batch = batch[:0]
+		return err
+	}
+	report, err := pages.File{Source: f, Size: info.Size(), Item: table.Sound, Progress: s.opt.Progress}.Salvage(context.Background(),
+		func(_, key, stored []byte, _ bool) error {
+			batch = append(batch, [2][]byte{slices.Clone(key), slices.Clone(stored)})
+			if len(batch) < 4096 {
+				return nil
+			}
+			return flush()
+		})
+	m.Refused = report.Refused
+	return errors.Join(err, flush())
+}
+
+// mendSequences lets no number be drawn twice.
+func (t *tx) mendSequences() error {
+	for _, name := range []string{layout.Order, layout.Audit, layout.Vault, layout.Lives, layout.Rescued} {
+		if k, _ := t.Table(name).Cursor().Last(); len(k) == 8 {
+			t.Table(name).Reach(num(k))
+		}
+	}
+	keys := t.Table(layout.Keys)
+	err := keys.ForEach(func(_, v []byte) error {
+		if len(v) == 8 {
+			keys.Reach(num(v))
 		}
 		return nil
 	})
+	for _, name := range []string{layout.Versions, layout.Stands} {
+		if k, _ := t.Table(name).Cursor().Last(); len(k) >= 8 {
+			keys.Reach(num(k[:8]))
+		}
+	}
+	versions := t.Table(layout.Versions)
+	return errors.Join(err, versions.ForEach(func(k, _ []byte) error {
+		t.Table(layout.Order).Reach(num(k[8:]))
+		return nil
+	}))
+}
+
+// mendChains begins the chains again where receipts prove them.
+func (t *tx) mendChains() error {
+	return t.Table(layout.Receipts).ForEach(func(k, v []byte) error {
+		var r record.Receipt
+		if err := t.open(layout.Receipts, k, v, &r); err != nil {
+			return err
+		}
+		if r.N == 0 || t.Table(layout.Links).Get(linkKey(r.Lineage, r.N)) != nil {
+			return nil
+		}
+		return t.link(r.Link)
+	})
+}
+
+// mendRows brings rows and versions together, and makes again whatever follows from
+// them.
+func (s *Store) mendRows(m *Mended) error {
+	err := s.mend(func(t *tx) error {
+		for _, k := range []string{kShown, kJournal} {
+			if err := t.Table(layout.Meta).Delete([]byte(k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.mendEach(func(t *tx, n []byte) error { return t.mendRecord(n, m) }); err != nil || !s.opt.Top {
+		return err
+	}
+	err = s.mend(func(t *tx) error { // what others were told of the feeds is not in them any more
+		if t.Table(layout.Meta).Get([]byte(kEpoch)) == nil && t.Table(layout.Peers).Len() == 0 {
+			return nil
+		}
+		return t.put(layout.Meta, []byte(kEpoch), "")
+	})
+	if err != nil {
+		return err
+	}
+	return s.mendEach((*tx).mendFeeds)
+}
+
+// mendRecord brings a record's row and its versions together: what the row names and
+// is not there is left out; where there is no row, it is made from the versions.
+func (t *tx) mendRecord(n []byte, m *Mended) error {
+	have, err := t.versionsOf(n)
+	if err != nil {
+		return err
+	}
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	if r.Key.IsZero() {
+		if r, err = t.rowOf(n, have); err != nil {
+			return err
+		}
+	}
+	for _, p := range have {
+		if !slices.Contains(r.Past, p) { // let go of, but for the page it stood on
+			if err := t.Table(layout.Versions).Delete(join(n, u64(p.At))); err != nil {
+				return err
+			}
+		}
+	}
+	kept, err := t.mendRow(n, r, have, m)
+	if err != nil || !kept {
+		return err
+	}
+	return t.derive(n)
+}
+
+// versionsOf lists the versions of a record that can be read.
+func (t *tx) versionsOf(n []byte) ([]layout.Past, error) {
+	var out []layout.Past
+	c := t.Table(layout.Versions).Cursor()
+	for k, v := c.Seek(n); len(k) == 16 && string(k[:8]) == string(n); k, v = c.Next() {
+		plain, err := t.unseal(layout.Versions, k, v)
+		if err != nil {
+			return nil, err
+		}
+		ver, err := record.DecodeVersion(plain)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, layout.Past{Ref: ver.Ref(), At: num(k[8:])})
+	}
+	return out, nil
+}
+
+// rowOf makes a row from the versions of a record.
+func (t *tx) rowOf(n []byte, past []layout.Past) (*layout.Row, error) {
+	v, err := t.versionAt(n, past[0].At)
+	if err != nil {
+		return nil, err
+	}
+	r := &layout.Row{Key: v.Key, Past: past}
+	for _, p := range past {
+		if _, waits, err := t.ownAt(p.At); err != nil {
+			return nil, err
+		} else if waits && !t.s.opt.Top {
+			r.Pending = append(r.Pending, p.Ref)
+			continue
+		}
+		r.Head = p.Ref
+	}
+	return r, nil
+}
+
+// mendRow keeps of a row what is there, and reports whether anything is.
+func (t *tx) mendRow(n []byte, r *layout.Row, have []layout.Past, m *Mended) (bool, error) {
+	lost := func(ref record.Ref) bool {
+		return !slices.ContainsFunc(have, func(p layout.Past) bool { return p.Ref == ref })
+	}
+	before := len(r.Past)
+	r.Past = slices.DeleteFunc(r.Past, func(p layout.Past) bool { return lost(p.Ref) })
+	m.Missing += before - len(r.Past)
+	r.Pending = slices.DeleteFunc(r.Pending, lost)
+	if lost(r.Head) && !r.Gone {
+		r.Head, r.Grown, r.Seq = record.Ref{}, false, 0
+		if t.s.opt.Top && len(r.Past) > 0 {
+			r.Head = r.Past[len(r.Past)-1].Ref
+		}
+	}
+	if r.Preview && (t.Table(layout.Previews).Get(n) == nil || r.Head.IsZero() || len(r.Pending) == 0) {
+		r.Preview = false
+	}
+	r.Patients = nil
+	if t.s.opt.Top {
+		r.Readers = nil
+	}
+	if len(r.Past) == 0 && !r.Gone {
+		return false, t.Table(layout.Stands).Delete(n)
+	}
+	if err := t.Table(layout.Keys).Put(t.s.blind("key", r.Key.String()), n); err != nil {
+		return false, err
+	}
+	return true, t.putRow(n, r)
+}
+
+// derive makes a record's entries in index, order and tree.
+func (t *tx) derive(n []byte) error {
+	r, err := t.row(n)
+	if err != nil {
+		return err
+	}
+	for _, p := range r.Past {
+		if err := t.Table(layout.Order).Put(u64(p.At), n); err != nil {
+			return err
+		}
+	}
+	if r.Gone {
+		return nil
+	}
+	shown, err := t.shown(n, r)
+	if err != nil {
+		return err
+	}
+	if err := t.show(n, r, nil, shown); err != nil {
+		return err
+	}
+	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
+		return err
+	}
+	return t.putRow(n, r)
+}
+
+// mendFeeds brings a record of a top replica into the feeds of those who may have it.
+func (t *tx) mendFeeds(n []byte) error {
+	r, err := t.row(n)
+	if err != nil || r.Gone || r.Head.IsZero() {
+		return err
+	}
+	if err := t.spread(n, r, ""); err != nil {
+		return err
+	}
+	return t.putRow(n, r)
+}
+
+// mendWaiting lets wait for upstream again what was made here and has no receipt.
+func (s *Store) mendWaiting() error {
+	if s.opt.Top {
+		return nil
+	}
+	receipts := map[record.Lineage]uint64{}
+	err := s.mend(func(t *tx) error {
+		err := t.Table(layout.Receipts).ForEach(func(k, v []byte) error {
+			var r record.Receipt
+			err := t.open(layout.Receipts, k, v, &r)
+			receipts[r.Lineage] = r.N
+			return err
+		})
+		return errors.Join(err, t.dropStray())
+	})
+	if err != nil {
+		return err
+	}
+	return s.mendEach(func(t *tx, n []byte) error {
+		r, err := t.row(n)
+		if err != nil {
+			return err
+		}
+		for _, p := range r.Past {
+			name := p.Ref.Name
+			made := t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil
+			if made && name.N > receipts[name.Lineage] || slices.Contains(r.Pending, p.Ref) {
+				if err := t.reoffer(n, p); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// dropStray lets go of own changes whose version is not there.
+func (t *tx) dropStray() error {
+	var stray [][]byte
+	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {
+		e, err := t.openOwn(k, v)
+		if err != nil {
+			return err
+		}
+		r, err := t.row(u64(e.Number))
+		if p, ok := r.Find(e.Ref.Name); err == nil && (!ok || p.Ref != e.Ref || p.At != num(k)) {
+			stray = append(stray, slices.Clone(k))
+		}
+		return err
+	})
+	for _, k := range stray {
+		err = errors.Join(err, t.Table(layout.Own).Delete(k))
+	}
+	return err
+}
+
+// mendAudit chains the audit's entries anew; where some are lost it says so in their
+// place.
+func (s *Store) mendAudit() error {
+	var last uint64
+	err := s.mend(func(t *tx) error {
+		if k, _ := t.Table(layout.Audit).Cursor().Last(); k != nil {
+			last = num(k)
+		}
+		return t.Table(layout.Meta).Delete([]byte(kAudit))
+	})
+	for seq := uint64(1); err == nil && seq <= last; seq += mendBatch {
+		err = s.mend(func(t *tx) error {
+			for n := seq; n < seq+mendBatch && n <= last; n++ {
+				l := audit.Linked{Entry: audit.Entry{At: s.opt.Clock().Unix, Who: keeper, Action: audit.Lost}}
+				if _, err := t.get(layout.Audit, u64(n), &l); err != nil {
+					return err
+				}
+				if err := t.putAudit(u64(n), l.Entry); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return err
+}
+
+// Mended is what was mended last; nil for a database that never was.
+func (s *Store) Mended() (*Mended, error) {
+	var m *Mended
+	err := s.view(func(tx *tx) error {
+		b, err := tx.getRaw(layout.Meta, []byte(kMended))
+		if err != nil || b == nil {
+			return err
+		}
+		m = &Mended{}
+		return json.Unmarshal(b, m)
+	})
+	return m, err
 }

@@ -11,11 +11,15 @@ import (
 
 // own adds a change to what must go up, and to its lineage's chain.
 func (t *tx) own(n []byte, p layout.Past) error {
-	top := t.chainTop(p.Ref.Name.Lineage)
-	if err := t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: top.N}); err != nil {
+	name := p.Ref.Name
+	before := t.linkBefore(name)
+	if err := t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}); err != nil {
 		return err
 	}
-	return t.link(top.Next(p.Ref.Name.N, p.Ref.Digest))
+	if t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil {
+		return nil // made again after the database was lost, and the chain was not
+	}
+	return t.link(before.Next(name.N, p.Ref.Digest))
 }
 
 func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
@@ -49,17 +53,22 @@ func (t *tx) link(l record.Link) error {
 
 // chainTop is how far a lineage's chain reaches here.
 func (t *tx) chainTop(l record.Lineage) record.Link {
+	return t.linkBefore(record.Name{Lineage: l, N: ^uint64(0)})
+}
+
+// linkBefore is the link before a change in its lineage's chain.
+func (t *tx) linkBefore(name record.Name) record.Link {
 	c := t.Table(layout.Links).Cursor()
-	k, v := c.Seek(linkKey(l, ^uint64(0)))
+	k, v := c.Seek(linkKey(name.Lineage, name.N))
 	if k == nil {
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()
 	}
-	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == l && len(v) == len(record.Digest{}) {
-		return record.Link{Lineage: l, N: num(k[record.LineageLen:]), Chain: record.Digest(v)}
+	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == name.Lineage && len(v) == len(record.Digest{}) {
+		return record.Link{Lineage: name.Lineage, N: num(k[record.LineageLen:]), Chain: record.Digest(v)}
 	}
-	return record.Link{Lineage: l}
+	return record.Link{Lineage: name.Lineage}
 }
 
 // extend carries a peer's chain on by a change, and over what was waiting above
@@ -410,24 +419,9 @@ func (t *tx) reoffer(n []byte, p layout.Past) error {
 	if t.Table(layout.Own).Get(u64(p.At)) != nil {
 		return nil
 	}
-	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: t.chainBefore(p.Ref.Name)}
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: t.linkBefore(p.Ref.Name).N}
 	e.Foreign = t.Table(layout.Links).Get(linkKey(p.Ref.Name.Lineage, p.Ref.Name.N)) == nil
 	return t.putOwn(p.At, e)
-}
-
-// chainBefore is the number of the change before this one in its lineage's chain.
-func (t *tx) chainBefore(name record.Name) uint64 {
-	c := t.Table(layout.Links).Cursor()
-	k, _ := c.Seek(linkKey(name.Lineage, name.N))
-	if k == nil {
-		k, _ = c.Last()
-	} else {
-		k, _ = c.Prev()
-	}
-	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == name.Lineage {
-		return num(k[record.LineageLen:])
-	}
-	return 0
 }
 
 // Agreed is the digest tree of one feed and the agreed heads in the named buckets

@@ -10,6 +10,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/layout"
 	"tram/store/record"
+	"tram/store/space"
 )
 
 // Any as a Write's Base writes over whatever is shown.
@@ -51,6 +52,9 @@ func (s *Store) Put(ctx context.Context, writes ...Write) ([]*record.Version, er
 		if contents[i], err = s.validate(w); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.admit(space.NoRecords); err != nil {
+		return nil, fmt.Errorf("put: %w", err)
 	}
 	out := make([]*record.Version, len(writes))
 	err := s.update(ctx, func(tx *tx) error {
@@ -278,6 +282,9 @@ func (t *tx) accept(v *record.Version) error {
 	if err != nil {
 		return err
 	}
+	if old != nil && old.Seen.Has(v.Name) {
+		return t.acceptLate(n, r, v)
+	}
 	if err := t.remember(n, r, v); err != nil {
 		return err
 	}
@@ -309,6 +316,28 @@ func (t *tx) accept(v *record.Version) error {
 		return err
 	}
 	return t.rescope(v)
+}
+
+// acceptLate takes in a version made here that went into what is shown already: the
+// journal has it, and the database had lost it.
+func (t *tx) acceptLate(n []byte, r *layout.Row, v *record.Version) error {
+	if err := t.remember(n, r, v); err != nil {
+		return err
+	}
+	p := r.Past[len(r.Past)-1]
+	if !t.s.opt.Top {
+		if err := t.own(n, p); err != nil {
+			return err
+		}
+		head, err := t.headOf(n, r)
+		if err != nil {
+			return err
+		}
+		if head == nil || !head.Seen.Has(v.Name) {
+			r.Pending = append([]record.Ref{p.Ref}, r.Pending...)
+		}
+	}
+	return t.putRow(n, r)
 }
 
 // Reissue gives a record that upstream parked with record.IDTaken an id of its own: a

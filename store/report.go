@@ -226,14 +226,16 @@ func (s *Store) Held() ([]Refused, error) {
 // are durable when it returns.
 func (s *Store) Audit(ctx context.Context, entries ...audit.Entry) error {
 	at := s.opt.Clock().Corrected()
-	return s.update(ctx, func(tx *tx) error {
-		for _, e := range entries {
-			e.At = at
-			if err := tx.audit(e); err != nil {
-				return err
+	return s.orBallast(func() error {
+		return s.update(ctx, func(tx *tx) error {
+			for _, e := range entries {
+				e.At = at
+				if err := tx.audit(e); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 

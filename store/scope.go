@@ -425,7 +425,9 @@ func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
 
 // SetSetting keeps a small value of the program, sealed.
 func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
-	return s.update(ctx, func(tx *tx) error { return tx.putSetting(s.blind("setting", name), b) })
+	return s.orBallast(func() error {
+		return s.update(ctx, func(tx *tx) error { return tx.putSetting(s.blind("setting", name), b) })
+	})
 }
 
 func (t *tx) putSetting(at, b []byte) error {

@@ -90,6 +90,14 @@ func (t *tx) shown(n []byte, r *layout.Row) (*record.Version, error) {
 	return nil, nil
 }
 
+// headOf is upstream's version; nil before any.
+func (t *tx) headOf(n []byte, r *layout.Row) (*record.Version, error) {
+	if r.Head.IsZero() || r.Gone {
+		return nil, nil
+	}
+	return t.version(n, r, r.Head)
+}
+
 // stand reads a record's stand; found is false where the replica never held it.
 func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found bool, err error) {
 	st = &record.Stand{Key: key, Known: map[record.Name]record.Digest{}, Refused: map[record.Name]record.Digest{}}

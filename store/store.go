@@ -31,6 +31,7 @@ import (
 	"tram/store/people"
 	"tram/store/record"
 	"tram/store/seal"
+	"tram/store/space"
 	"tram/store/table"
 )
 
@@ -44,6 +45,9 @@ var (
 	ErrStopped = errors.New("the disk failed; nothing more is saved until the program starts again")
 	// ErrFull says that the disk has no room; nothing was saved.
 	ErrFull = errors.New("the disk is full")
+	// ErrForeign says that the file is a database of something else, or of a program from
+	// before the first release; it is left untouched.
+	ErrForeign = errors.New("this database is not one that this program can read")
 	// ErrTooMuch says that one transaction holds more than the journal takes as
 	// one; nothing was saved. In parts it can be.
 	ErrTooMuch = errors.New("too much for one transaction")
@@ -60,6 +64,14 @@ type Options struct {
 	Zone    *time.Location      // whose days a search for dates means; nil is UTC
 	Clock   func() record.Stamp // nil is the PC's clock
 	Log     *slog.Logger        // nil is silence
+	// Progress is told how much of the database is read before it is opened, in bytes;
+	// nil for nobody.
+	Progress func(done, all int64)
+	// Limits are those below which room on the disk is kept; the zero value is
+	// space.Defaults.
+	Limits space.Limits
+	// Rebuild makes the database anew even where nothing is wrong with it.
+	Rebuild bool
 }
 
 // SlotsFile is the name, in the data folder, of what the keys are kept in.
@@ -71,6 +83,7 @@ type Store struct {
 	db      *table.DB
 	lock    *flock.Flock
 	keys    *seal.Keys
+	room    *space.Room
 	journal *journal.Journal
 	blobs   *blob.Blobs
 	people  *people.Index
@@ -85,6 +98,8 @@ type Store struct {
 	lineage record.Lineage
 	counter uint64
 	stopped error
+	looked  time.Time     // when state was read
+	state   space.State   // of the disks
 	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
 }
@@ -104,6 +119,9 @@ func Open(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Limits == (space.Limits{}) {
+		o.Limits = space.Defaults()
+	}
 	s, err := open(o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -116,7 +134,7 @@ func open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opt: o, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), watch: make(chan struct{}),
-		lock: flock.New(filepath.Join(o.Dir, "lock"), flock.SetPermissions(0o600))}
+		room: space.New(o.Limits, o.Dir, o.Journal), lock: flock.New(filepath.Join(o.Dir, "lock"), flock.SetPermissions(0o600))}
 	if err := s.hold(); err != nil {
 		return nil, err
 	}
@@ -171,7 +189,8 @@ func (s *Store) unlock(state fileState) error {
 	if s.keys, err = seal.Unlock(slots, s.opt.Keys...); err != nil {
 		return err
 	}
-	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, "blobs"), s.keys); err != nil {
+	admit := func() error { return s.admit(space.NoBlobs) }
+	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, "blobs"), s.keys, admit); err != nil {
 		return err
 	}
 	s.journal, err = journal.Open(s.opt.Journal, s.keys)

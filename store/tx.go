@@ -18,7 +18,7 @@ const (
 	kJournal = "journal"
 	kAudit   = "audit"
 	kShown   = "shown" // how many records show something, tombstones too
-	kEpoch   = "epoch"
+	kEpoch   = layout.Epoch
 )
 
 // tx is a transaction with the seal over it.

@@ -20,6 +20,7 @@ import (
 
 	"tram/store"
 	"tram/store/record"
+	"tram/store/space"
 	"tram/sync/status"
 )
 
@@ -39,7 +40,7 @@ func Look(database string, folders ...string) (PC, error) {
 	pc := PC{OS: runtime.GOOS, Arch: runtime.GOARCH, Memory: memory()}
 	var failed []error
 	for _, folder := range folders {
-		free, total, err := disk(folder)
+		free, total, err := space.Free(folder)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("look at disk: %w", err))
 			continue

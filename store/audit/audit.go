@@ -25,6 +25,8 @@ const (
 	Decide Action = "decide"
 	SignIn Action = "sign-in"
 	Export Action = "export"
+	// Lost stands where an entry was that the disk did not keep.
+	Lost Action = "lost"
 )
 
 // Entry is one act of one person or program.

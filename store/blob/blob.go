@@ -33,21 +33,29 @@ const chunk = 64 << 10
 
 // Blobs is a folder of attachments. It is safe for concurrent use.
 type Blobs struct {
-	dir  string
-	keys *seal.Keys
+	dir   string
+	keys  *seal.Keys
+	admit func() error
 }
 
-// New makes the folder when it is missing.
-func New(dir string, keys *seal.Keys) (*Blobs, error) {
+// New makes the folder when it is missing. admit is asked before each attachment
+// whether there is room for any; nil is always.
+func New(dir string, keys *seal.Keys, admit func() error) (*Blobs, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open attachments: %w", err)
 	}
-	return &Blobs{dir, keys}, nil
+	if admit == nil {
+		admit = func() error { return nil }
+	}
+	return &Blobs{dir, keys, admit}, nil
 }
 
 // Put keeps what r gives, at most max bytes, and returns its id: the SHA-256 in hex.
 func (b *Blobs) Put(r io.Reader, max int64) (string, error) {
-	f, err := os.CreateTemp(b.dir, ".new-*")
+	if err := b.admit(); err != nil {
+		return "", fmt.Errorf("keep attachment: %w", err)
+	}
+	f, err := os.CreateTemp(b.dir, fresh+"*")
 	if err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)
 	}
@@ -77,11 +85,7 @@ func (b *Blobs) write(w io.Writer, r io.Reader, max int64) (string, error) {
 			return "", ErrTooLarge
 		}
 		sum.Write(buf[:m])
-		sealed := b.keys.Seal(place(n, last), buf[:m])
-		if err := binary.Write(w, binary.LittleEndian, uint32(len(sealed))); err != nil {
-			return "", err
-		}
-		if _, err := w.Write(sealed); err != nil {
+		if err := b.put(w, n, last, buf[:m]); err != nil {
 			return "", err
 		}
 		if last {

@@ -126,6 +126,12 @@ func (j *Journal) open() error {
 // End is the position behind the last entry.
 func (j *Journal) End() Position { return j.end }
 
+// Any reports whether the journal holds entries.
+func (j *Journal) Any() bool {
+	found := errors.New("found")
+	return j.Replay(Position{}, func(Position, []byte) error { return found }) != nil
+}
+
 // Close closes the file.
 func (j *Journal) Close() error { return j.file.Close() }
 

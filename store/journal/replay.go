@@ -30,6 +30,14 @@ func (j *Journal) Replay(after Position, f func(end Position, entry []byte) erro
 	return nil
 }
 
+// Read calls f for each entry of one segment.
+func (j *Journal) Read(seg uint32, f func(end Position, entry []byte) error) error {
+	if _, err := j.replay(seg, Position{}, f); err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	return nil
+}
+
 // replay goes through one segment from at on, which may be the end of an earlier
 // one, and returns where the segment ends.
 func (j *Journal) replay(seg uint32, at Position, f func(Position, []byte) error) (Position, error) {

@@ -1,9 +1,12 @@
 package journal
 
 import (
+	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +44,71 @@ func (j *Journal) Pass(lost Position) error {
 		return fmt.Errorf("begin journal anew: %w", err)
 	}
 	return old.Close()
+}
+
+// Next begins a new segment.
+func (j *Journal) Next() error {
+	old := j.file
+	if err := j.begin(j.end.Segment+1, j.end); err != nil {
+		return fmt.Errorf("begin segment: %w", err)
+	}
+	return old.Close()
+}
+
+// Segments lists the numbers of the segments there are, the one in use last.
+func (j *Journal) Segments() ([]uint32, error) {
+	out, err := j.segments()
+	if err != nil {
+		return nil, fmt.Errorf("list journal: %w", err)
+	}
+	return out, nil
+}
+
+// Reseal seals the entries of all segments but the one in use anew that are not under
+// the newest key. Each segment is changed whole or not at all, and every entry stays
+// where it was.
+func (j *Journal) Reseal(ctx context.Context) error {
+	segs, err := j.Segments()
+	if err != nil {
+		return err
+	}
+	for _, s := range segs[:max(len(segs)-1, 0)] {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := j.reseal(s); err != nil {
+			return fmt.Errorf("seal journal anew: %w", err)
+		}
+	}
+	return nil
+}
+
+func (j *Journal) reseal(seg uint32) error {
+	b, err := os.ReadFile(j.path(seg))
+	if err != nil {
+		return err
+	}
+	changed := false
+	for at, where := int64(0), startPlace(seg); ; where = place(Position{seg, at}) {
+		plain, next := j.entry(b, at, where)
+		if next == 0 {
+			break
+		}
+		if sealed := b[at+header : next]; !j.keys.Newest(sealed) {
+			fresh := j.keys.Seal(where, plain)
+			if len(fresh) != len(sealed) {
+				return fmt.Errorf("segment %d at byte %d: another length under the new key", seg, at)
+			}
+			copy(sealed, fresh)
+			binary.LittleEndian.PutUint32(b[at+4:], crc32.ChecksumIEEE(fresh))
+			changed = true
+		}
+		at = next
+	}
+	if !changed {
+		return nil
+	}
+	return seal.WriteFile(j.path(seg), b)
 }
 
 // Trim removes the segments that lie wholly before keep.

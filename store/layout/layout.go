@@ -42,6 +42,23 @@ const (
 	Settings  = "settings"  // blind(name) -> value
 )
 
+// Sealed are the tables whose values are sealed.
+func Sealed() []string {
+	return []string{Meta, Stands, Versions, Previews, Own, Audit, Vault, Lives, Rescued, Feeds, Receipts, Cursors, Refused, Peers, Scope, Settings}
+}
+
+// IsSealed reports whether the value under a key of a sealed table is: a few of Meta
+// are not.
+func IsSealed(name string, key []byte) bool {
+	return name != Meta || string(key) == Epoch || string(key) == Mended
+}
+
+// The keys of Meta whose values are sealed.
+const (
+	Epoch  = "epoch"  // of this replica's feeds
+	Mended = "mended" // what was mended last
+)
+
 // Tables is the layout of schema 2. New tables go behind the last.
 func Tables() table.Layout {
 	return table.Layout{

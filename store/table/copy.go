@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -121,10 +120,7 @@ type File struct {
 
 // NewFile begins a file aside of path; Finish or Drop ends it.
 func NewFile(path string, layout Layout) (*File, error) {
-	if err := remove(Aside(path)); err != nil {
-		return nil, err
-	}
-	d, err := create(Aside(path), layout)
+	d, err := Make(path, layout)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +159,7 @@ func (f *File) flush() error {
 }
 
 // Finish makes the file durable where it was made, aside.
-func (f *File) Finish() error { return errors.Join(f.flush(), f.db.finish()) }
+func (f *File) Finish() error { return errors.Join(f.flush(), f.db.Finish()) }
 
 // Drop gives the file up.
 func (f *File) Drop() error {
@@ -171,7 +167,14 @@ func (f *File) Drop() error {
 	if f.tx != nil {
 		err = f.tx.Rollback()
 	}
-	return errors.Join(err, f.db.bolt.Close(), os.Remove(f.db.path))
+	return errors.Join(err, f.db.Drop())
+}
+
+// Usable reports whether the file is open: not where a swap failed half way.
+func (d *DB) Usable() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.bolt != nil
 }
 
 // Swap lets the file aside take the place of this one, durably, and goes on with it.
@@ -180,7 +183,9 @@ func (f *File) Drop() error {
 func (d *DB) Swap() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.bolt.Close(); err != nil {
+	old := d.bolt
+	d.bolt = nil
+	if err := old.Close(); err != nil {
 		return err
 	}
 	if err := replace(Aside(d.path), d.path); err != nil {

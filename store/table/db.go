@@ -40,13 +40,28 @@ func Create(path string, layout Layout, fill func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(d.Update(fill), d.finish()); err != nil {
+	if err := d.Update(fill); err != nil {
+		return errors.Join(err, d.Drop())
+	}
+	if err := d.Finish(); err != nil {
 		return errors.Join(err, os.Remove(aside))
 	}
 	return replace(aside, path)
 }
 
-// create makes an empty file that nobody syncs before finish.
+// Make begins a file aside of path, which Finish and Place, or Drop, end. What is
+// written to it is not durable before Finish.
+func Make(path string, layout Layout) (*DB, error) {
+	if err := remove(Aside(path)); err != nil {
+		return nil, err
+	}
+	return create(Aside(path), layout)
+}
+
+// Place lets the finished file aside of path be the file at path, durably.
+func Place(path string) error { return replace(Aside(path), path) }
+
+// create makes an empty file that nobody syncs before Finish.
 func create(path string, layout Layout) (*DB, error) {
 	b, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
@@ -68,8 +83,11 @@ func create(path string, layout Layout) (*DB, error) {
 	return d, nil
 }
 
-// finish makes a file that create made durable, and closes it.
-func (d *DB) finish() error { return errors.Join(d.bolt.Sync(), d.bolt.Close()) }
+// Finish makes a file that Make began durable, and closes it.
+func (d *DB) Finish() error { return errors.Join(d.bolt.Sync(), d.bolt.Close()) }
+
+// Drop closes a file that Make began and removes it.
+func (d *DB) Drop() error { return errors.Join(d.bolt.Close(), os.Remove(d.path)) }
 
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -106,6 +124,9 @@ func openBolt(path string) (*bbolt.DB, error) {
 func (d *DB) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.bolt == nil {
+		return nil
+	}
 	return d.bolt.Close()
 }
 
@@ -114,6 +135,9 @@ func (d *DB) Path() string { return d.path }
 
 // Begin begins the one transaction that may write.
 func (d *DB) Begin() (*Tx, error) {
+	if d.bolt == nil {
+		return nil, ErrClosed
+	}
 	b, err := d.bolt.Begin(true)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
@@ -152,6 +176,9 @@ func (t *Tx) rollbackIfOpen() error {
 func (d *DB) View(f func(*Tx) error) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	if d.bolt == nil {
+		return ErrClosed
+	}
 	return d.bolt.View(func(b *bbolt.Tx) error {
 		t, err := begin(b, d)
 		if err != nil {
@@ -180,6 +207,9 @@ func (d *DB) wrote(keys []string) {
 func (d *DB) Use() (used, size int64) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	if d.bolt == nil {
+		return 0, 0
+	}
 	err := d.bolt.View(func(tx *bbolt.Tx) error {
 		size = tx.Size()
 		return nil

@@ -21,6 +21,9 @@ import (
 // ErrDamaged says that the file is not as it was written.
 var ErrDamaged = errors.New("the database is damaged")
 
+// ErrClosed says that a swap failed half way, and the file is closed.
+var ErrClosed = errors.New("the database is closed")
+
 // Area is where a table lies; each area is one bbolt bucket.
 type Area byte
 

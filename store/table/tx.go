@@ -165,7 +165,7 @@ func (t *Table) Put(key, value []byte) error {
 	_, sum, _ := split(at, stored)
 	t.tally.Count++
 	t.tally.Sum += uint64(sum)
-	t.touch(at)
+	t.tx.touch(at)
 	return t.bolt.Put(at, stored)
 }
 
@@ -177,7 +177,7 @@ func (t *Table) Delete(key []byte) error {
 		return nil
 	}
 	t.forget(at, old)
-	t.touch(at)
+	t.tx.touch(at)
 	return t.bolt.Delete(at)
 }
 
@@ -188,11 +188,6 @@ func (t *Table) forget(at, old []byte) {
 	_, sum, _ := split(at, old)
 	t.tally.Count--
 	t.tally.Sum -= uint64(sum)
-}
-
-func (t *Table) touch(at []byte) {
-	t.tx.changed = true
-	t.tx.touched = append(t.tx.touched, string(at))
 }
 
 // ForEach calls f for every entry in the order of the keys, until it fails. The

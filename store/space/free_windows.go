@@ -1,10 +1,10 @@
-package health
+package space
 
 import "golang.org/x/sys/windows"
 
-// disk tells the free and all bytes of the disk that a folder is on, within
-// this account's quota.
-func disk(folder string) (free, total int64, err error) {
+// Free tells the free and all bytes of the disk that a folder is on, within this
+// account's quota.
+func Free(folder string) (free, total int64, err error) {
 	path, err := windows.UTF16PtrFromString(folder)
 	if err != nil {
 		return 0, 0, err

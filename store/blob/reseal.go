@@ -1,0 +1,103 @@
+package blob
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"tram/store/seal"
+)
+
+// fresh is the beginning of the names of files that are not whole yet.
+const fresh = ".new-"
+
+// Names lists the files of the attachments that are whole.
+func (b *Blobs) Names() ([]string, error) {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list attachments: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if !e.IsDir() && !strings.HasPrefix(e.Name(), fresh) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
+}
+
+// Reseal seals every attachment anew that is not under the newest key. Each is
+// changed whole or not at all.
+func (b *Blobs) Reseal(ctx context.Context) error {
+	names, err := b.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.reseal(filepath.Join(b.dir, name)); err != nil {
+			return fmt.Errorf("seal attachment anew: %w", err)
+		}
+	}
+	return nil
+}
+
+func (b *Blobs) reseal(path string) error {
+	in, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if newest, err := b.newest(in); err != nil || newest {
+		return err
+	}
+	out, err := os.CreateTemp(b.dir, fresh+"*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name())
+	for n, last := uint32(0), false; !last && err == nil; n++ {
+		var plain []byte
+		if plain, last, err = b.next(in, n); err == nil {
+			err = b.put(out, n, last, plain)
+		}
+	}
+	if err = errors.Join(err, out.Sync(), out.Close(), in.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(out.Name(), path); err != nil {
+		return err
+	}
+	return seal.SyncDir(b.dir)
+}
+
+// newest tells by its first chunk whether a file is under the newest key.
+func (b *Blobs) newest(f *os.File) (bool, error) {
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return false, seal.ErrAltered
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return b.keys.Newest(head[4:]), err
+}
+
+// put seals a chunk and writes it behind its length.
+func (b *Blobs) put(w io.Writer, n uint32, last bool, plain []byte) error {
+	sealed := b.keys.Seal(place(n, last), plain)
+	if err := binary.Write(w, binary.LittleEndian, uint32(len(sealed))); err != nil {
+		return err
+	}
+	_, err := w.Write(sealed)
+	return err
+}

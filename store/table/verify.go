@@ -1,0 +1,151 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"tram/store/pages"
+)
+
+// ErrForeign says that the file is bbolt's but not of this layout's areas.
+var ErrForeign = errors.New("this is another kind of database")
+
+// Facts are what a file says of itself before it is opened.
+type Facts struct {
+	pages.Report
+	// Small are the values of the first table of the layout, where they could be read.
+	Small map[string][]byte
+	// Count is the number of entries by table.
+	Count map[string]uint64
+}
+
+// reading gathers what Verify sees of a file, from several goroutines.
+type reading struct {
+	layout  Layout
+	mu      sync.Mutex
+	small   map[string][]byte
+	tallies []byte
+	counts  [256]atomic.Uint64
+	sums    [256]atomic.Uint64
+	foreign atomic.Bool
+}
+
+func (r *reading) item(bucket, key, stored []byte) bool {
+	switch string(bucket) {
+	case Small.bucket(), Rising.bucket(), Mixed.bucket():
+	default:
+		r.foreign.Store(true)
+		return false
+	}
+	value, sum, ok := split(key, stored)
+	if !ok {
+		return false
+	}
+	if string(key) == tallyKey {
+		r.mu.Lock()
+		r.tallies = append([]byte(nil), stored...)
+		r.mu.Unlock()
+		return true
+	}
+	letter, ok := letterOf(key)
+	if !ok {
+		return false
+	}
+	if letter == r.layout[0].Letter {
+		r.mu.Lock()
+		r.small[string(key[1:])] = append([]byte(nil), value...)
+		r.mu.Unlock()
+	}
+	r.counts[letter].Add(1)
+	r.sums[letter].Add(uint64(sum))
+	return true
+}
+
+// compare holds what was read against the tallies.
+func (r *reading) compare() error {
+	ts, err := decodeTallies(r.tallies, len(r.layout))
+	if err != nil {
+		return err
+	}
+	for i, s := range r.layout {
+		if n, sum := r.counts[s.Letter].Load(), r.sums[s.Letter].Load(); n != ts[i].Count || sum != ts[i].Sum {
+			return fmt.Errorf("%w: %s has %d entries, and they are not the %d that were written", ErrDamaged, s.Name, n, ts[i].Count)
+		}
+	}
+	return nil
+}
+
+// Verify reads a file from end to end, without mapping it, and holds it to all that
+// was written: each page, each entry, and each table as a whole. It fails with
+// ErrDamaged, ErrForeign, or what reading fails with. Facts hold what could be read
+// also then. progress may be nil.
+func Verify(ctx context.Context, path string, layout Layout, progress func(done, all int64)) (Facts, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Facts{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Facts{}, err
+	}
+	r := &reading{layout: layout, small: map[string][]byte{}}
+	report, err := pages.File{Source: f, Size: info.Size(), Item: r.item, Progress: progress}.Verify(ctx)
+	facts := Facts{Report: report, Small: r.small, Count: map[string]uint64{}}
+	for _, s := range layout {
+		facts.Count[s.Name] = r.counts[s.Letter].Load()
+	}
+	switch {
+	case r.foreign.Load():
+		return facts, ErrForeign
+	case errors.Is(err, pages.ErrDamaged):
+		return facts, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return facts, err
+	}
+	return facts, r.compare()
+}
+
+// Restore puts an entry of another file in, as it stood there; the first to come
+// under a key stays. It reports whether it was taken: not when it does not hold, or
+// is of one of the tables to leave out.
+func (t *Tx) Restore(key, stored []byte, but ...string) (bool, error) {
+	i := t.db.layout.find(key)
+	_, sum, ok := split(key, stored)
+	if i < 0 || !ok || slices.Contains(but, t.db.layout[i].Name) {
+		return false, nil
+	}
+	b := t.area(t.db.layout[i].Area)
+	if b.Get(key) != nil {
+		return false, nil
+	}
+	t.tallies[i].Count++
+	t.tallies[i].Sum += uint64(sum)
+	t.touch(key)
+	return true, b.Put(append([]byte(nil), key...), append([]byte(nil), stored...))
+}
+
+func (t *Tx) touch(key []byte) {
+	t.changed = true
+	t.touched = append(t.touched, string(key))
+}
+
+// Wipe empties a table; its sequence goes on.
+func (t *Table) Wipe() error {
+	var keys [][]byte
+	c := t.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	for _, k := range keys {
+		if err := t.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
