@@ -16,10 +16,16 @@ func (t *tx) own(n []byte, p layout.Past) error {
 	if err := t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}); err != nil {
 		return err
 	}
-	if t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil {
-		return nil // made again after the database was lost, and the chain was not
+	return t.chain(before, p.Ref)
+}
+
+// chain carries a lineage's chain on by an own change; one that is in it already, as when
+// the journal makes it again, stays as it is.
+func (t *tx) chain(before record.Link, ref record.Ref) error {
+	if t.Table(layout.Links).Get(linkKey(ref.Name.Lineage, ref.Name.N)) != nil {
+		return nil
 	}
-	return t.link(before.Next(name.N, p.Ref.Digest))
+	return t.link(before.Next(ref.Name.N, ref.Digest))
 }
 
 func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {

@@ -275,8 +275,11 @@ func (t *tx) accept(v *record.Version) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := r.Find(v.Name); ok {
-		return nil
+	if p, ok := r.Find(v.Name); ok {
+		if t.s.opt.Top {
+			return nil
+		}
+		return t.chain(t.linkBefore(v.Name), p.Ref)
 	}
 	old, err := t.shown(n, r)
 	if err != nil {

@@ -1,0 +1,256 @@
+package store_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/record"
+	"tram/store/storetest"
+)
+
+var (
+	rotFlips = flag.Int("rot", 60, "places at which a bit or a page of the database is damaged")
+	rotCuts  = flag.Int("cuts", 12, "places at which the database is cut off")
+	rotSeed  = flag.Uint64("rotseed", 0, "seed of the places; 0 draws one")
+)
+
+// kept is what a store must still hold after its database was damaged.
+type kept struct {
+	versions map[record.Key][]*record.Version
+	setting  []byte
+	looked   int
+	people   int
+}
+
+func keptIn(t *testing.T, s *store.Store, keys []record.Key) kept {
+	t.Helper()
+	k := kept{versions: map[record.Key][]*record.Version{}, people: len(s.People("", 1_000_000))}
+	for _, key := range keys {
+		h, err := s.History(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.versions[key] = h
+	}
+	var err error
+	if k.setting, err = s.Setting("word"); err != nil {
+		t.Fatal(err)
+	}
+	k.looked = looks(t, s, keys)
+	return k
+}
+
+// looks counts who looked at records or wrote them.
+func looks(t *testing.T, s *store.Store, keys []record.Key) int {
+	t.Helper()
+	n := 0
+	for _, key := range keys {
+		of, err := s.AuditOf(key, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(of)
+	}
+	return n
+}
+
+// lacks says what of it another store does not hold.
+func (k kept) lacks(t *testing.T, s *store.Store) (out []string) {
+	for key, versions := range k.versions {
+		h, err := s.History(key)
+		if err != nil {
+			out = append(out, fmt.Sprintf("%s: %v", key, err))
+			continue
+		}
+		for _, v := range versions {
+			if !slices.ContainsFunc(h, func(o *record.Version) bool { return o.Ref() == v.Ref() }) {
+				out = append(out, fmt.Sprintf("%s lacks version %s", key, v.Name))
+			}
+		}
+		if st, err := s.Get(key); err != nil || st.Shown.Ref() != versions[0].Ref() {
+			out = append(out, fmt.Sprintf("%s shows another version: %v", key, err))
+		}
+	}
+	if got, err := s.Setting("word"); err != nil || string(got) != string(k.setting) {
+		out = append(out, fmt.Sprintf("the setting is %q, %v", got, err))
+	}
+	if n := looks(t, s, slices.Collect(maps.Keys(k.versions))); n != k.looked {
+		out = append(out, fmt.Sprintf("%d looked or wrote, want %d", n, k.looked))
+	}
+	if n := len(s.People("", 1_000_000)); n != k.people {
+		out = append(out, fmt.Sprintf("%d people, want %d", n, k.people))
+	}
+	return out
+}
+
+// TestRotIsNoticedAndRebuilt damages the database of a station and of a centre at many
+// places, one at a time. Each time it opens by itself, is sound, and holds all that was
+// acknowledged. A seed that fails is printed: go test ./store -run Rot -rotseed N
+func TestRotIsNoticedAndRebuilt(t *testing.T) {
+	t.Parallel()
+	seed := *rotSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("rotseed %d", seed)
+	for _, top := range []bool{false, true} {
+		r := rand.New(rand.NewPCG(seed, 7))
+		o, want := livedIn(t, top)
+		db, err := os.ReadFile(filepath.Join(o.Dir, "tram.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		noticed, harmless := 0, 0
+		trial := func(what string, damaged []byte) {
+			t.Helper()
+			o := o
+			o.Dir = copied(t, o.Dir)
+			if err := os.WriteFile(filepath.Join(o.Dir, "tram.db"), damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(o)
+			if err != nil {
+				t.Fatalf("top %t, %s: %v", top, what, err)
+			}
+			m, err := s.Mended()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m != nil {
+				noticed++
+			} else {
+				harmless++
+			}
+			lacks := want.lacks(t, s)
+			found, err := s.Check(context.Background())
+			if len(lacks) > 0 || len(found) > 0 || err != nil {
+				t.Fatalf("top %t, %s: mended %+v; lacks %q; check %v, %v", top, what, m, lacks, found, err)
+			}
+			born(t, s, hoa)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			os.RemoveAll(o.Dir)
+		}
+		for range *rotFlips / 2 {
+			at := r.IntN(len(db))
+			d := slices.Clone(db)
+			if r.IntN(3) > 0 {
+				bit := r.IntN(8)
+				d[at] ^= 1 << bit
+				trial(fmt.Sprintf("bit %d of byte %d", bit, at), d)
+			} else {
+				at -= at % 4096
+				clear(d[at:min(at+4096, len(d))])
+				trial(fmt.Sprintf("page at %d zeroed", at), d)
+			}
+		}
+		for range *rotCuts / 2 {
+			at := r.IntN(len(db))
+			trial(fmt.Sprintf("cut at %d", at), slices.Clone(db[:at]))
+		}
+		t.Logf("top %t: %d bytes, %d damages noticed and rebuilt, %d met nothing in use", top, len(db), noticed, harmless)
+		if noticed == 0 {
+			t.Error("no damage was noticed")
+		}
+	}
+}
+
+// livedIn makes a folder in which somebody worked: births, edits, deletions, receipts,
+// readers, a setting, a conflict's leftovers. It returns what opens it, and what it holds.
+func livedIn(t *testing.T, isTop bool) (store.Options, kept) {
+	t.Helper()
+	dir, err := os.MkdirTemp(shm(), "tram-rot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	o := store.Options{Name: "a", Dir: dir, Top: isTop, R4: storetest.R4(t), Clock: storetest.Clock()}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := top(t, "a")
+	if isTop {
+		addPeer(t, s, "b")
+	}
+	var keys []record.Key
+	for i := range 60 {
+		v := born(t, s, fmt.Sprintf(`,"name":[{"text":"Nguyễn Văn %d"}],"gender":"male"`, i))
+		o := about(t, s, "Observation", "subject", v.Key.ID, `,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}],"text":"Mạch"}`)
+		keys = append(keys, v.Key, o.Key)
+		if i == 20 && !isTop {
+			push(t, s, up)
+			pull(t, up, s)
+		}
+		if i%7 == 0 {
+			v = put(t, s, store.Write{Key: v.Key, Base: store.Any, Content: patient(v.Key.ID, fmt.Sprintf(`,"name":[{"text":"Nguyễn Thị %d"}],"gender":"female"`, i)), Author: "lan"})
+		}
+		if i%11 == 0 {
+			put(t, s, store.Write{Key: o.Key, Base: store.Any, Delete: true, Author: "lan"})
+		}
+		if err := s.Audit(context.Background(), audit.Entry{Who: "lan", Action: audit.Read, Key: v.Key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.SetSetting(context.Background(), "word", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Compact(context.Background()); err != nil { // so that most places hold something
+		t.Fatal(err)
+	}
+	want := keptIn(t, s, keys)
+	storetest.Check(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return o, want
+}
+
+// shm is a folder in memory where the system has one: thousands of folders are made.
+func shm() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+func copied(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := os.MkdirTemp(shm(), "tram-rot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(out) })
+	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, p)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(out, rel), 0o700)
+		}
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(out, rel), b, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
