@@ -16,6 +16,7 @@ import (
 	"os"
 	"time"
 
+	"tram/agent/rehearse/bench/storage"
 	"tram/agent/rehearse/interop/house"
 )
 
@@ -58,9 +59,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	environment(out, dir)
+	storage.Environment(out, dir)
 	if o.Only != "sync" {
-		if err := writes(ctx, o, dir, out); err != nil {
+		if err := storage.Writes(ctx, o.Each, o.Profile, dir, out); err != nil {
 			return fmt.Errorf("measure writes: %w", err)
 		}
 	}

@@ -42,37 +42,6 @@ func programs(t *testing.T) house.Programs {
 	return p
 }
 
-func TestEveryWayToWriteIsMeasured(t *testing.T) {
-	var out bytes.Buffer
-	if err := writes(context.Background(), Options{Each: 100 * time.Millisecond}, t.TempDir(), &out); err != nil {
-		t.Fatal(err)
-	}
-	one, many, _ := strings.Cut(out.String(), "durable writes, 64")
-	if n := strings.Count(one, " 1.0 "); n != 4 || strings.Count(many, " 1.0 ") != 2 {
-		t.Errorf("a writer alone makes a commit for each write, several share some:\n%s", out.String())
-	}
-	for _, name := range []string{"plain file", "single puts", "group commit", "store.Put"} {
-		found := 0
-		for line := range strings.Lines(out.String()) {
-			rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
-			if !ok && !strings.Contains(line, name) {
-				continue
-			}
-			f := strings.Fields(rest)
-			var perCommit float64
-			if n := len(f); n < 6 || f[n-1] == "0.00x" {
-				t.Errorf("a line without figures: %s", line)
-			} else if _, err := fmt.Sscan(f[n-3], &perCommit); err != nil || perCommit < 0.5 {
-				t.Errorf("%s writes in a commit: %s", f[n-3], line)
-			}
-			found++
-		}
-		if found != 2 {
-			t.Errorf("%s stands %d times, want 2:\n%s", name, found, out.String())
-		}
-	}
-}
-
 // Passages of a small town: what a station has is on the other one at the end, and
 // what went over the wire is of the size that it must be.
 func TestSyncsAreMeasured(t *testing.T) {
@@ -113,19 +82,5 @@ func TestSyncsAreMeasured(t *testing.T) {
 		if len(f) == 0 || !check(f[0], f[1], f[2], f[3], f[4], f[5], f[6]) {
 			t.Errorf("%s: %v", name, f)
 		}
-	}
-}
-
-func TestMountOf(t *testing.T) {
-	const mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw,size=1 0 0\n/dev/b /tmp/x btrfs ro 0 0\n/dev/c /tmp/x xfs rw 0 0\nbad\n"
-	for path, want := range map[string]string{
-		"/home/a": "ext4 (rw)", "/tmp": "tmpfs (rw,size=1)", "/tmpfile": "ext4 (rw)", "/tmp/x/y": "xfs (rw)", "/": "ext4 (rw)",
-	} {
-		if got := mountOf(mounts, path); got != want {
-			t.Errorf("%s is on %q, want %q", path, got, want)
-		}
-	}
-	if got := mountOf("", "/"); got != "an unknown file system" {
-		t.Errorf("nothing mounted: %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package bench
+package storage
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// environment prints what the figures were measured on.
-func environment(out io.Writer, dir string) {
+// Environment prints what the figures were measured on.
+func Environment(out io.Writer, dir string) {
 	cpu := "unknown processor"
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		cpu = field(string(b), "model name", cpu)

@@ -1,4 +1,4 @@
-package bench
+package storage
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -16,10 +17,21 @@ import (
 	"tram/store/record"
 )
 
+// The ways to write that every run measures.
+const (
+	plainFile  = "plain file: append, sync"
+	bareSingle = "bare bbolt: single puts"
+	bareGroup  = "bare bbolt: group commit"
+	storePut   = "store.Put"
+)
+
+// batch is how many records one transaction of a filling takes.
+const batch = 500
+
 // bareBucket is where bare bbolt keeps the resources.
 const bareBucket = "bench"
 
-// allMakers are the ways that are measured, the store last. All write the same
+// allMakers are the ways within this process, the store last. All write the same
 // bytes but for the ids.
 func allMakers(ctx context.Context, dir string, obs observations, r4 *fhir.R4) ([]maker, error) {
 	w := &work{dir: dir, obs: obs, r4: r4}
@@ -27,15 +39,19 @@ func allMakers(ctx context.Context, dir string, obs observations, r4 *fhir.R4) (
 	if err != nil {
 		return nil, err
 	}
-	_, err = put(ctx, s, obs.people)
+	for some := range slices.Chunk(obs.people, batch) {
+		if _, err = s.Put(ctx, some...); err != nil {
+			break
+		}
+	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return nil, err
 	}
 	return []maker{
-		{"plain file: append, sync", 1, w.plain},
-		{"bare bbolt: single puts", 2, w.single},
-		{"bare bbolt: group commit", 2, w.grouped},
-		{"store.Put", 3, w.whole},
+		{plainFile, 1, saving(w.plain)},
+		{bareSingle, 2, saving(w.single)},
+		{bareGroup, 2, saving(w.grouped)},
+		{storePut, 3, saving(w.whole)},
 	}, nil
 }
 
