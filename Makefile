@@ -12,14 +12,21 @@ FUZZTIME ?= 10s
 DATA     ?=
 BENCH    ?=
 
+# How large a store bench-store makes, and how many of its records PouchDB gets
+# beside all people.
+RECORDS       ?= 1000000
+PEOPLE        ?= 50000
+POUCH_RECORDS ?= 50000
+
 export GOFLAGS := $(strip $(filter-out -mod=readonly,$(shell $(GO) env GOFLAGS)) -mod=readonly)
 
 PROGRAMS := agent/tram agent/rehearse/tram-rehearse sync/central/tram-central installer/tram-setup
 REHEARSE := $(BUILD)/bin/tram-rehearse --bin $(BUILD)/bin
 WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
+PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench interop scan vet build dist test-install clean
+.PHONY: help run demo test race fuzz bench bench-store interop scan vet build dist test-install clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +39,19 @@ demo: build ## a centre and two stations that work apart and reconcile; DATA=fol
 
 bench: build ## what writing and syncing cost on this PC
 	$(REHEARSE) bench $(BENCH) $(WITH)
+
+bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of RECORDS of PEOPLE beside bbolt, SQLite and PouchDB; needs npm
+	$(REHEARSE) bench-store --records $(RECORDS) --people $(PEOPLE) --pouch-records $(POUCH_RECORDS) \
+		--sqlite $(PEERS)/sqlite --pouchdb $(PEERS)/pouchdb/pouchdb.js $(BENCH)
+
+$(PEERS)/sqlite: $(wildcard testdata/peers/sqlite/*)
+	cd testdata/peers/sqlite && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) .
+
+$(PEERS)/pouchdb/node_modules: $(wildcard testdata/peers/pouchdb/*)
+	@mkdir -p $(@D)
+	cp testdata/peers/pouchdb/* $(@D)/
+	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D)
+	@touch $@
 
 interop: build $(EXAMPLES) ## HL7's own examples in through the drop folder, out through the API, and over to a second station; needs npm
 	$(REHEARSE) interop --examples $(EXAMPLES) $(if $(DATA),--bundles $(abspath $(DATA))) $(WITH)
@@ -63,7 +83,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	done < $(BUILD)/fuzz
 
 vet: $(BUILD)/bin/golangci-lint ## formatting, vet for every system, and the linters
-	@unformatted=$$(gofmt -l agent store sync installer); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l agent store sync installer testdata); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	@set -eu; for s in $(SYSTEMS); do echo "vet $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) vet ./...; done
 	$(GO) vet -tags nspawn ./installer
 	$(BUILD)/bin/golangci-lint run ./...
