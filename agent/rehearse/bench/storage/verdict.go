@@ -19,6 +19,15 @@ func (r row) at(part float64) time.Duration {
 // mean is how many hits a question has.
 func (r row) mean() float64 { return float64(r.Hits) / float64(max(len(r.Waits), 1)) }
 
+// each is how many microseconds a hit took.
+func (r row) each() float64 {
+	var sum int64
+	for _, w := range r.Waits {
+		sum += w
+	}
+	return float64(sum) / float64(max(r.Hits, 1))
+}
+
 // printAsked sets side by side who answers how fast.
 func (f *figures) printAsked(out io.Writer) {
 	fmt.Fprintf(out, "\n%d people looked for, one after the other, milliseconds:\n", len(f.corpus.ask))
@@ -67,29 +76,32 @@ func (f *figures) print(out io.Writer) {
 		}
 		fmt.Fprintf(out, "  %-7s  %-46s %8.2f %s %g%s: %s\n", verdict, t.name, t.got, sign, t.want, t.unit, t.why)
 	}
-	fmt.Fprintf(out, "\nagainst others:\n")
-	for _, n := range []int{1, writers} {
-		for _, name := range []string{sqlite, pouchdb} {
-			if s, ok := f.written[n][name+": single puts"]; ok {
-				f.beside(out, fmt.Sprintf("writes, %d at once", n), name, f.written[n][storePut].rate()/s.rate())
+	fmt.Fprintf(out, "\nagainst others, which seal, version, audit and journal nothing:\n")
+	for _, name := range []string{sqlite, pouchdb} {
+		for _, n := range []int{1, writers} {
+			if theirs, ok := f.written[n][name+": single puts"]; ok {
+				ours := f.written[n][storePut]
+				beside(out, fmt.Sprintf("writes, %d at once", n), name, ours.rate()/theirs.rate(),
+					fmt.Sprintf("%.2f ms a write against %.2f; %.2f commits a write against %.2f", 1000/ours.rate(), 1000/theirs.rate(), 1/perCommit(ours), 1/perCommit(theirs)))
 			}
 		}
-	}
-	for _, kind := range []string{fhirWords, fhirIdentifier, wholeRecord} {
-		for _, name := range []string{sqlite, pouchdb} {
-			if r, ok := f.peers[name].Asked[kind]; ok {
-				f.beside(out, kind+", p99", name, float64(r.at(0.99))/float64(max(f.looked.Asked[kind].at(0.99), 1)))
+		for _, kind := range []string{fhirWords, fhirIdentifier, wholeRecord} {
+			if theirs, ok := f.peers[name].Asked[kind]; ok {
+				ours := f.looked.Asked[kind]
+				beside(out, kind+", p99", name, float64(theirs.at(0.99))/float64(max(ours.at(0.99), 1)),
+					fmt.Sprintf("%.2f ms against %.2f; all questions together %.0f us for each hit against %.0f", milli(ours.at(0.99)), milli(theirs.at(0.99)), ours.each(), theirs.each()))
 			}
 		}
 	}
 }
 
-func (f *figures) beside(out io.Writer, what, name string, ratio float64) {
+// beside is one line of how the store does against another.
+func beside(out io.Writer, what, name string, ratio float64, why string) {
 	verdict := "ahead"
 	if ratio < 1 {
 		verdict = "LOSES"
 	}
-	fmt.Fprintf(out, "  %-7s  %-30s %6.2f times as fast as %s\n", verdict, what, ratio, name)
+	fmt.Fprintf(out, "  %-7s  %-28s %6.2f times as fast as %-8s %s\n", verdict, what, ratio, name+":", why)
 }
 
 func (f *figures) targets() []target {
