@@ -82,7 +82,7 @@ func (f *figures) print(out io.Writer) {
 			if theirs, ok := f.written[n][name+": single puts"]; ok {
 				ours := f.written[n][storePut]
 				beside(out, fmt.Sprintf("writes, %d at once", n), name, ours.rate()/theirs.rate(),
-					fmt.Sprintf("%.2f ms a write against %.2f; %.2f commits a write against %.2f", 1000/ours.rate(), 1000/theirs.rate(), 1/perCommit(ours), 1/perCommit(theirs)))
+					fmt.Sprintf("%.2f ms a write against %.2f, %.2f syncs against %.2f", 1000/ours.rate(), 1000/theirs.rate(), ours.syncsEach(), theirs.syncsEach()))
 			}
 		}
 		for _, kind := range []string{fhirWords, fhirIdentifier, wholeRecord} {

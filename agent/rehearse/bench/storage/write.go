@@ -39,11 +39,15 @@ type opening func(ctx context.Context) (save func(n int) error, close func() (co
 // score is what a maker did.
 type score struct {
 	n, commits int
+	syncs      int // of all commits together
 	took       time.Duration
 	waits      []time.Duration // of each write
 }
 
 func (s score) rate() float64 { return float64(s.n) / s.took.Seconds() }
+
+// syncsEach is how many syncs a write cost.
+func (s score) syncsEach() float64 { return float64(s.syncs) / float64(max(s.n, 1)) }
 
 // at is how long the fastest part of the writes took at most.
 func (s score) at(part float64) time.Duration {
@@ -103,6 +107,7 @@ func writes(ctx context.Context, each time.Duration, profile, dir string, obs ob
 					return nil, fmt.Errorf("%s: %w", m.name, err)
 				}
 				scores[i].add(s)
+				scores[i].syncs += m.syncs * s.commits
 			}
 		}
 		printScores(out, n, obs.size(), makers, scores)
@@ -177,7 +182,7 @@ func printScores(out io.Writer, writers, size int, makers []maker, scores []scor
 		s := scores[i]
 		slices.Sort(s.waits)
 		fmt.Fprintf(out, "  %-28s %10.0f %10.2f %10.2f %12.1f %12.2f %7.2fx\n", m.name, s.rate(), milli(s.at(0.5)), milli(s.at(0.99)),
-			float64(s.n)/float64(max(s.commits, 1)), float64(m.syncs*s.commits)/float64(max(s.n, 1)), store/s.rate())
+			float64(s.n)/float64(max(s.commits, 1)), s.syncsEach(), store/s.rate())
 	}
 }
 
