@@ -86,6 +86,7 @@ vet: $(BUILD)/bin/golangci-lint ## formatting, vet for every system, and the lin
 	@unformatted=$$(gofmt -l agent store sync installer testdata); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	@set -eu; for s in $(SYSTEMS); do echo "vet $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) vet ./...; done
 	$(GO) vet -tags nspawn ./installer
+	cd testdata/peers/sqlite && $(GO) vet .
 	$(BUILD)/bin/golangci-lint run ./...
 
 $(BUILD)/bin/golangci-lint: Makefile

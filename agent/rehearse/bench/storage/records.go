@@ -91,8 +91,9 @@ func (c *corpus) settle(w *bufio.Writer, station *practice.Station, until, asks 
 			if e.Kind == "Patient" {
 				c.people++
 			}
-			w.Write(e.Resource) // an error stays, and Flush tells it
-			w.WriteByte('\n')
+			if _, err := fmt.Fprintf(w, "%s\n", e.Resource); err != nil {
+				return err
+			}
 		}
 		entries = slices.DeleteFunc(station.Day(day), func(e practice.Entry) bool { return e.Kind == "Patient" && known[e.ID] })
 	}
