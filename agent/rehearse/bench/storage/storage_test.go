@@ -253,6 +253,10 @@ func TestTargets(t *testing.T) {
 	if got := r.at(0.99); got != 9*time.Millisecond {
 		t.Errorf("p99 is %v", got)
 	}
+	fast, slow := score{turns: []float64{100, 900, 10}}, score{turns: []float64{50, 100, 1}}
+	if got := fast.of(slow); got != 9 {
+		t.Errorf("of ratios 2, 9 and 10 the median is %v", got)
+	}
 	if r.mean() != 2 || r.each() != 1900 {
 		t.Errorf("%v hits each, %v us each", r.mean(), r.each())
 	}

@@ -19,9 +19,9 @@ import (
 // writers is how many write at once in the second kind of test.
 const writers = 64
 
-// rounds is in how many parts each test's time is cut; the tests take turns, so
-// that a disk that grows slower is so for all.
-const rounds = 2
+// turn is how long a maker writes before it is the next one's turn, so that a disk
+// that grows slower, or is busy for a while, is so for all.
+const turn = 500 * time.Millisecond
 
 // maker is one way to make a resource durable.
 type maker struct {
@@ -42,6 +42,7 @@ type score struct {
 	syncs      int // of all commits together
 	took       time.Duration
 	waits      []time.Duration // of each write
+	turns      []float64       // writes a second in each turn
 }
 
 func (s score) rate() float64 { return float64(s.n) / s.took.Seconds() }
@@ -57,9 +58,21 @@ func (s score) at(part float64) time.Duration {
 	return s.waits[min(int(part*float64(len(s.waits))), len(s.waits)-1)]
 }
 
-// add takes in another round of the same maker.
-func (s *score) add(o score) {
+// add takes in another turn of the same maker.
+func (s *score) add(m maker, o score) {
 	s.n, s.commits, s.took, s.waits = s.n+o.n, s.commits+o.commits, s.took+o.took, append(s.waits, o.waits...)
+	s.syncs += m.syncs * o.commits
+	s.turns = append(s.turns, o.rate())
+}
+
+// of is how many times as fast as another a maker is: the median of their turns.
+func (s score) of(o score) float64 {
+	ratios := make([]float64, len(s.turns))
+	for i := range ratios {
+		ratios[i] = s.turns[i] / o.turns[i]
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
 }
 
 // rates are what the makers did, by name, for one number of writers.
@@ -100,14 +113,14 @@ func writes(ctx context.Context, each time.Duration, profile, dir string, obs ob
 	all := map[int]rates{}
 	for _, n := range []int{1, writers} {
 		scores := make([]score, len(makers))
-		for range rounds {
+		turns := max(2, each/turn)
+		for range turns {
 			for i, m := range makers {
-				s, err := m.write(ctx, n, each/rounds)
+				s, err := m.write(ctx, n, each/turns)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", m.name, err)
 				}
-				scores[i].add(s)
-				scores[i].syncs += m.syncs * s.commits
+				scores[i].add(m, s)
 			}
 		}
 		printScores(out, n, obs.size(), makers, scores)
@@ -173,16 +186,16 @@ func saving(open opening) func(context.Context, int, time.Duration) (score, erro
 }
 
 // printScores prints a line for each maker. The last one is the store, which the
-// others are set beside.
+// others are set beside, turn by turn.
 func printScores(out io.Writer, writers, size int, makers []maker, scores []score) {
 	fmt.Fprintf(out, "\ndurable writes, %d at once, practice Observations of %d bytes:\n", writers, size)
 	fmt.Fprintf(out, "  %-28s %10s %10s %10s %12s %12s %8s\n", "", "writes/s", "p50 ms", "p99 ms", "per commit", "syncs/write", "store is")
-	store := scores[len(scores)-1].rate()
+	store := scores[len(scores)-1]
 	for i, m := range makers {
 		s := scores[i]
 		slices.Sort(s.waits)
 		fmt.Fprintf(out, "  %-28s %10.0f %10.2f %10.2f %12.1f %12.2f %7.2fx\n", m.name, s.rate(), milli(s.at(0.5)), milli(s.at(0.99)),
-			float64(s.n)/float64(max(s.commits, 1)), s.syncsEach(), store/s.rate())
+			float64(s.n)/float64(max(s.commits, 1)), s.syncsEach(), store.of(s))
 	}
 }
 
