@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	bolterrors "go.etcd.io/bbolt/errors"
 
@@ -176,7 +177,7 @@ func (s *Store) log(t *tx) error {
 		return err
 	}
 	t.logged = at
-	return t.Table(layout.Meta).Put([]byte(kJournal), at.Bytes())
+	return t.Table(layout.Meta).Put([]byte(layout.Journal), at.Bytes())
 }
 
 // keep notes what the journal must hold of this transaction.
@@ -212,7 +213,7 @@ func noRoom(err error) bool {
 func (s *Store) replay() (commits int, err error) {
 	var at journal.Position
 	err = s.view(func(tx *tx) error {
-		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(kJournal)))
+		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(layout.Journal)))
 		return nil
 	})
 	if err != nil {
@@ -289,7 +290,7 @@ func (r *replayer) flush(s *Store) error {
 				return err
 			}
 		}
-		return t.Table(layout.Meta).Put([]byte(kJournal), r.end.Bytes())
+		return t.Table(layout.Meta).Put([]byte(layout.Journal), r.end.Bytes())
 	})
 	r.entries = nil
 	return err
@@ -335,4 +336,151 @@ func (t *tx) takeAgain(e layout.Entry) error {
 		}
 	}
 	return t.take(string(e.Parts[0]), d)
+}
+
+// keepJournal is how long the journal keeps what the centre has, by the centre's
+// signed time.
+const keepJournal = 30 * 24 * time.Hour
+
+// kSettled is where the centre's time is kept at which a segment of the journal was
+// first found to hold nothing that the centre has not.
+func kSettled(segment uint32) []byte { return fmt.Appendf(nil, layout.Settled+"%d", segment) }
+
+// trim lets go of the oldest segments of the journal that hold nothing that the
+// centre has not had for long. What the centre never gets, settings and who looked,
+// is written again at the end first.
+func (s *Store) trim(ctx context.Context) error {
+	if s.opt.Top {
+		return nil // nobody else has what its journal holds
+	}
+	segments, err := s.journal.Segments()
+	if err != nil {
+		return err
+	}
+	for _, seg := range segments[:max(len(segments)-1, 0)] {
+		done, err := s.settledFor(ctx, seg)
+		if err != nil || !done {
+			return err
+		}
+		if err := s.carryOn(ctx, seg); err != nil {
+			return err
+		}
+		keep := journal.Position{Segment: seg + 1}
+		if err := s.alone(ctx, func() error { return s.journal.Trim(keep) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settledFor reports whether a segment has long held nothing that the centre has not.
+func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
+	settled := true
+	var now, since int64
+	err := s.view(func(t *tx) error {
+		err := t.Table(layout.Receipts).ForEach(func(k, v []byte) error {
+			var r record.Receipt
+			err := t.open(layout.Receipts, k, v, &r)
+			now = max(now, r.At)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if b := t.Table(layout.Meta).Get(kSettled(seg)); len(b) == 8 {
+			since = int64(num(b))
+			return nil
+		}
+		return s.journal.Read(seg, func(_ journal.Position, b []byte) error {
+			es, err := layout.DecodeEntries(b)
+			if err != nil {
+				return err
+			}
+			for _, e := range es {
+				waits, err := t.waitsStill(e)
+				if err != nil {
+					return err
+				}
+				settled = settled && !waits
+			}
+			return nil
+		})
+	})
+	if err != nil || !settled {
+		return false, err
+	}
+	if since == 0 {
+		return false, s.update(ctx, func(t *tx) error { return t.Table(layout.Meta).Put(kSettled(seg), u64(uint64(now))) })
+	}
+	return now-since >= keepJournal.Milliseconds(), nil
+}
+
+// waitsStill reports whether the centre has not an entry's version yet.
+func (t *tx) waitsStill(e layout.Entry) (bool, error) {
+	if e.Kind != layout.Put {
+		return false, nil
+	}
+	v, err := record.DecodeVersion(e.Parts[0])
+	if err != nil {
+		return false, err
+	}
+	r, err := t.row(t.number(v.Key))
+	if err != nil {
+		return false, err
+	}
+	p, ok := r.Find(v.Name)
+	if !ok {
+		return false, nil // its record went out of scope, and what waited of it is handed in
+	}
+	_, waits, err := t.ownAt(p.At)
+	return waits, err
+}
+
+// carryOn writes again, at the end, what a segment holds that the centre never gets.
+func (s *Store) carryOn(ctx context.Context, seg uint32) error {
+	return s.update(ctx, func(t *tx) error {
+		if err := t.Table(layout.Meta).Delete(kSettled(seg)); err != nil {
+			return err
+		}
+		settings := false
+		err := s.journal.Read(seg, func(_ journal.Position, b []byte) error {
+			es, err := layout.DecodeEntries(b)
+			if err != nil {
+				return err
+			}
+			for _, e := range es {
+				switch e.Kind {
+				case layout.Act:
+					t.keep(layout.Act, slices.Clone(e.Parts[0]), slices.Clone(e.Parts[1]))
+				case layout.Setting, layout.Peer:
+					settings = true
+				}
+			}
+			return nil
+		})
+		if err != nil || !settings {
+			return err
+		}
+		return t.carrySettings()
+	})
+}
+
+func (t *tx) carrySettings() error {
+	err := t.Table(layout.Settings).ForEach(func(k, v []byte) error {
+		plain, err := t.unseal(layout.Settings, k, v)
+		t.keep(layout.Setting, slices.Clone(k), plain)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	peers, err := t.readPeers()
+	for _, p := range peers {
+		b, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		t.keep(layout.Peer, b)
+	}
+	return err
 }

@@ -105,7 +105,7 @@ func (t *tx) leaf(feed string, leaf record.Digest, key record.Key) error {
 // Epoch is the life of this replica's feeds.
 func (t *tx) epoch() (string, error) {
 	var e string
-	if ok, err := t.get(layout.Meta, []byte(kEpoch), &e); err != nil || ok {
+	if ok, err := t.get(layout.Meta, []byte(layout.Epoch), &e); err != nil || ok {
 		return e, err
 	}
 	return "", nil

@@ -159,11 +159,11 @@ func (t *tx) countShown(begins bool) error {
 	} else {
 		n--
 	}
-	return t.Table(layout.Meta).Put([]byte(kShown), u64(n))
+	return t.Table(layout.Meta).Put([]byte(layout.Shown), u64(n))
 }
 
 func (t *tx) shownCount() uint64 {
-	if v := t.Table(layout.Meta).Get([]byte(kShown)); len(v) == 8 {
+	if v := t.Table(layout.Meta).Get([]byte(layout.Shown)); len(v) == 8 {
 		return num(v)
 	}
 	return 0

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +11,7 @@ import (
 
 	"tram/store/audit"
 	"tram/store/layout"
-	"tram/store/pages"
 	"tram/store/record"
-	"tram/store/seal"
 	"tram/store/table"
 )
 
@@ -34,76 +31,9 @@ type Mended struct {
 	Missing int `json:"missing"`
 }
 
-// kMended is where the store keeps what was mended last.
-const kMended = layout.Mended
-
 // rebuildFile, when it is there, asks for a rebuild by copy at the next start: after
 // an I/O error nobody knows what the disk holds of what was written.
 const rebuildFile = "rebuild"
-
-// fileState is what the database file is found to be before anything opens it.
-type fileState struct {
-	missing bool
-	used    bool  // a lineage was begun in it
-	damage  error // why it must be rebuilt; nil where it is whole
-}
-
-// inspect reads the database file without opening it.
-func (s *Store) inspect() (fileState, error) {
-	if _, err := os.Stat(s.file()); errors.Is(err, os.ErrNotExist) {
-		return fileState{missing: true}, nil
-	}
-	facts, err := table.Verify(context.Background(), s.file(), layout.Tables(), s.opt.Progress)
-	if n := facts.Small[kSchema]; len(n) == 8 && binary.BigEndian.Uint64(n) > layout.Schema {
-		return fileState{}, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, binary.BigEndian.Uint64(n), layout.Schema)
-	}
-	state := fileState{used: facts.Count[layout.Lives] > 0}
-	switch {
-	case errors.Is(err, table.ErrForeign):
-		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
-	case errors.Is(err, table.ErrDamaged):
-		state.damage, state.used = err, true
-	case err != nil:
-		return state, err
-	case s.opt.Rebuild:
-		state.damage = errors.New("a rebuild was asked for")
-	case s.marked():
-		state.damage = errors.New("the disk failed while the program ran")
-	case !facts.Both():
-		s.opt.Log.Warn("one of the two first pages of the database is torn; the other one is used")
-	}
-	return state, nil
-}
-
-func (s *Store) marker() string { return s.file() + "." + rebuildFile }
-
-func (s *Store) marked() bool {
-	_, err := os.Stat(s.marker())
-	return err == nil
-}
-
-// openDatabase opens the database: made where there is none, rebuilt where it is
-// damaged.
-func (s *Store) openDatabase(state fileState) error {
-	var err error
-	switch {
-	case state.missing && s.journal.Any():
-		err = s.rebuild("", errors.New("the database is missing"))
-	case state.missing:
-		err = table.Create(s.file(), layout.Tables(), putSchema)
-	case state.damage != nil:
-		err = s.rebuild(s.file(), state.damage)
-	}
-	if err != nil {
-		return err
-	}
-	s.db, err = table.Open(s.file(), layout.Tables())
-	return err
-}
-
-func putSchema(t *table.Tx) error {
-	return t.Table(layout.Meta).Put([]byte(kSchema), u64(layout.Schema))
-}
 
 // rebuild makes the database anew from the good entries of a damaged file and from
 // the journal, beside it. Only when it is whole and durable does it take the place of
@@ -123,7 +53,7 @@ func (s *Store) rebuild(from string, why error) error {
 		return err
 	}
 	if from != "" {
-		if m.Aside, err = s.setAside(from); err != nil {
+		if m.Aside, err = table.SetAside(from, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -137,35 +67,11 @@ func (s *Store) rebuild(from string, why error) error {
 	return nil
 }
 
-// setAside gives the damaged file a second name, so that at no moment there is none.
-func (s *Store) setAside(from string) (string, error) {
-	name := fmt.Sprintf("%s.damaged-%s", from, time.Now().UTC().Format("20060102T150405.000"))
-	if err := os.Link(from, name); err != nil {
-		if err := copyFile(from, name); err != nil {
-			return "", err
-		}
-	}
-	return name[len(s.opt.Dir)+1:], seal.SyncDir(s.opt.Dir)
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = out.ReadFrom(in)
-	return errors.Join(err, out.Sync(), out.Close())
-}
-
 // refill fills the new database.
 func (s *Store) refill(from string, m *Mended) error {
 	if from != "" {
-		if err := s.salvage(from, m); err != nil {
+		var err error
+		if m.Taken, m.Refused, err = s.db.Salvage(context.Background(), from, s.opt.Progress, s.derived()...); err != nil {
 			return err
 		}
 	}
@@ -185,7 +91,7 @@ func (s *Store) refill(from string, m *Mended) error {
 	if err := s.mendAudit(); err != nil {
 		return err
 	}
-	return s.mend(func(t *tx) error { return t.put(layout.Meta, []byte(kMended), m) })
+	return s.mend(func(t *tx) error { return t.put(layout.Meta, []byte(layout.Mended), m) })
 }
 
 // mend runs steps, each in a transaction of its own.
@@ -258,46 +164,6 @@ func (s *Store) derived() []string {
 	return out
 }
 
-// salvage takes the entries over that hold by their checksum.
-func (s *Store) salvage(from string, m *Mended) error {
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	var batch [][2][]byte
-	flush := func() error {
-		err := s.db.Update(func(t *table.Tx) error {
-			for _, e := range batch {
-				ok, err := t.Restore(e[0], e[1], s.derived()...)
-				if err != nil {
-					return err
-				}
-				if ok {
-					m.Taken++
-				}
-			}
-			return nil
-		})
-		batch = batch[:0]
-		return err
-	}
-	report, err := pages.File{Source: f, Size: info.Size(), Item: table.Sound, Progress: s.opt.Progress}.Salvage(context.Background(),
-		func(_, key, stored []byte, _ bool) error {
-			batch = append(batch, [2][]byte{slices.Clone(key), slices.Clone(stored)})
-			if len(batch) < 4096 {
-				return nil
-			}
-			return flush()
-		})
-	m.Refused = report.Refused
-	return errors.Join(err, flush())
-}
-
 // mendSequences lets no number be drawn twice.
 func (t *tx) mendSequences() error {
 	for _, name := range []string{layout.Order, layout.Audit, layout.Vault, layout.Lives, layout.Rescued} {
@@ -342,7 +208,7 @@ func (t *tx) mendChains() error {
 // them.
 func (s *Store) mendRows(m *Mended) error {
 	err := s.mend(func(t *tx) error {
-		for _, k := range []string{kShown, kJournal} {
+		for _, k := range []string{layout.Shown, layout.Journal} {
 			if err := t.Table(layout.Meta).Delete([]byte(k)); err != nil {
 				return err
 			}
@@ -356,10 +222,10 @@ func (s *Store) mendRows(m *Mended) error {
 		return err
 	}
 	err = s.mend(func(t *tx) error { // what others were told of the feeds is not in them any more
-		if t.Table(layout.Meta).Get([]byte(kEpoch)) == nil && t.Table(layout.Peers).Len() == 0 {
+		if t.Table(layout.Meta).Get([]byte(layout.Epoch)) == nil && t.Table(layout.Peers).Len() == 0 {
 			return nil
 		}
-		return t.put(layout.Meta, []byte(kEpoch), "")
+		return t.put(layout.Meta, []byte(layout.Epoch), "")
 	})
 	if err != nil {
 		return err
@@ -568,7 +434,7 @@ func (s *Store) mendAudit() error {
 		if k, _ := t.Table(layout.Audit).Cursor().Last(); k != nil {
 			last = num(k)
 		}
-		return t.Table(layout.Meta).Delete([]byte(kAudit))
+		return t.Table(layout.Meta).Delete([]byte(layout.Chain))
 	})
 	for seq := uint64(1); err == nil && seq <= last; seq += mendBatch {
 		err = s.mend(func(t *tx) error {
@@ -591,7 +457,7 @@ func (s *Store) mendAudit() error {
 func (s *Store) Mended() (*Mended, error) {
 	var m *Mended
 	err := s.view(func(tx *tx) error {
-		b, err := tx.getRaw(layout.Meta, []byte(kMended))
+		b, err := tx.getRaw(layout.Meta, []byte(layout.Mended))
 		if err != nil || b == nil {
 			return err
 		}

@@ -375,7 +375,7 @@ func (t *tx) audit(e audit.Entry) error {
 // auditTop is the digest of the audit's last entry.
 func (t *tx) auditTop() record.Digest {
 	var d record.Digest
-	copy(d[:], t.Table(layout.Meta).Get([]byte(kAudit)))
+	copy(d[:], t.Table(layout.Meta).Get([]byte(layout.Chain)))
 	return d
 }
 
@@ -392,7 +392,7 @@ func (t *tx) putAudit(seq []byte, e audit.Entry) error {
 			return err
 		}
 	}
-	return t.Table(layout.Meta).Put([]byte(kAudit), l.Chain[:])
+	return t.Table(layout.Meta).Put([]byte(layout.Chain), l.Chain[:])
 }
 
 // auditAgain puts an entry of the journal behind the others, once. Its place may be

@@ -128,7 +128,7 @@ func (t *tx) ensureEpoch() error {
 	if err != nil || e != "" {
 		return err
 	}
-	return t.put(layout.Meta, []byte(kEpoch), string(t.s.Lineage()))
+	return t.put(layout.Meta, []byte(layout.Epoch), string(t.s.Lineage()))
 }
 
 // readers are the feeds that a record belongs in.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,8 @@ var (
 	// ErrForeign says that the file is a database of something else, or of a program from
 	// before the first release; it is left untouched.
 	ErrForeign = errors.New("this database is not one that this program can read")
+	// ErrRestoring says that putting back a backup was cut short.
+	ErrRestoring = errors.New("putting back a backup was cut short: put it back again")
 	// ErrTooMuch says that one transaction holds more than the journal takes as
 	// one; nothing was saved. In parts it can be.
 	ErrTooMuch = errors.New("too much for one transaction")
@@ -75,7 +78,7 @@ type Options struct {
 }
 
 // SlotsFile is the name, in the data folder, of what the keys are kept in.
-const SlotsFile = "keys.json"
+const SlotsFile = layout.SlotsFile
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
@@ -94,6 +97,8 @@ type Store struct {
 	quit chan struct{}
 	done chan struct{}
 
+	long sync.Mutex // one copy or rotation at a time
+
 	mu      sync.Mutex // guards what follows
 	lineage record.Lineage
 	counter uint64
@@ -110,9 +115,7 @@ func Open(o Options) (*Store, error) {
 	if o.Journal == "" {
 		o.Journal = filepath.Join(o.Dir, "journal")
 	}
-	if o.Keys == nil {
-		o.Keys = []seal.Opener{seal.KeyFile(filepath.Join(o.Dir, "key"))}
-	}
+	o.Keys = openers(o)
 	if o.Clock == nil {
 		o.Clock = func() record.Stamp { return record.Stamp{Unix: time.Now().UnixMilli()} }
 	}
@@ -157,11 +160,22 @@ func (s *Store) hold() error {
 	return nil
 }
 
-func (s *Store) file() string { return filepath.Join(s.opt.Dir, "tram.db") }
+func (s *Store) file() string { return filepath.Join(s.opt.Dir, layout.DatabaseFile) }
+
+// openers are the ways to the key.
+func openers(o Options) []seal.Opener {
+	if o.Keys == nil {
+		return []seal.Opener{seal.KeyFile(filepath.Join(o.Dir, "key"))}
+	}
+	return o.Keys
+}
 
 // begin opens the database, rebuilt where it is damaged, brings it up to its
 // journal and starts a lineage.
 func (s *Store) begin() error {
+	if _, err := os.Stat(filepath.Join(s.opt.Dir, layout.RestoringFile)); err == nil {
+		return ErrRestoring
+	}
 	state, err := s.inspect()
 	if err != nil {
 		return err
@@ -178,6 +192,70 @@ func (s *Store) begin() error {
 	return nil
 }
 
+// fileState is what the database file is found to be before anything opens it.
+type fileState struct {
+	missing bool
+	used    bool  // a lineage was begun in it
+	damage  error // why it must be rebuilt; nil where it is whole
+}
+
+// inspect reads the database file without opening it.
+func (s *Store) inspect() (fileState, error) {
+	if _, err := os.Stat(s.file()); errors.Is(err, os.ErrNotExist) {
+		return fileState{missing: true}, nil
+	}
+	facts, err := table.Verify(context.Background(), s.file(), layout.Tables(), s.opt.Progress)
+	if n := facts.Small[layout.Number]; len(n) == 8 && binary.BigEndian.Uint64(n) > layout.Schema {
+		return fileState{}, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, binary.BigEndian.Uint64(n), layout.Schema)
+	}
+	state := fileState{used: facts.Count[layout.Lives] > 0}
+	switch {
+	case errors.Is(err, table.ErrForeign):
+		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
+	case errors.Is(err, table.ErrDamaged):
+		state.damage, state.used = err, true
+	case err != nil:
+		return state, err
+	case s.opt.Rebuild:
+		state.damage = errors.New("a rebuild was asked for")
+	case s.marked():
+		state.damage = errors.New("the disk failed while the program ran")
+	case !facts.Both():
+		s.opt.Log.Warn("one of the two first pages of the database is torn; the other one is used")
+	}
+	return state, nil
+}
+
+func (s *Store) marker() string { return s.file() + "." + rebuildFile }
+
+func (s *Store) marked() bool {
+	_, err := os.Stat(s.marker())
+	return err == nil
+}
+
+// openDatabase opens the database: made where there is none, rebuilt where it is
+// damaged.
+func (s *Store) openDatabase(state fileState) error {
+	var err error
+	switch {
+	case state.missing && s.journal.Any():
+		err = s.rebuild("", errors.New("the database is missing"))
+	case state.missing:
+		err = table.Create(s.file(), layout.Tables(), putSchema)
+	case state.damage != nil:
+		err = s.rebuild(s.file(), state.damage)
+	}
+	if err != nil {
+		return err
+	}
+	s.db, err = table.Open(s.file(), layout.Tables())
+	return err
+}
+
+func putSchema(t *table.Tx) error {
+	return t.Table(layout.Meta).Put([]byte(layout.Number), u64(layout.Schema))
+}
+
 // unlock opens the key and what is kept beside the database. Records without
 // their key are never given a new one.
 func (s *Store) unlock(state fileState) error {
@@ -190,7 +268,7 @@ func (s *Store) unlock(state fileState) error {
 		return err
 	}
 	admit := func() error { return s.admit(space.NoBlobs) }
-	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, "blobs"), s.keys, admit); err != nil {
+	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, layout.BlobFolder), s.keys, admit); err != nil {
 		return err
 	}
 	s.journal, err = journal.Open(s.opt.Journal, s.keys)
@@ -212,10 +290,10 @@ func (s *Store) resume() error {
 			return err
 		}
 		e, err := t.epoch()
-		if err != nil || t.Table(layout.Meta).Get([]byte(kEpoch)) == nil || e != "" && commits < 2 {
+		if err != nil || t.Table(layout.Meta).Get([]byte(layout.Epoch)) == nil || e != "" && commits < 2 {
 			return err // a replay alone may leave it empty
 		}
-		return t.put(layout.Meta, []byte(kEpoch), string(s.lineage))
+		return t.put(layout.Meta, []byte(layout.Epoch), string(s.lineage))
 	})
 	if err != nil {
 		return err

@@ -53,11 +53,31 @@ func IsSealed(name string, key []byte) bool {
 	return name != Meta || string(key) == Epoch || string(key) == Mended
 }
 
-// The keys of Meta whose values are sealed.
+// Keys of Meta.
 const (
-	Epoch  = "epoch"  // of this replica's feeds
-	Mended = "mended" // what was mended last
+	Number  = "schema"   // the schema's, 8 bytes
+	Journal = "journal"  // position up to which the journal is in the database
+	Chain   = "audit"    // digest of the audit's last entry
+	Shown   = "shown"    // how many records show something, tombstones too
+	Settled = "settled-" // and a segment of the journal: since when the centre has all of it
+	Epoch   = "epoch"    // of this replica's feeds, sealed
+	Mended  = "mended"   // what was mended last, sealed
 )
+
+// Names in the data folder.
+const (
+	DatabaseFile = "tram.db"
+	SlotsFile    = "keys.json"
+	BlobFolder   = "blobs"
+	// RestoringFile stands there while a backup is put into the folder.
+	RestoringFile = "restoring"
+)
+
+// Place is what a sealed value is bound to: the table and the key under which it
+// stands.
+func Place(table string, key []byte) []byte {
+	return append(append(append(make([]byte, 0, len(table)+1+len(key)), table...), '/'), key...)
+}
 
 // Tables is the layout of schema 2. New tables go behind the last.
 func Tables() table.Layout {

@@ -158,6 +158,14 @@ func (f *File) flush() error {
 	return tx.bolt.Commit() // the tallies come as an entry
 }
 
+// Update changes the file once all was taken.
+func (f *File) Update(change func(*Tx) error) error {
+	if err := f.flush(); err != nil {
+		return err
+	}
+	return f.db.Update(change)
+}
+
 // Finish makes the file durable where it was made, aside.
 func (f *File) Finish() error { return errors.Join(f.flush(), f.db.Finish()) }
 

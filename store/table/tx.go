@@ -108,6 +108,11 @@ func (t *Tx) Commit() error {
 // Rollback gives the transaction up.
 func (t *Tx) Rollback() error { return t.bolt.Rollback() }
 
+func (t *Tx) touch(key []byte) {
+	t.changed = true
+	t.touched = append(t.touched, string(key))
+}
+
 // Table is a table within a transaction.
 type Table struct {
 	tx    *Tx

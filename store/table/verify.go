@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -109,43 +108,4 @@ func Verify(ctx context.Context, path string, layout Layout, progress func(done,
 		return facts, err
 	}
 	return facts, r.compare()
-}
-
-// Restore puts an entry of another file in, as it stood there; the first to come
-// under a key stays. It reports whether it was taken: not when it does not hold, or
-// is of one of the tables to leave out.
-func (t *Tx) Restore(key, stored []byte, but ...string) (bool, error) {
-	i := t.db.layout.find(key)
-	_, sum, ok := split(key, stored)
-	if i < 0 || !ok || slices.Contains(but, t.db.layout[i].Name) {
-		return false, nil
-	}
-	b := t.area(t.db.layout[i].Area)
-	if b.Get(key) != nil {
-		return false, nil
-	}
-	t.tallies[i].Count++
-	t.tallies[i].Sum += uint64(sum)
-	t.touch(key)
-	return true, b.Put(append([]byte(nil), key...), append([]byte(nil), stored...))
-}
-
-func (t *Tx) touch(key []byte) {
-	t.changed = true
-	t.touched = append(t.touched, string(key))
-}
-
-// Wipe empties a table; its sequence goes on.
-func (t *Table) Wipe() error {
-	var keys [][]byte
-	c := t.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		keys = append(keys, append([]byte(nil), k...))
-	}
-	for _, k := range keys {
-		if err := t.Delete(k); err != nil {
-			return err
-		}
-	}
-	return nil
 }

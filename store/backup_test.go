@@ -1,0 +1,140 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tram/store"
+	"tram/store/backup"
+	"tram/store/query"
+	"tram/store/record"
+	"tram/store/seal"
+	"tram/store/storetest"
+)
+
+// TestBackupOpensAsANewLineage backs a station up while others write, puts it into an
+// empty folder, and lets both go on.
+func TestBackupOpensAsANewLineage(t *testing.T) {
+	t.Parallel()
+	s := station(t, "a")
+	var keys []record.Key
+	for range 30 {
+		keys = append(keys, born(t, s, hoa).Key)
+	}
+	id, err := s.Blobs().Put(strings.NewReader(strings.Repeat("picture", 40_000)), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-stop:
+				done <- n
+				return
+			default:
+				fresh := s.NewID()
+				if _, err := s.Put(context.Background(), store.Write{Key: key("Patient", fresh), Content: patient(fresh, hoa), Author: "hoa"}); err == nil {
+					n++
+				}
+			}
+		}
+	}()
+	var file bytes.Buffer
+	if err := s.Backup(context.Background(), &file); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	if n := <-done; n == 0 {
+		t.Error("nobody wrote meanwhile")
+	}
+	dir := t.TempDir()
+	open := seal.KeyFile(filepath.Join(s.Dir(), "key"))
+	for name, b := range map[string][]byte{"cut": file.Bytes()[:file.Len()-20], "empty": nil} {
+		if err := backup.Restore(context.Background(), dir, bytes.NewReader(b), open); err == nil {
+			t.Errorf("%s: put back", name)
+		}
+	}
+	if _, err := store.Open(store.Options{Name: "a", Dir: dir, Keys: []seal.Opener{open}, R4: storetest.R4(t)}); !errors.Is(err, store.ErrRestoring) {
+		t.Errorf("opened half of a backup: %v, want ErrRestoring", err)
+	}
+	if err := backup.Restore(context.Background(), dir, bytes.NewReader(file.Bytes()), open); err != nil {
+		t.Fatal(err)
+	}
+	if err := backup.Restore(context.Background(), dir, bytes.NewReader(file.Bytes()), open); !errors.Is(err, backup.ErrNotEmpty) {
+		t.Errorf("put over records: %v, want ErrNotEmpty", err)
+	}
+	other := t.TempDir()
+	if err := backup.Restore(context.Background(), other, bytes.NewReader(file.Bytes()), seal.KeyFile(filepath.Join(other, "none"))); err == nil {
+		t.Error("put back without the key")
+	}
+	again := storetest.Open(t, store.Options{Name: "a", Dir: dir, Keys: []seal.Opener{open}})
+	if again.Lineage() == s.Lineage() {
+		t.Error("a backup goes on under the lineage it was made of")
+	}
+	for _, k := range keys {
+		if _, err := again.Get(k); err != nil {
+			t.Errorf("%s: %v", k, err)
+		}
+	}
+	var picture bytes.Buffer
+	if err := again.Blobs().Get(id, &picture); err != nil || picture.Len() != 280_000 {
+		t.Errorf("the attachment: %d bytes, %v", picture.Len(), err)
+	}
+	born(t, again, hoa)
+}
+
+// TestRotationSealsEverythingAnew rotates the keys twice while others write. What is at
+// rest is under the newest key alone, and a cut in between changes nothing.
+func TestRotationSealsEverythingAnew(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 40 {
+		born(t, s, hoa)
+	}
+	id, err := s.Blobs().Put(strings.NewReader(strings.Repeat("picture", 40_000)), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Rotate(cut); err == nil {
+		t.Error("a cut rotation went through")
+	}
+	if err := errors.Join(s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, store.SlotsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = storetest.Open(t, o)
+	if err := s.Upkeep(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, store.SlotsFile)); err != nil || bytes.Equal(before, after) {
+		t.Errorf("the ring is as before: %v", err)
+	}
+	if err := s.Rotate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	born(t, s, hoa)
+	var picture bytes.Buffer
+	if err := s.Blobs().Get(id, &picture); err != nil || picture.Len() != 280_000 {
+		t.Errorf("the attachment: %d bytes, %v", picture.Len(), err)
+	}
+	if r, err := s.Search(query.Query{Kind: "Patient"}); err != nil || r.Total != 41 {
+		t.Errorf("%d people, %v; want 41", r.Total, err)
+	}
+}
