@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	bolterrors "go.etcd.io/bbolt/errors"
 )
-
-var errTxClosed = bolterrors.ErrTxClosed
 
 // Sink takes a copy of a file, entry by entry. A key that comes again replaces what
 // came before; a nil value takes it back. The slices are valid during the call.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"tram/store/seal"
 )
@@ -166,7 +167,7 @@ func (d *DB) Update(f func(*Tx) error) error {
 
 // rollbackIfOpen gives up what Commit may have given up itself.
 func (t *Tx) rollbackIfOpen() error {
-	if err := t.bolt.Rollback(); err != nil && !errors.Is(err, errTxClosed) {
+	if err := t.bolt.Rollback(); err != nil && !errors.Is(err, bolterrors.ErrTxClosed) {
 		return err
 	}
 	return nil
