@@ -91,7 +91,7 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func tell(b *testing.B, r pages.Report, p *peak) {
-	bytes := int64(r.Pages+r.Free+2) * int64(r.PageSize)
+	bytes := int64(2+r.Pages+r.Free+r.Freelist) * int64(r.PageSize)
 	b.SetBytes(bytes)
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)*1e9/float64(bytes), "s/GB")
 	b.ReportMetric(float64(r.Items), "items")

@@ -61,6 +61,7 @@ type Report struct {
 	PageSize int    // bytes
 	Pages    int    // that the buckets use
 	Free     int    // pages without use
+	Freelist int    // pages that the list of free ones takes; 0 where the file keeps none
 	Items    int    // that hold and are reachable
 	Buckets  []Bucket
 

@@ -113,7 +113,7 @@ func (s *salvager) believe(ctx context.Context) error {
 		s.spoil(s.list)
 		return ctx.Err()
 	}
-	s.free, s.Free = free, int(count)
+	s.free, s.Free, s.Freelist = free, int(count), int(own)
 	s.finish(s.list, own)
 	return nil
 }

@@ -36,7 +36,7 @@ func (f File) Verify(ctx context.Context) (Report, error) {
 	v := &verifier{File: f, meta: *m, used: newSet(m.high), progress: f.progress(*m)}
 	err := v.run(ctx)
 	report.Pages, report.Items, report.Buckets = int(v.pages.Load()), int(v.items.Load()), v.listed()
-	report.Free = int(v.free)
+	report.Free, report.Freelist = int(v.free), int(v.own)
 	return report, err
 }
 
@@ -47,6 +47,7 @@ type verifier struct {
 	progress func(int64)
 	isFree   set // nil where the file does not keep it
 	free     uint64
+	own      uint64 // pages of the freelist
 	used     set
 	pages    atomic.Int64
 	items    atomic.Int64
@@ -73,7 +74,7 @@ func (v *verifier) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.isFree, v.free = free, count
+	v.isFree, v.free, v.own = free, count, own
 	if err := v.use(0, 2); err != nil {
 		return err
 	}
