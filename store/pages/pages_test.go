@@ -263,3 +263,44 @@ func TestVerifyKeepsErrorsApart(t *testing.T) {
 		t.Errorf("progress ends at %d of %d, %v", last, all, err)
 	}
 }
+
+// TestLongFreelist has more free pages than a page's count can say.
+func TestLongFreelist(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db := open(t, path, 1024, false)
+	defer db.Close()
+	key := []byte("k")
+	for _, step := range []struct {
+		name string
+		do   func(b *bbolt.Bucket) error
+		free int
+	}{
+		{"a value of 66,000 pages", func(b *bbolt.Bucket) error { return b.Put(key, value([]byte("large"), key, 66000<<10, 1)) }, 0},
+		{"it is removed", func(b *bbolt.Bucket) error { return b.Delete(key) }, 66000},
+	} {
+		if err := db.Update(func(tx *bbolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("large"))
+			if err != nil {
+				return err
+			}
+			return step.do(b)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pages.File{Source: f, Size: info.Size(), Item: holds}.Verify(t.Context())
+		if err != nil || got.Free < step.free || got.Pages+got.Free < 66000 {
+			t.Errorf("%s: got %+v, %v", step.name, got, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
