@@ -230,16 +230,24 @@ func equal(a, b pages.Bucket) bool {
 	return a.Name == b.Name && a.Items == b.Items && a.Sequence == b.Sequence && bytes.Equal(a.Last, b.Last)
 }
 
-// TestSalvageAfterFlips flips one bit in each page in turn and in many random
-// places: of what was there, no more is lost than the one item that bit is in.
+// TestSalvageAfterFlips flips each bit of each page's header, and one in many
+// random places: of what was there, no more is lost than the one item that bit is in.
 func TestSalvageAfterFlips(t *testing.T) {
 	b := made(t, 1024, 150, false)
 	want := salvaged(t, b)
 	rnd := rand.New(rand.NewPCG(5, 5))
 	lost := 0
-	for range 3000 {
+	var bits []int
+	for page := 2; page < len(b)/1024; page++ {
+		for bit := range 16 * 8 {
+			bits = append(bits, page*1024*8+bit)
+		}
+	}
+	for range 1500 {
+		bits = append(bits, 2048*8+rnd.IntN((len(b)-2048)*8))
+	}
+	for _, bit := range bits {
 		rotten := bytes.Clone(b)
-		bit := 2048*8 + rnd.IntN((len(b)-2048)*8)
 		flip(rotten, bit)
 		got := salvaged(t, rotten)
 		missing := 0
