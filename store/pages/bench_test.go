@@ -16,7 +16,7 @@ func large(b *testing.B) (*os.File, int64) {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "db")
 	db := open(b, path, 4096, false)
-	const rows, step = 450_000, 3_000
+	const rows, step = 250_000, 3_000
 	for at := 0; at < rows; at += step {
 		if err := db.Update(func(tx *bbolt.Tx) error {
 			names := [][]byte{[]byte("rows"), []byte("index")}
