@@ -30,7 +30,7 @@ func TestBackupOpensAsANewLineage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop, done := make(chan struct{}), make(chan int)
+	stop, began, done := make(chan struct{}), make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
 		for {
@@ -40,20 +40,23 @@ func TestBackupOpensAsANewLineage(t *testing.T) {
 				return
 			default:
 				fresh := s.NewID()
-				if _, err := s.Put(context.Background(), store.Write{Key: key("Patient", fresh), Content: patient(fresh, hoa), Author: "hoa"}); err == nil {
-					n++
+				_, err := s.Put(context.Background(), store.Write{Key: key("Patient", fresh), Content: patient(fresh, hoa), Author: "hoa"})
+				if n++; n == 1 {
+					close(began)
+				}
+				if err != nil {
+					t.Error(err)
 				}
 			}
 		}
 	}()
+	<-began
 	var file bytes.Buffer
 	if err := s.Backup(context.Background(), &file); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)
-	if n := <-done; n == 0 {
-		t.Error("nobody wrote meanwhile")
-	}
+	<-done
 	dir := t.TempDir()
 	open := seal.KeyFile(filepath.Join(s.Dir(), "key"))
 	for name, b := range map[string][]byte{"cut": file.Bytes()[:file.Len()-20], "empty": nil} {

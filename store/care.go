@@ -220,7 +220,11 @@ func (c *checker) auditChain() error {
 	var prev record.Digest
 	err := c.Table(layout.Audit).ForEach(func(k, v []byte) error {
 		var l audit.Linked
-		if err := c.open(layout.Audit, k, v, &l); err != nil || !l.Verify(prev) {
+		plain, err := c.unseal(layout.Audit, k, v)
+		if err == nil {
+			l, err = c.decodeAudit(plain)
+		}
+		if err != nil || !l.Verify(prev) {
 			c.bad("audit", record.Key{}, "entry %d does not follow the one before", num(k))
 		}
 		prev = l.Chain

@@ -21,6 +21,9 @@ import (
 //	ixPatient  patient, kind, date, number
 //	ixKind     kind, date, number
 //	ixCode     kind, code, date, number
+//
+// There are three entries for each record, so their parts are short: numbers take 5
+// bytes, dates 6, which reach 4,400 years either way in milliseconds.
 const (
 	ixPatient = "p"
 	ixKind    = "k"
@@ -33,8 +36,9 @@ func dateParams() []string {
 	return []string{"date", "onset-date", "authoredon", "authored", "authored-on", "recorded-date", "sent", "created", "period", "issued", "birthdate", "_lastUpdated"}
 }
 
-// kindID is long enough that no two of R4's kinds share one under any key.
-func (t *tx) kindID(kind string) []byte { return t.s.often("kind", kind)[:6] }
+// kindID is long enough that two of R4's 146 kinds share one under one key in 400,000;
+// what is found is held against the kind all the same.
+func (t *tx) kindID(kind string) []byte { return t.s.often("kind", kind)[:4] }
 
 func (t *tx) codeID(system, code string) []byte { return t.s.often("code", system+"|"+code)[:8] }
 
@@ -56,15 +60,15 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 			return nil, nil, err
 		}
 		patients = append(patients, num(pn))
-		keys = append(keys, join([]byte(ixPatient), pn, kind, date, n))
+		keys = append(keys, join([]byte(ixPatient), short(pn), kind, date, short(n)))
 	}
 	if v.Deleted {
 		return keys, patients, nil // a tombstone stays in its compartments, to be offered there
 	}
-	keys = append(keys, join([]byte(ixKind), kind, date, n))
+	keys = append(keys, join([]byte(ixKind), kind, date, short(n)))
 	if p, ok := r4.Param(v.Key.Kind, "code"); ok {
 		for _, sv := range r4.SearchValues(content, p) {
-			keys = append(keys, join([]byte(ixCode), kind, t.codeID("", sv.Code), date, n))
+			keys = append(keys, join([]byte(ixCode), kind, t.codeID("", sv.Code), date, short(n)))
 		}
 	}
 	return keys, patients, nil
@@ -105,7 +109,23 @@ func (t *tx) dateOf(content *fhir.Value, v *record.Version) []byte {
 			break
 		}
 	}
-	return binary.BigEndian.AppendUint64(nil, uint64(at)^(1<<63))
+	const most = 1<<47 - 1
+	at = max(-most, min(at, most))
+	return binary.BigEndian.AppendUint64(nil, uint64(at)+1<<47)[2:]
+}
+
+// dateLen and numberLen are how long dates and numbers are in the index, in bytes.
+const (
+	dateLen   = 6
+	numberLen = 5
+)
+
+// short is a number as it stands in the index.
+func short(n []byte) []byte { return n[len(n)-numberLen:] }
+
+// long is the number at the end of a key of the index.
+func long(k []byte) []byte {
+	return append(make([]byte, 8-numberLen, 8), k[len(k)-numberLen:]...)
 }
 
 // show brings everything that depends on what a record shows from the old state
@@ -276,8 +296,9 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
 		prefix := join([]byte(ixKind), t.kindID(q.Kind))
 		c := t.Table(layout.Index).Cursor()
-		for k, _ := c.Seek(prefix); len(k) == len(prefix)+16 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-			out = append(out, hit{num(k[len(prefix)+8:]), latest(k[len(prefix):len(prefix)+8], k[len(prefix)+8:])})
+		for k, _ := c.Seek(prefix); len(k) == len(prefix)+dateLen+numberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+			n := long(k)
+			out = append(out, hit{num(n), latest(k[len(prefix):len(prefix)+dateLen], n)})
 		}
 		slices.Reverse(out)
 		return out, nil
@@ -339,7 +360,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
-					prefixes = append(prefixes, join([]byte(ixPatient), n, kind))
+					prefixes = append(prefixes, join([]byte(ixPatient), short(n), kind))
 				}
 			}
 			return t.scan(prefixes)
@@ -411,11 +432,11 @@ func (t *tx) scan(prefixes [][]byte) [][]byte {
 	for _, p := range prefixes {
 		var some [][]byte
 		c := t.Table(layout.Index).Cursor()
-		for k, _ := c.Seek(p); len(k) >= len(p)+8 && string(k[:len(p)]) == string(p); k, _ = c.Next() {
-			n := k[len(k)-8:]
+		for k, _ := c.Seek(p); len(k) >= len(p)+numberLen && string(k[:len(p)]) == string(p); k, _ = c.Next() {
+			n := long(k)
 			if !seen[string(n)] {
 				seen[string(n)] = true
-				some = append(some, append([]byte(nil), n...))
+				some = append(some, n)
 			}
 		}
 		slices.Reverse(some)

@@ -440,7 +440,11 @@ func (s *Store) mendAudit() error {
 		err = s.mend(func(t *tx) error {
 			for n := seq; n < seq+mendBatch && n <= last; n++ {
 				l := audit.Linked{Entry: audit.Entry{At: s.opt.Clock().Unix, Who: keeper, Action: audit.Lost}}
-				if _, err := t.get(layout.Audit, u64(n), &l); err != nil {
+				plain, err := t.getRaw(layout.Audit, u64(n))
+				if err == nil && plain != nil {
+					l, err = t.decodeAudit(plain)
+				}
+				if err != nil {
 					return err
 				}
 				if err := t.putAudit(u64(n), l.Entry); err != nil {

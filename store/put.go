@@ -407,7 +407,7 @@ func (t *tx) rewrite(v *record.Version, key record.Key, to func(string) string, 
 // referring lists what is shown, was made here and refers to a record: in its
 // compartment where it is a person, and among what waits.
 func (t *tx) referring(n []byte, key record.Key) ([]*record.Version, error) {
-	numbers := t.scan([][]byte{join([]byte(ixPatient), n)})
+	numbers := t.scan([][]byte{join([]byte(ixPatient), short(n))})
 	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {
 		e, err := t.openOwn(k, v)
 		if err != nil {

@@ -255,8 +255,12 @@ func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
 			k, _ = c.Prev()
 		}
 		for ; len(k) == 16 && string(k[:8]) == string(n) && len(out) < limit; k, _ = c.Prev() {
-			var l audit.Linked
-			if _, err := tx.get(layout.Audit, k[8:], &l); err != nil {
+			plain, err := tx.getRaw(layout.Audit, k[8:])
+			if err != nil {
+				return err
+			}
+			l, err := tx.decodeAudit(plain)
+			if err != nil {
 				return err
 			}
 			out = append(out, l)
@@ -372,6 +376,17 @@ func (t *tx) audit(e audit.Entry) error {
 	return t.putAudit(seq, e)
 }
 
+// decodeAudit reads an entry; its record's key stands with the record.
+func (t *tx) decodeAudit(plain []byte) (audit.Linked, error) {
+	a, err := layout.DecodeAudit(plain)
+	if err != nil || a.Number == 0 {
+		return a.Linked, err
+	}
+	r, err := t.row(u64(a.Number))
+	a.Key = r.Key
+	return a.Linked, err
+}
+
 // auditTop is the digest of the audit's last entry.
 func (t *tx) auditTop() record.Digest {
 	var d record.Digest
@@ -384,10 +399,15 @@ func (t *tx) putAudit(seq []byte, e audit.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(layout.Audit, seq, l); err != nil {
+	n := t.number(e.Key)
+	act := layout.AuditEntry{Linked: l, Number: 0}
+	if n != nil {
+		act.Number = num(n)
+	}
+	if err := t.putRaw(layout.Audit, seq, act.Encode()); err != nil {
 		return err
 	}
-	if n := t.number(e.Key); n != nil {
+	if n != nil {
 		if err := t.Table(layout.AuditOf).Put(join(n, seq), nil); err != nil {
 			return err
 		}

@@ -309,10 +309,10 @@ func (t *tx) rescope(v *record.Version) error {
 // offerCompartment brings a person's records into the feeds they belong in.
 func (t *tx) offerCompartment(patient []byte) error {
 	var members [][]byte
-	prefix := join([]byte(ixPatient), patient)
+	prefix := join([]byte(ixPatient), short(patient))
 	c := t.Table(layout.Index).Cursor()
-	for k, _ := c.Seek(prefix); len(k) >= 8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		members = append(members, append([]byte(nil), k[len(k)-8:]...))
+	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+		members = append(members, long(k))
 	}
 	for _, n := range members {
 		r, err := t.row(n)
@@ -390,14 +390,14 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 
 // findScope finds the record that names a person's stations.
 func (t *tx) findScope(patient []byte, key *record.Key) error {
-	prefix := join([]byte(ixPatient), patient, t.kindID("Basic"))
+	prefix := join([]byte(ixPatient), short(patient), t.kindID("Basic"))
 	c := t.Table(layout.Index).Cursor()
-	for k, _ := c.Seek(prefix); len(k) >= len(prefix)+8 && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		r, err := t.row(k[len(k)-8:])
+	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+		r, err := t.row(long(k))
 		if err != nil {
 			return err
 		}
-		v, err := t.shown(k[len(k)-8:], r)
+		v, err := t.shown(long(k), r)
 		if err != nil || v == nil {
 			return err
 		}

@@ -41,13 +41,21 @@ func (w *writer) flags(set ...bool) {
 	w.byte(f)
 }
 
-func (w *writer) ref(r record.Ref) {
-	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(r.Name.Lineage)))
+// name writes a name; one without a number is one byte.
+func (w *writer) name(n record.Name) {
+	w.number(n.N)
+	if n.N == 0 {
+		return
+	}
+	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(n.Lineage)))
 	if err != nil || len(raw) != lineageBytes {
-		raw = make([]byte, lineageBytes) // no name
+		raw = make([]byte, lineageBytes) // no lineage
 	}
 	w.b = append(w.b, raw...)
-	w.number(r.Name.N)
+}
+
+func (w *writer) ref(r record.Ref) {
+	w.name(r.Name)
 	w.b = append(w.b, r.Digest[:]...)
 }
 
@@ -98,18 +106,22 @@ func (r *reader) count() uint64 {
 
 func (r *reader) text() string { return string(r.take(r.number())) }
 
-func (r *reader) ref() record.Ref {
-	var out record.Ref
+func (r *reader) name() record.Name {
+	n := r.number()
+	if n == 0 {
+		return record.Name{}
+	}
 	raw := r.take(lineageBytes)
-	out.Name.N = r.number()
-	if d := r.take(uint64(len(out.Digest))); len(d) == len(out.Digest) {
-		out.Digest = record.Digest(d)
-	}
-	if out.Name.N > 0 {
-		out.Name.Lineage = record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw)))
-	}
-	return out
+	return record.Name{Lineage: record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw))), N: n}
 }
+
+func (r *reader) digest() record.Digest {
+	var d record.Digest
+	copy(d[:], r.take(uint64(len(d))))
+	return d
+}
+
+func (r *reader) ref() record.Ref { return record.Ref{Name: r.name(), Digest: r.digest()} }
 
 func (r *reader) end() error {
 	if r.bad || len(r.b) > 0 {

@@ -50,7 +50,7 @@ func newRing(keys []dataKey) (*ring, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.aead[k.N], err = chacha20poly1305.NewX(value); err != nil {
+		if r.aead[k.N], err = chacha20poly1305.New(value); err != nil {
 			return nil, err
 		}
 		r.newest = k.N

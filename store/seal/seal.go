@@ -87,9 +87,10 @@ func derive(secret []byte, use string) ([]byte, error) {
 func (k *Keys) Seal(place, plain []byte) []byte { return k.AppendSeal(nil, place, plain) }
 
 // AppendSeal compresses and encrypts plain, binds it to its place and appends
-// it to dst: the data key's number, a random nonce, and what XChaCha20 and
-// Poly1305 make of it (RFC 8439, draft-irtf-cfrg-xchacha). Number and place are
-// its associated data.
+// it to dst: the data key's number, a random nonce, and what ChaCha20 and Poly1305
+// make of it (RFC 8439). Number and place are its associated data. Two of 2^32 values
+// under one data key share a nonce with a chance of 2^-33; a station that seals a
+// million a day gets there in twelve years, and rotates its keys before.
 func (k *Keys) AppendSeal(dst, place, plain []byte) []byte {
 	s := k.scratch.Get().(*scratch)
 	s.body = k.codec.pack(s.body[:0], plain)
@@ -103,8 +104,8 @@ func (k *Keys) encrypt(dst, bind, place, body []byte) (sealed, room []byte) {
 	r := k.ring.Load()
 	bind = append(append(bind, r.newest), place...)
 	at := len(dst) + 1
-	dst = append(slices.Grow(dst, 1+chacha20poly1305.NonceSizeX+len(body)+chacha20poly1305.Overhead), r.newest)
-	dst = dst[:at+chacha20poly1305.NonceSizeX]
+	dst = append(slices.Grow(dst, 1+chacha20poly1305.NonceSize+len(body)+chacha20poly1305.Overhead), r.newest)
+	dst = dst[:at+chacha20poly1305.NonceSize]
 	nonce := dst[at:]
 	rand.Read(nonce) // never fails, by crypto/rand's contract
 	return r.aead[r.newest].Seal(dst, nonce, body, bind), bind
@@ -112,7 +113,7 @@ func (k *Keys) encrypt(dst, bind, place, body []byte) (sealed, room []byte) {
 
 // Open reverses Seal, or says ErrAltered.
 func (k *Keys) Open(place, sealed []byte) ([]byte, error) {
-	const head = 1 + chacha20poly1305.NonceSizeX
+	const head = 1 + chacha20poly1305.NonceSize
 	if len(sealed) < head {
 		return nil, ErrAltered
 	}

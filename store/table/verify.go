@@ -107,5 +107,13 @@ func Verify(ctx context.Context, path string, layout Layout, progress func(done,
 	case err != nil:
 		return facts, err
 	}
+	for _, b := range report.Buckets {
+		if b.Name != Small.bucket() && b.Name != Rising.bucket() && b.Name != Mixed.bucket() {
+			return facts, fmt.Errorf("%w: an area is named %q", ErrDamaged, b.Name)
+		}
+	}
+	if len(report.Buckets) != 3 {
+		return facts, fmt.Errorf("%w: %d areas", ErrDamaged, len(report.Buckets))
+	}
 	return facts, r.compare()
 }
