@@ -36,25 +36,24 @@ func dateParams() []string {
 	return []string{"date", "onset-date", "authoredon", "authored", "authored-on", "recorded-date", "sent", "created", "period", "issued", "birthdate", "_lastUpdated"}
 }
 
-// kindID is long enough that two of R4's 146 kinds share one under one key in 400,000;
-// what is found is held against the kind all the same.
-func (t *tx) kindID(kind string) []byte { return t.s.often("kind", kind)[:4] }
+// kindID is long enough that two of R4's 146 kinds share one under one key in a hundred
+// million.
+func (s *Store) kindID(kind string) []byte { return s.often("kind", kind)[:5] }
 
-func (t *tx) codeID(system, code string) []byte { return t.s.often("code", system+"|"+code)[:8] }
+func (s *Store) codeID(system, code string) []byte { return s.often("code", system+"|"+code)[:8] }
 
 // indexKeys are the keys under which a version is found; none for a tombstone.
 func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []uint64, err error) {
 	if v == nil {
 		return nil, nil, nil
 	}
-	content, err := t.content(v)
+	f, err := t.found(v)
 	if err != nil {
 		return nil, nil, err
 	}
-	r4 := t.s.opt.R4
-	date := t.dateOf(content, v)
-	kind := t.kindID(v.Key.Kind)
-	for _, id := range t.peopleOf(content) {
+	date := f.date
+	kind := t.s.kindID(v.Key.Kind)
+	for _, id := range f.people {
 		pn, err := t.ensureNumber(record.Key{Kind: "Patient", ID: id})
 		if err != nil {
 			return nil, nil, err
@@ -66,19 +65,48 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 		return keys, patients, nil // a tombstone stays in its compartments, to be offered there
 	}
 	keys = append(keys, join([]byte(ixKind), kind, date, short(n)))
-	if p, ok := r4.Param(v.Key.Kind, "code"); ok {
-		for _, sv := range r4.SearchValues(content, p) {
-			keys = append(keys, join([]byte(ixCode), kind, t.codeID("", sv.Code), date, short(n)))
-		}
+	for _, code := range f.codes {
+		keys = append(keys, join([]byte(ixCode), kind, code, date, short(n)))
 	}
 	return keys, patients, nil
+}
+
+// found is what a content is found by.
+type found struct {
+	people []string // ids
+	date   []byte
+	codes  [][]byte
+}
+
+// find works it out.
+func (s *Store) find(content *fhir.Value) *found {
+	kind := content.Str("resourceType")
+	f := &found{people: s.peopleOf(content), date: s.dateOf(content, kind)}
+	if p, ok := s.opt.R4.Param(kind, "code"); ok {
+		for _, sv := range s.opt.R4.SearchValues(content, p) {
+			f.codes = append(f.codes, s.codeID("", sv.Code))
+		}
+	}
+	return f
+}
+
+func (t *tx) found(v *record.Version) (*found, error) {
+	f := t.facts(v)
+	if f.found == nil {
+		content, err := t.content(v)
+		if err != nil {
+			return nil, err
+		}
+		f.found = t.s.find(content)
+	}
+	return f.found, nil
 }
 
 // peopleOf are the ids of the people whom a resource is about: those in whose
 // compartment R4 puts it, and those whom its parameter "patient" finds. R4 puts
 // Task, Device and others in no compartment, and yet they are not for everybody.
-func (t *tx) peopleOf(content *fhir.Value) []string {
-	r4 := t.s.opt.R4
+func (s *Store) peopleOf(content *fhir.Value) []string {
+	r4 := s.opt.R4
 	ids := r4.Patients(content)
 	p, ok := r4.Param(content.Str("resourceType"), "patient")
 	if !ok || p.Type != "reference" {
@@ -95,14 +123,14 @@ func (t *tx) peopleOf(content *fhir.Value) []string {
 
 // dateOf is the record's date in sortable bytes; zeros for one that has none,
 // whatever is written to it.
-func (t *tx) dateOf(content *fhir.Value, v *record.Version) []byte {
+func (s *Store) dateOf(content *fhir.Value, kind string) []byte {
 	at := int64(math.MinInt64)
 	for _, name := range dateParams() {
-		p, ok := t.s.opt.R4.Param(v.Key.Kind, name)
+		p, ok := s.opt.R4.Param(kind, name)
 		if !ok || p.Type != "date" || name == "_lastUpdated" {
 			continue
 		}
-		if vals := t.s.opt.R4.SearchValues(content, p); len(vals) > 0 {
+		if vals := s.opt.R4.SearchValues(content, p); len(vals) > 0 {
 			if at = vals[0].Low; at == math.MinInt64 {
 				at = vals[0].High
 			}
@@ -196,7 +224,7 @@ func contains(keys [][]byte, k []byte) bool {
 // loadPeople reads everybody at open.
 func (s *Store) loadPeople() error {
 	return s.view(func(tx *tx) error {
-		for _, n := range tx.scan([][]byte{join([]byte(ixKind), tx.kindID("Patient"))}) {
+		for _, n := range tx.scan([][]byte{join([]byte(ixKind), tx.s.kindID("Patient"))}) {
 			r, err := tx.row(n)
 			if err != nil {
 				return err
@@ -294,7 +322,7 @@ func (s *Store) openPage(page string) ([]byte, error) {
 func (t *tx) hits(q query.Query) ([]hit, error) {
 	var out []hit
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
-		prefix := join([]byte(ixKind), t.kindID(q.Kind))
+		prefix := join([]byte(ixKind), t.s.kindID(q.Kind))
 		c := t.Table(layout.Index).Cursor()
 		for k, _ := c.Seek(prefix); len(k) == len(prefix)+dateLen+numberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 			n := long(k)
@@ -322,7 +350,7 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 		}
 		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Stamp.Corrected()}
 		if query.Matches(r4, q, content, meta) {
-			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(t.dateOf(content, v), n)})
+			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(t.s.dateOf(content, v.Key.Kind), n)})
 		}
 	}
 	slices.SortFunc(out, func(a, b hit) int { return strings.Compare(a.order, b.order) })
@@ -343,7 +371,7 @@ func latest(date, n []byte) string {
 // id, of a person, of a code or of the people found by name, and all of the
 // kind where no clause narrows them for sure.
 func (t *tx) candidates(q query.Query) [][]byte {
-	kind := t.kindID(q.Kind)
+	kind := t.s.kindID(q.Kind)
 	for _, c := range q.Clauses {
 		if c.Modifier != "" && c.Modifier != "Patient" || slices.ContainsFunc(c.Values, escaped) {
 			continue
@@ -366,7 +394,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 			return t.scan(prefixes)
 		case c.Param == "code" && p.Type == "token" && !slices.ContainsFunc(c.Values, codeless):
 			for _, v := range c.Values {
-				prefixes = append(prefixes, join([]byte(ixCode), kind, t.codeID("", afterBar(v))))
+				prefixes = append(prefixes, join([]byte(ixCode), kind, t.s.codeID("", afterBar(v))))
 			}
 			return t.scan(prefixes)
 		}

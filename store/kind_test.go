@@ -21,10 +21,10 @@ func TestNoTwoKindsAreOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tx := &tx{s: &Store{keys: keys}}
+		s := &Store{keys: keys}
 		ids := map[string]string{}
 		for _, kind := range r4.Kinds() {
-			id := string(tx.kindID(kind))
+			id := string(s.kindID(kind))
 			if other, taken := ids[id]; taken {
 				t.Fatalf("%s and %s share an id under key %x", kind, other, key)
 			}

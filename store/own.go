@@ -13,7 +13,8 @@ import (
 func (t *tx) own(n []byte, p layout.Past) error {
 	name := p.Ref.Name
 	before := t.linkBefore(name)
-	if err := t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}); err != nil {
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
+	if err := t.addRaw(layout.Own, u64(p.At), e.Encode()); err != nil {
 		return err
 	}
 	return t.chain(before, p.Ref)

@@ -46,12 +46,13 @@ func (e *InvalidError) Error() string {
 // record.ErrExists for a birth under a taken id, record.ErrNotFound or
 // record.ErrDeleted where there is nothing to write to, and InvalidError.
 func (s *Store) Put(ctx context.Context, writes ...Write) ([]*record.Version, error) {
-	contents := make([]*fhir.Value, len(writes))
+	contents := make([]*facts, len(writes))
 	for i, w := range writes {
-		var err error
-		if contents[i], err = s.validate(w); err != nil {
+		content, err := s.validate(w)
+		if err != nil {
 			return nil, err
 		}
+		contents[i] = s.prepare(content)
 	}
 	if err := s.admit(space.NoRecords); err != nil {
 		return nil, fmt.Errorf("put: %w", err)
@@ -103,7 +104,8 @@ func (s *Store) structure(v *fhir.Value) []fhir.Issue {
 }
 
 // write makes one version on top of what is shown.
-func (t *tx) write(w Write, content *fhir.Value) (*record.Version, error) {
+func (t *tx) write(w Write, given *facts) (*record.Version, error) {
+	content := given.content
 	st, found, err := t.stand(w.Key)
 	if err != nil {
 		return nil, err
@@ -118,12 +120,12 @@ func (t *tx) write(w Write, content *fhir.Value) (*record.Version, error) {
 	if old != nil && !st.Preview() && unchanged(old, w, content) {
 		return old, nil
 	}
-	v, err := t.compose(w, st, content)
+	v, err := t.compose(w, st, given)
 	if err != nil {
 		return nil, err
 	}
 	if content != nil {
-		t.facts(v).content = content
+		*t.facts(v) = facts{content: content, found: given.found}
 	}
 	_, b, err := t.bytes(v)
 	if err != nil {
@@ -175,7 +177,8 @@ func unchanged(old *record.Version, w Write, content *fhir.Value) bool {
 
 // compose names the version and traces which elements it sets. What upstream did
 // not take is no ground to build on: its correction stands on upstream's version.
-func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Version, error) {
+func (t *tx) compose(w Write, st *record.Stand, given *facts) (*record.Version, error) {
+	content := given.content
 	old := st.Shown
 	if st.Parked != "" && content != nil {
 		old = st.Head
@@ -183,11 +186,7 @@ func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Ve
 	v := &record.Version{Key: w.Key, Name: t.s.draw(), Author: w.Author, Stamp: t.s.opt.Clock(), Deleted: w.Delete}
 	r4 := t.s.opt.R4
 	if old == nil {
-		tree, err := element.Birth(r4, w.Key, content, v.Name)
-		if err != nil {
-			return nil, err
-		}
-		v.Seen, v.Content, v.Trace = record.Seen{}.With(v.Name), content.Bytes(), tree.Trace(v.Name)
+		v.Seen, v.Content = record.Seen{}.With(v.Name), given.bytes // all of it set by this version, which no trace need say
 		return v, nil
 	}
 	v.Seen = old.Seen.With(v.Name)
@@ -215,7 +214,7 @@ func (t *tx) compose(w Write, st *record.Stand, content *fhir.Value) (*record.Ve
 	}
 	v.Content = tree.Content().Bytes()
 	if content != nil {
-		v.Content = content.Bytes() // just as it was written, also in the order of its fields
+		v.Content = given.bytes // just as it was written, also in the order of its fields
 	}
 	v.Trace = tree.Trace(v.Name, old)
 	v.Lost = decidedAgainst(old, w.Decisions)
@@ -400,7 +399,7 @@ func (t *tx) rewrite(v *record.Version, key record.Key, to func(string) string, 
 	} else {
 		content = t.s.opt.R4.RewriteRefs(content, to)
 	}
-	_, err = t.write(Write{Key: key, Base: base, Content: content.Bytes(), Author: author}, content)
+	_, err = t.write(Write{Key: key, Base: base, Content: content.Bytes(), Author: author}, t.s.prepare(content))
 	return err
 }
 

@@ -225,7 +225,7 @@ func (t *tx) writeScope(key record.Key, base string, patient record.Key, station
 	if err != nil {
 		return err
 	}
-	_, err = t.write(Write{Key: key, Base: base, Content: b, Author: author}, content)
+	_, err = t.write(Write{Key: key, Base: base, Content: b, Author: author}, t.s.prepare(content))
 	return err
 }
 
@@ -390,7 +390,7 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 
 // findScope finds the record that names a person's stations.
 func (t *tx) findScope(patient []byte, key *record.Key) error {
-	prefix := join([]byte(ixPatient), short(patient), t.kindID("Basic"))
+	prefix := join([]byte(ixPatient), short(patient), t.s.kindID("Basic"))
 	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		r, err := t.row(long(k))

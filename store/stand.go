@@ -23,6 +23,8 @@ type tx struct {
 	logged journal.Position
 	// read are versions of which more was worked out already.
 	read map[*record.Version]*facts
+	// known are numbers of keys that were looked up already.
+	known map[record.Key][]byte
 	// after runs once it committed.
 	after []func()
 	// newPeer says that a peer was added and is not committed yet.
@@ -34,8 +36,17 @@ type tx struct {
 // facts are what is worked out of a version once in a transaction.
 type facts struct {
 	ref     record.Ref
-	bytes   []byte
+	bytes   []byte // of the version; of the content alone before there is one
 	content *fhir.Value
+	found   *found
+}
+
+// prepare works out what it can of a content before its write's turn comes.
+func (s *Store) prepare(content *fhir.Value) *facts {
+	if content == nil {
+		return &facts{}
+	}
+	return &facts{bytes: content.Bytes(), content: content, found: s.find(content)}
 }
 
 func (t *tx) facts(v *record.Version) *facts {
@@ -72,6 +83,11 @@ func (t *tx) content(v *record.Version) (*fhir.Value, error) {
 
 func (tx *tx) putRaw(in string, key, plain []byte) error {
 	return tx.Table(in).Put(key, tx.s.keys.Seal(layout.Place(in, key), plain))
+}
+
+// addRaw is putRaw for a key that was never used.
+func (tx *tx) addRaw(in string, key, plain []byte) error {
+	return tx.Table(in).Add(key, tx.s.keys.Seal(layout.Place(in, key), plain))
 }
 
 // getRaw is the plain value; nil when there is none.
@@ -142,18 +158,32 @@ func (s *Store) blind(use, value string) []byte {
 
 // number finds a record's internal number; nil when it has none.
 func (tx *tx) number(key record.Key) []byte {
-	return tx.Table(layout.Keys).Get(tx.s.blind("key", key.String()))
+	if n := tx.known[key]; n != nil {
+		return n
+	}
+	n := tx.Table(layout.Keys).Get(tx.s.blind("key", key.String()))
+	if n != nil {
+		tx.know(key, n)
+	}
+	return n
+}
+
+func (tx *tx) know(key record.Key, n []byte) {
+	if tx.known == nil {
+		tx.known = map[record.Key][]byte{}
+	}
+	tx.known[key] = n
 }
 
 // ensureNumber gives a record an internal number when it has none.
 func (tx *tx) ensureNumber(key record.Key) ([]byte, error) {
-	at := tx.s.blind("key", key.String())
-	b := tx.Table(layout.Keys)
-	if n := b.Get(at); n != nil {
+	if n := tx.number(key); n != nil {
 		return n, nil
 	}
+	b := tx.Table(layout.Keys)
 	n := u64(b.Next())
-	return n, b.Put(at, n)
+	tx.know(key, n)
+	return n, b.Put(tx.s.blind("key", key.String()), n)
 }
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -226,11 +256,11 @@ func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 		return nil
 	}
 	order := t.Table(layout.Order).Next()
-	if err := t.putRaw(layout.Versions, join(n, u64(order)), b); err != nil {
+	if err := t.addRaw(layout.Versions, join(n, u64(order)), b); err != nil {
 		return err
 	}
 	r.Past = append(r.Past, layout.Past{Ref: ref, At: order})
-	return t.Table(layout.Order).Put(u64(order), n)
+	return t.Table(layout.Order).Add(u64(order), n)
 }
 
 // shown is what the row shows; nil for nothing.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 )
 
 // Sink takes a copy of a file, entry by entry. A key that comes again replaces what

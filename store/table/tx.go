@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -166,10 +167,19 @@ func (t *Table) Put(key, value []byte) error {
 	if bytes.Equal(old, stored) {
 		return nil
 	}
-	t.forget(at, old)
-	_, sum, _ := split(at, stored)
+	t.forget(old)
 	t.tally.Count++
-	t.tally.Sum += uint64(sum)
+	t.tally.Sum += uint64(binary.LittleEndian.Uint32(stored[len(value):]))
+	t.tx.touch(at)
+	return t.bolt.Put(at, stored)
+}
+
+// Add sets the value of a key that was never used: one whose number Next just drew.
+func (t *Table) Add(key, value []byte) error {
+	at := t.spec.physical(key)
+	stored := withSum(at, value)
+	t.tally.Count++
+	t.tally.Sum += uint64(binary.LittleEndian.Uint32(stored[len(value):]))
 	t.tx.touch(at)
 	return t.bolt.Put(at, stored)
 }
@@ -181,18 +191,19 @@ func (t *Table) Delete(key []byte) error {
 	if old == nil {
 		return nil
 	}
-	t.forget(at, old)
+	t.forget(old)
 	t.tx.touch(at)
 	return t.bolt.Delete(at)
 }
 
-func (t *Table) forget(at, old []byte) {
-	if old == nil {
+// forget takes a stored value out of the tally; its checksum is as it was when it was
+// counted, whatever became of the rest.
+func (t *Table) forget(old []byte) {
+	if len(old) < sumLen {
 		return
 	}
-	_, sum, _ := split(at, old)
 	t.tally.Count--
-	t.tally.Sum -= uint64(sum)
+	t.tally.Sum -= uint64(binary.LittleEndian.Uint32(old[len(old)-sumLen:]))
 }
 
 // ForEach calls f for every entry in the order of the keys, until it fails. The
