@@ -34,6 +34,7 @@ func floors() []floor {
 		{"store/journal store/blob store/audit store/table store/space", "ways to keep, and the room for it; none knows the others"},
 		{"store/layout", "what stands in which table"},
 		{"store/backup", "a whole store in one file"},
+		{"store/seal/slot", "ways to the key: the seal asks for them by its own interface, and a store opens without any"},
 		{"store", "the memory: all of the above in one database"},
 		{"store/account store/rest store/storetest", "accounts, the FHIR face and test stores are users of the memory"},
 		{"sync/wire sync/merge sync/status sync/trust", "bytes, rules, reports and identities stand apart"},
