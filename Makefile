@@ -27,6 +27,7 @@ PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
 .PHONY: help run demo test race fuzz bench bench-store interop scan vet build dist test-install clean
+.PHONY: help run demo test race fuzz bench interop scan vet build dist test-install test-keys clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -87,6 +88,8 @@ vet: $(BUILD)/bin/golangci-lint ## formatting, vet for every system, and the lin
 	@set -eu; for s in $(SYSTEMS); do echo "vet $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 $(GO) vet ./...; done
 	$(GO) vet -tags nspawn ./installer
 	cd testdata/peers/sqlite && $(GO) vet .
+	$(GO) vet -tags keys ./store/seal/slot
+	GOOS=windows CGO_ENABLED=0 $(GO) vet -tags keys ./store/seal/slot
 	$(BUILD)/bin/golangci-lint run ./...
 
 $(BUILD)/bin/golangci-lint: Makefile
@@ -110,6 +113,15 @@ dist: build ## the kit for the stick, and the centre, for every system
 
 test-install: ## a whole install in a systemd container; needs root and systemd-nspawn
 	$(GO) test -tags nspawn -count=1 -timeout 20m -v -run '^TestInstallInAMachine$$' ./installer
+
+# What make test-keys runs against, as Debian names it, and a program of each.
+KEYKEEPERS := swtpm:swtpm wine:wine wineboot:wine64 x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64
+
+test-keys: ## keys held by a TPM (swtpm) and by DPAPI (Wine); installs them from Debian, as root
+	@set -eu; for k in $(KEYKEEPERS); do \
+		command -v "$${k%%:*}" >/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq wine wine64 "$${k#*:}" >/dev/null; }; \
+	done
+	$(GO) test -tags keys -count=1 -timeout 10m -v -run 'TPM|DPAPI|DeadPC' ./store/seal/slot
 
 clean: ## remove all that was built
 	rm -rf $(BUILD) $(DIST)

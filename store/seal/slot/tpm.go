@@ -80,6 +80,9 @@ func (t TPM) Unwrap(slot json.RawMessage) (master []byte, err error) {
 		if errors.Is(err, tpm2.TPMRCIntegrity) || errors.Is(err, tpm2.TPMRCBinding) {
 			return seal.ErrElsewhere
 		}
+		if errors.Is(err, tpm2.TPMRCSize) { // no object at all
+			return seal.ErrWrongKey
+		}
 		if err != nil {
 			return err
 		}
@@ -115,7 +118,7 @@ func (t TPM) with(f func(transport.TPM, *tpm2.CreatePrimaryResponse, *tpm2.TPMTP
 	if err == nil {
 		err = f(tpm, root, key)
 	}
-	if err != nil && !errors.Is(err, seal.ErrElsewhere) {
+	if err != nil && !errors.Is(err, seal.ErrElsewhere) && !errors.Is(err, seal.ErrWrongKey) {
 		err = fmt.Errorf("%w: TPM: %w", seal.ErrUnable, err)
 	}
 	return err
