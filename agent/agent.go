@@ -86,7 +86,7 @@ func New(o Options) (*Agent, error) {
 	a.clock = health.NewClock(health.System(), record.Stamp{}, health.Built(), 0)
 	c := o.Config
 	stamp := func() record.Stamp { return a.clock.Stamp() }
-	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Name: c.Station.Name, R4: a.r4, Zone: time.Local, Clock: stamp, Log: o.Log})
+	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Keys: openers(c), Name: c.Station.Name, R4: a.r4, Zone: time.Local, Clock: stamp, Log: o.Log})
 	if err != nil {
 		return nil, fmt.Errorf("open station: %w", err)
 	}
@@ -269,6 +269,6 @@ func (a *Agent) Report() status.Report {
 	codes = append(codes, a.link.code()...)
 	sync := a.sync
 	sync.Lineage = a.store.Lineage()
-	p := health.Program{Station: a.station, Version: Version, Slot: "file", Up: time.Since(a.began)}
+	p := health.Program{Station: a.station, Version: Version, Slot: a.store.KeySlot(), Up: time.Since(a.began)}
 	return health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
 }

@@ -44,6 +44,7 @@ type cli struct {
 	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Check     checkCmd     `cmd:"" help:"Hold every invariant of the records against them."`
+	Keys      keysCmd      `cmd:"" help:"Ways to open the records: list, add, remove, recover. While the station is stopped."`
 	Practice  practiceCmd  `cmd:"" help:"Fill a data folder with made-up people, to train with."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
@@ -147,6 +148,8 @@ func (t *tool) explain(err error) string {
 		return words(t.lang(), "practice-again")
 	case errors.As(err, &bad):
 		return bad.Text(t.lang())
+	case keyTrouble(err) != "":
+		return t.explainKey(err)
 	case errors.Is(err, errNotRunning):
 		return fmt.Sprintf(words(t.lang(), "not-running"), t.conf.Data.Folder)
 	}
@@ -304,7 +307,7 @@ func (t *tool) checkAlone(ctx context.Context) ([]store.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(store.Options{Dir: t.conf.Data.Folder, Journal: t.conf.Data.Journal, R4: r4})
+	s, err := store.Open(store.Options{Dir: t.conf.Data.Folder, Journal: t.conf.Data.Journal, Keys: openers(t.conf), R4: r4})
 	if err != nil {
 		return nil, err
 	}

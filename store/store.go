@@ -77,8 +77,11 @@ type Options struct {
 	Rebuild bool
 }
 
-// SlotsFile is the name, in the data folder, of what the keys are kept in.
-const SlotsFile = layout.SlotsFile
+// Names in the data folder.
+const (
+	KeyFile   = "key"            // what opens the keys where nothing else is said
+	SlotsFile = layout.SlotsFile // what the keys are kept in
+)
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
@@ -137,8 +140,8 @@ func open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opt: o, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), watch: make(chan struct{}),
-		room: space.New(o.Limits, o.Dir, o.Journal), lock: flock.New(filepath.Join(o.Dir, "lock"), flock.SetPermissions(0o600))}
-	if err := s.hold(); err != nil {
+		room: space.New(o.Limits, o.Dir, o.Journal), lock: lockFile(o.Dir)}
+	if err := hold(s.lock); err != nil {
 		return nil, err
 	}
 	if err := s.begin(); err != nil {
@@ -148,11 +151,15 @@ func open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// hold keeps other processes out.
-func (s *Store) hold() error {
+// lockFile keeps other processes out of a folder.
+func lockFile(dir string) *flock.Flock {
+	return flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+}
+
+func hold(lock *flock.Flock) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
-	if ok, err := s.lock.TryLockContext(ctx, 50*time.Millisecond); !ok && (err == nil || errors.Is(err, context.DeadlineExceeded)) {
+	if ok, err := lock.TryLockContext(ctx, 50*time.Millisecond); !ok && (err == nil || errors.Is(err, context.DeadlineExceeded)) {
 		return ErrLocked
 	} else if err != nil {
 		return err
@@ -160,12 +167,21 @@ func (s *Store) hold() error {
 	return nil
 }
 
+// Alone runs f while nobody has the store in the folder open, or says ErrLocked.
+func Alone(dir string, f func() error) error {
+	lock := lockFile(dir)
+	if err := hold(lock); err != nil {
+		return err
+	}
+	return errors.Join(f(), lock.Unlock())
+}
+
 func (s *Store) file() string { return filepath.Join(s.opt.Dir, layout.DatabaseFile) }
 
 // openers are the ways to the key.
 func openers(o Options) []seal.Opener {
 	if o.Keys == nil {
-		return []seal.Opener{seal.KeyFile(filepath.Join(o.Dir, "key"))}
+		return []seal.Opener{seal.KeyFile(filepath.Join(o.Dir, KeyFile))}
 	}
 	return o.Keys
 }
@@ -274,6 +290,9 @@ func (s *Store) unlock(state fileState) error {
 	s.journal, err = journal.Open(s.opt.Journal, s.keys)
 	return err
 }
+
+// KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
+func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
 
 // resume replays the journal and starts a lineage. More than the one commit that
 // a crash cuts short means that the database is an older one: what it told others

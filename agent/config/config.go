@@ -26,6 +26,7 @@ const MaxBytes = 1 << 20
 type Config struct {
 	Station Station
 	Data    Data
+	Keys    Keys
 	Centre  Centre
 	Page    Page
 	Drop    Drop
@@ -43,6 +44,11 @@ type Station struct {
 type Data struct {
 	Folder  string // absolute
 	Journal string // absolute, best on a second disk; "" means inside Folder
+}
+
+// Keys say how the records are opened, beside what the key slots say themselves.
+type Keys struct {
+	Passphrase string // absolute path of a file that holds the passphrase; "" means none
 }
 
 // Centre says whom to reconcile with.

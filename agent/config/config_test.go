@@ -47,6 +47,8 @@ language = "en"
 [data]
 folder = "data"
 journal = '`+filepath.Join(dir, "second")+`'
+[keys]
+passphrase = "word"
 [page]
 listen = "[::1]:0"
 [drop]
@@ -60,7 +62,7 @@ urgent = "0s"
 level = "debug"
 `), dir)
 	want := Config{Station{"tram-a", "en"}, Data{filepath.Join(dir, "data"), filepath.Join(dir, "second")},
-		Centre{"https://10.0.0.1:8643"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient"},
+		Keys{filepath.Join(dir, "word")}, Centre{"https://10.0.0.1:8643"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient"},
 		Sync{time.Hour, 0}, Log{"debug"}}
 	if err != nil || got != want {
 		t.Errorf("Parse = %+v, %v; want %+v", got, err, want)

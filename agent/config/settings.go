@@ -28,6 +28,7 @@ func settings() []setting {
 		choice("station.language", true, func(c *Config) *string { return &c.Station.Language }, "vi", "en"),
 		folder("data.folder", func(c *Config) *string { return &c.Data.Folder }),
 		folder("data.journal", func(c *Config) *string { return &c.Data.Journal }),
+		folder("keys.passphrase", func(c *Config) *string { return &c.Keys.Passphrase }),
 		{key: "centre.url", like: "https://centre.example:8643", set: centre, get: func(c *Config) string { return c.Centre.URL }},
 		{key: "page.listen", like: "127.0.0.1:8642", set: listen, get: func(c *Config) string { return c.Page.Listen }},
 		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),

@@ -23,6 +23,9 @@ var (
 // Slots lists the slots.
 func (s *Slots) Slots() []Slot { return slices.Clone(s.file.Slots) }
 
+// Keys are the working keys of the ring.
+func (s *Slots) Keys() (*Keys, error) { return open(s.secrets, s) }
+
 // Add adds a slot, durably, after it was tried: what o wrapped opens again,
 // unless o says ErrNoKey because another holds the key to it. It returns the new slot.
 func (s *Slots) Add(o Opener) (Slot, error) {

@@ -56,8 +56,8 @@ type file struct {
 // one of the same store: what was removed since opens again then.
 type Slots struct {
 	path    string
-	openers []Opener
-	by      string // kind of the slot that opened
+	openers []Opener // in the order in which they are tried
+	by      string   // kind of the slot that opened
 	master  []byte
 	file    file
 	secrets secrets
@@ -74,7 +74,16 @@ func Unlock(path string, openers ...Opener) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unlock: %w", err)
 	}
-	return open(s.secrets, s)
+	return s.Keys()
+}
+
+// OpenedBy is the kind of slot by which the keys were unlocked; "" for keys that
+// are kept nowhere.
+func (k *Keys) OpenedBy() string {
+	if k.slots == nil {
+		return ""
+	}
+	return k.slots.by
 }
 
 // Load opens the file of slots at path by the first opener that can. It makes
@@ -144,8 +153,8 @@ func read(path string) (f file, err error) {
 // unwrap finds the master key, and the kind of slot that gave it.
 func (f file) unwrap(openers []Opener) (master []byte, kind string, err error) {
 	err = ErrNoKey
-	for _, slot := range f.Slots {
-		for _, o := range openers {
+	for _, o := range openers {
+		for _, slot := range f.Slots {
 			if o.Kind() != slot.Kind {
 				continue
 			}

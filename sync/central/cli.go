@@ -39,6 +39,8 @@ type cli struct {
 	Grant grantCmd `cmd:"" help:"Let a station hold people."`
 	Deny  denyCmd  `cmd:"" help:"End a station's access, or give it back."`
 	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
+
+	Recovery recoveryCmd `cmd:"" help:"The key that opens stations' records when nothing else does."`
 }
 
 type tool struct {
@@ -74,6 +76,9 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) (code int) 
 // explain says an error in one sentence that says what to do.
 func explain(words map[string]string, err error) string {
 	var op *net.OpError
+	if word := words[recoveryTrouble(err)]; word != "" {
+		return word
+	}
 	for _, known := range []struct {
 		err error
 		key string

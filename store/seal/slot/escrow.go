@@ -136,6 +136,9 @@ func ParseRecovery(code string) (Recovery, error) {
 	return Recovery{key}, nil
 }
 
+// Bytes is the private key, 32 bytes.
+func (r Recovery) Bytes() ([]byte, error) { return r.key.Bytes() }
+
 // Code is the recovery key as text for the safe.
 func (r Recovery) Code() (string, error) {
 	raw, err := r.key.Bytes()

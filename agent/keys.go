@@ -1,0 +1,320 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"tram/agent/config"
+	"tram/store"
+	"tram/store/seal"
+	"tram/store/seal/slot"
+)
+
+// openers are the ways by which a station opens its records without asking
+// anybody. A new station's key is a file beside the records.
+func openers(c config.Config) []seal.Opener {
+	passphrase := c.Keys.Passphrase
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); passphrase == "" && dir != "" {
+		passphrase = filepath.Join(dir, slot.CredentialPassphrase)
+	}
+	out := []seal.Opener{keyFile(c), slot.SystemdCredential(), slot.TPM{}, slot.DPAPI{}, slot.Escrow{}}
+	if passphrase != "" {
+		out = append(out, slot.PassphraseFile(passphrase))
+	}
+	return out
+}
+
+func keyFile(c config.Config) seal.KeyFile {
+	return seal.KeyFile(filepath.Join(c.Data.Folder, store.KeyFile))
+}
+
+// keysCmd changes how the records are opened. No secret is taken from the
+// command line, where everybody on the PC could see it.
+type keysCmd struct {
+	List    keysListCmd    `cmd:"" help:"List the ways to open the records."`
+	Add     keysAddCmd     `cmd:"" help:"Add a way."`
+	Remove  keysRemoveCmd  `cmd:"" help:"Take a way out."`
+	Rotate  keysRotateCmd  `cmd:"" help:"Draw a new master key and a new data key."`
+	Recover keysRecoverCmd `cmd:"" help:"Open the records again by the code that the centre tells."`
+}
+
+// way is what a new slot is made with.
+type way struct {
+	PassphraseFile string `help:"passphrase: read it from this file's first line; else it is typed." type:"existingfile" placeholder:"FILE"`
+	Credential     string `help:"systemd: the file that LoadCredential= names; else what systemd gave." type:"existingfile" placeholder:"FILE"`
+	Recovery       string `help:"escrow: the centre's public recovery key." type:"existingfile" placeholder:"FILE"`
+}
+
+func (w way) opener(t *tool, kind string) (seal.Opener, error) {
+	switch kind {
+	case slot.KindPassphrase:
+		if w.PassphraseFile != "" {
+			return slot.PassphraseFile(w.PassphraseFile), nil
+		}
+		return t.newPassphrase()
+	case slot.KindSystemd:
+		if w.Credential != "" {
+			return slot.Credential(w.Credential), nil
+		}
+		return slot.SystemdCredential(), nil
+	case slot.KindDPAPI:
+		return slot.DPAPI{}, nil
+	case slot.KindTPM:
+		return slot.TPM{}, nil
+	case slot.KindEscrow:
+		if w.Recovery == "" {
+			return nil, slot.ErrRecoveryKey
+		}
+		b, err := os.ReadFile(w.Recovery)
+		if err != nil {
+			return nil, err
+		}
+		return slot.ParseEscrow(string(b))
+	}
+	return keyFile(t.conf), nil
+}
+
+func (t *tool) slotsFile() string { return filepath.Join(t.conf.Data.Folder, store.SlotsFile) }
+
+// withSlots runs f on the unlocked slots while no program has the records open. A
+// passphrase is asked for when nothing else opens them.
+func (t *tool) withSlots(f func(*seal.Slots) error) error {
+	return t.keysAlone(func() error {
+		s, err := seal.Load(t.slotsFile(), append(openers(t.conf), t.askPassphrase())...)
+		if err != nil {
+			return err
+		}
+		return f(s)
+	})
+}
+
+func (t *tool) keysAlone(f func() error) error {
+	if _, err := os.Stat(t.slotsFile()); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
+	}
+	err := store.Alone(t.conf.Data.Folder, f)
+	if errors.Is(err, store.ErrLocked) {
+		return errors.New(words(t.lang(), "keys-running"))
+	}
+	return err
+}
+
+type keysListCmd struct{}
+
+// Run needs no key and no stopped program.
+func (keysListCmd) Run(t *tool) error {
+	list, err := seal.List(t.slotsFile())
+	if errors.Is(err, seal.ErrNoSlots) {
+		return fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		fmt.Fprintln(t.out, t.describe(s))
+	}
+	return nil
+}
+
+// describe is a slot as a line: number, kind, and what it means.
+func (t *tool) describe(s seal.Slot) string {
+	line := fmt.Sprintf("%d %s: %s", s.ID, s.Kind, words(t.lang(), "slot-"+s.Kind))
+	if mark := slot.EscrowMark(s.Key); s.Kind == slot.KindEscrow && mark != "" {
+		line += " (" + mark + ")"
+	}
+	return line
+}
+
+type keysAddCmd struct {
+	Kind string `arg:"" enum:"key-file,passphrase,systemd,dpapi,tpm,escrow" help:"key-file, passphrase, systemd, dpapi, tpm or escrow."`
+	way
+}
+
+func (c keysAddCmd) Run(t *tool) error {
+	return t.withSlots(func(s *seal.Slots) error {
+		o, err := c.opener(t, c.Kind)
+		if err != nil {
+			return err
+		}
+		added, err := s.Add(o)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, words(t.lang(), "keys-added")+"\n", t.describe(added))
+		return nil
+	})
+}
+
+type keysRemoveCmd struct {
+	Slot int `arg:"" help:"Its number, as the list says."`
+}
+
+// Run also deletes the key file when its last slot goes.
+func (c keysRemoveCmd) Run(t *tool) error {
+	return t.withSlots(func(s *seal.Slots) error {
+		if err := s.Remove(c.Slot); err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, words(t.lang(), "keys-removed")+"\n", c.Slot)
+		for _, left := range s.Slots() {
+			if left.Kind == seal.KindKeyFile {
+				return nil
+			}
+		}
+		if err := os.Remove(string(keyFile(t.conf))); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+type keysRotateCmd struct{}
+
+func (keysRotateCmd) Run(t *tool) error {
+	return t.withSlots(func(s *seal.Slots) error {
+		if err := s.Rekey(); err != nil {
+			return err
+		}
+		k, err := s.Keys()
+		if err == nil {
+			err = k.Rotate()
+		}
+		if err == nil {
+			fmt.Fprintln(t.out, words(t.lang(), "keys-rotated"))
+		}
+		return err
+	})
+}
+
+type keysRecoverCmd struct {
+	CodeFile string `help:"Read the code from this file; else it is typed." type:"existingfile" placeholder:"FILE"`
+	To       string `help:"The kind of the new way." enum:"key-file,passphrase,systemd,dpapi,tpm" default:"key-file"`
+	way
+}
+
+// Run makes a new way with the code, which is of no use afterwards.
+func (c keysRecoverCmd) Run(t *tool) error {
+	return t.keysAlone(func() error {
+		var code string
+		var err error
+		if c.CodeFile != "" {
+			var b []byte
+			b, err = os.ReadFile(c.CodeFile)
+			code = string(b)
+		} else {
+			code, err = t.typed("type-code")
+		}
+		if err != nil {
+			return err
+		}
+		master, err := slot.ParseCode(code)
+		if err != nil {
+			return err
+		}
+		o, err := c.opener(t, c.To)
+		if err != nil {
+			return err
+		}
+		if c.To == seal.KindKeyFile {
+			if err := t.keyFileAside(); err != nil {
+				return err
+			}
+		}
+		dropped, err := seal.Recover(t.slotsFile(), master, []seal.Opener{o}, openers(t.conf)...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(t.out, words(t.lang(), "keys-recovered"))
+		for _, s := range dropped {
+			fmt.Fprintf(t.out, words(t.lang(), "keys-dropped")+"\n", t.describe(s))
+		}
+		return nil
+	})
+}
+
+// keyFileAside moves away a key file that no slot opens with, so that a new one
+// is made.
+func (t *tool) keyFileAside() error {
+	path := string(keyFile(t.conf))
+	if _, err := seal.Load(t.slotsFile(), keyFile(t.conf)); err == nil {
+		return nil
+	}
+	err := os.Rename(path, path+".aside")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// askPassphrase opens by what is typed, once for a whole command.
+func (t *tool) askPassphrase() slot.Passphrase {
+	var text string
+	return slot.Passphrase{Ask: func() (string, error) {
+		if text != "" || !term.IsTerminal(int(os.Stdin.Fd())) {
+			return text, nil
+		}
+		var err error
+		text, err = t.typed("type-passphrase")
+		return text, err
+	}}
+}
+
+// newPassphrase has a new one typed twice.
+func (t *tool) newPassphrase() (slot.Passphrase, error) {
+	text, err := t.typed("type-new-passphrase")
+	if err != nil {
+		return slot.Passphrase{}, err
+	}
+	again, err := t.typed("type-again")
+	if err == nil && again != text {
+		err = errors.New(words(t.lang(), "typed-apart"))
+	}
+	return slot.Passphrase{Ask: func() (string, error) { return text, nil }}, err
+}
+
+// typed has a secret typed that is not shown.
+func (t *tool) typed(prompt string) (string, error) {
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) {
+		return "", errors.New(words(t.lang(), "no-terminal"))
+	}
+	fmt.Fprint(t.err, words(t.lang(), prompt)+" ")
+	b, err := term.ReadPassword(in)
+	fmt.Fprintln(t.err)
+	return strings.TrimSpace(string(b)), err
+}
+
+// keyTrouble is the word for what keeps a key from opening or being changed; ""
+// for other errors. Of several reasons, the first here is told.
+func keyTrouble(err error) string {
+	for _, known := range []struct {
+		err  error
+		word string
+	}{
+		{seal.ErrLastSlot, "key-last"}, {seal.ErrNoSlot, "key-no-slot"}, {seal.ErrNotAtHand, "key-not-at-hand"},
+		{seal.ErrSlots, "key-slots"}, {seal.ErrSchema, "key-schema"}, {seal.ErrNoSlots, "key-no-slots"},
+		{slot.ErrWeak, "key-weak"}, {slot.ErrShort, "key-short"}, {slot.ErrCode, "key-code"}, {slot.ErrRecoveryKey, "key-recovery"},
+		{seal.ErrElsewhere, "key-elsewhere"}, {seal.ErrUnable, "key-unable"}, {seal.ErrWrongKey, "key-wrong"}, {seal.ErrNoKey, "key-missing"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.word
+		}
+	}
+	return ""
+}
+
+// explainKey adds the reason where it says more than the sentence: it names slots
+// and devices, and no secret.
+func (t *tool) explainKey(err error) string {
+	said := words(t.lang(), keyTrouble(err))
+	if errors.Is(err, seal.ErrUnable) || errors.Is(err, seal.ErrNotAtHand) {
+		said += " [" + err.Error() + "]"
+	}
+	return said
+}
