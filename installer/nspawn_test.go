@@ -117,6 +117,9 @@ func TestInstallInAMachine(t *testing.T) {
 	}
 	m.answers()
 	m.same(before, "after remove and reinstall")
+	if !*standin {
+		m.opensByCredential(before)
+	}
 	m.stop()
 }
 
