@@ -42,6 +42,9 @@ func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
 	if err != nil {
 		return status.EnrolRefused, err
 	}
+	if err := a.escrow(kit.Recovery); err != nil {
+		return status.EnrolRefused, err
+	}
 	code := record.Sum([]byte(kit.Code)).String()
 	spent, err := a.store.Setting(spentSetting)
 	if err != nil {

@@ -34,6 +34,23 @@ func keyFile(c config.Config) seal.KeyFile {
 	return seal.KeyFile(filepath.Join(c.Data.Folder, store.KeyFile))
 }
 
+// escrow seals this station's key to the centre's recovery key, once for each.
+func (a *Agent) escrow(public string) error {
+	if public == "" {
+		return nil
+	}
+	e, err := slot.ParseEscrow(public)
+	if err != nil {
+		return err
+	}
+	for _, s := range a.store.KeySlots() {
+		if s.Kind == slot.KindEscrow && slot.EscrowMark(s.Key) == e.Mark() {
+			return nil
+		}
+	}
+	return a.store.AddKeySlot(e)
+}
+
 // keysCmd changes how the records are opened. No secret is taken from the
 // command line, where everybody on the PC could see it.
 type keysCmd struct {

@@ -294,6 +294,12 @@ func (s *Store) unlock(state fileState) error {
 // KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
 func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
 
+// KeySlots lists the ways to the key.
+func (s *Store) KeySlots() []seal.Slot { return s.keys.Slots() }
+
+// AddKeySlot adds a way to the key, durably.
+func (s *Store) AddKeySlot(o seal.Opener) error { return s.keys.AddSlot(o) }
+
 // resume replays the journal and starts a lineage. More than the one commit that
 // a crash cuts short means that the database is an older one: what it told others
 // of its feeds since is not in them, so they begin a new epoch.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 
 	"tram/installer/place"
 	"tram/sync/trust"
@@ -24,6 +25,8 @@ type Enrol struct {
 	Centre  string // https address
 	Root    string // PEM
 	Code    string // one-time, 16 letters and digits in groups of four
+
+	Recovery string // public recovery key of the centre, a line; may be empty
 }
 
 type enrolFile struct {
@@ -31,6 +34,8 @@ type enrolFile struct {
 	Centre  string `json:"centre"`
 	Root    string `json:"root"`
 	Code    string `json:"code"`
+
+	Recovery string `json:"recovery,omitempty"`
 }
 
 // String shows which station and centre are meant, and nothing secret.
@@ -68,7 +73,10 @@ func ReadEnrol(r io.Reader) (Enrol, error) {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return Enrol{}, errors.New("enrolment is not JSON")
 	}
-	e := Enrol{Station: f.Station, Centre: f.Centre, Root: f.Root}
+	e := Enrol{Station: f.Station, Centre: f.Centre, Root: f.Root, Recovery: f.Recovery}
+	if f.Recovery != "" && !strings.HasPrefix(f.Recovery, "tram-recovery-") {
+		return Enrol{}, errors.New("enrolment: recovery is not a recovery key")
+	}
 	if f.Station != "" && !StationName(f.Station) {
 		return Enrol{}, errors.New("enrolment: station is not a name")
 	}

@@ -133,7 +133,7 @@ func TestBuildWantsBothProgramsOfEachPC(t *testing.T) {
 
 func TestReadEnrol(t *testing.T) {
 	whole := func(station, centre, root, code string) string {
-		raw, err := Enrol{station, centre, root, code}.Bytes()
+		raw, err := Enrol{station, centre, root, code, "tram-recovery-1 AAAA"}.Bytes()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,6 +151,7 @@ func TestReadEnrol(t *testing.T) {
 		{"no https", whole("tram-a", "http://centre.example", testRoot, ""), "https"},
 		{"a password in the address", whole("tram-a", "https://u:p@centre.example", testRoot, ""), "https"},
 		{"no certificate", whole("tram-a", centre, "-----BEGIN X-----\n-----END X-----\n", ""), "certificate"},
+		{"no recovery key", strings.Replace(whole("tram-a", centre, testRoot, ""), "tram-recovery-1", "recovery", 1), "recovery"},
 		{"a bad name", whole("../a", centre, testRoot, ""), "name"},
 		{"not JSON", "station=tram-a", "JSON"},
 		{"endless", strings.Repeat(" ", maxEnrol+1), "too large"},
@@ -165,6 +166,9 @@ func TestReadEnrol(t *testing.T) {
 			}
 			continue
 		}
+		if e.Recovery != "tram-recovery-1 AAAA" {
+			t.Errorf("%s: recovery key %q", c.name, e.Recovery)
+		}
 		if e.Code != c.want {
 			t.Errorf("%s: code %q, want %q", c.name, e.Code, c.want)
 		}
@@ -177,7 +181,7 @@ func TestReadEnrol(t *testing.T) {
 // The code that a centre prints is one that a kit takes.
 func FuzzReadEnrol(f *testing.F) {
 	f.Add([]byte(`{"station":"tram-a","centre":"https://c:8643","root":"","code":"` + trust.NewCode().String() + `"}`))
-	raw, err := Enrol{"tram-a", "https://c:8643", testRoot, trust.NewCode().String()}.Bytes()
+	raw, err := Enrol{"tram-a", "https://c:8643", testRoot, trust.NewCode().String(), ""}.Bytes()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -119,6 +119,27 @@ func (k *Keys) change(f func(*secrets) error) error {
 	return nil
 }
 
+// Slots lists the slots of the file that keeps the ring.
+func (k *Keys) Slots() []Slot {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.slots == nil {
+		return nil
+	}
+	return k.slots.Slots()
+}
+
+// AddSlot is Slots.Add while the keys are in use.
+func (k *Keys) AddSlot(o Opener) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.slots == nil {
+		return fmt.Errorf("add slot: %w", ErrNoSlots)
+	}
+	_, err := k.slots.Add(o)
+	return err
+}
+
 // Ring is the numbers of the data keys, oldest first; the last one seals.
 func (k *Keys) Ring() []byte {
 	k.mu.Lock()

@@ -151,13 +151,24 @@ func TestRotationWhileSealing(t *testing.T) {
 			}
 		})
 	}
+	second := KeyFile(filepath.Join(filepath.Dir(path), "second"))
+	var adding sync.WaitGroup
+	adding.Go(func() {
+		if err := k.AddSlot(second); err != nil {
+			t.Error(err)
+		}
+	})
 	for range 20 {
 		if err := k.Rotate(); err != nil {
 			t.Error(err)
 		}
 	}
+	adding.Wait()
 	close(stop)
 	all.Wait()
+	if got := unlock(t, path, second).Ring(); len(got) != 21 || len(k.Slots()) != 2 {
+		t.Errorf("by the slot that was added: %d keys, %d slots; want 21 and 2", len(got), len(k.Slots()))
+	}
 	if got := unlock(t, path, key).Ring(); len(got) != 21 {
 		t.Errorf("%d keys on the disk, want 21", len(got))
 	}

@@ -233,11 +233,16 @@ type enrolCmd struct {
 	Shares  string `help:"The station whose people it holds; itself when left out."`
 	Address string `help:"Where stations reach the centre." default:"https://localhost:8643"`
 	Out     string `required:"" help:"Where to write the kit." type:"path"`
+
+	Recovery string `help:"The public recovery key that the station seals its key to." type:"existingfile" placeholder:"FILE"`
 }
 
 func (e enrolCmd) Run(ctx context.Context, t *tool) error {
 	s, err := t.ask(ctx, e.Data, asked{Do: "enrol", Replica: e.Station, Station: e.Shares, Address: e.Address})
 	if err != nil {
+		return err
+	}
+	if s.Kit.Recovery, err = recoveryLine(e.Recovery); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(s.Kit, "", "  ")

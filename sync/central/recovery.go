@@ -191,13 +191,26 @@ func (c recoveryOpenCmd) Run(t *tool) error {
 	return fmt.Errorf(t.words["recovery-no-slot"], key.Escrow().Mark())
 }
 
+// recoveryLine reads a public recovery key for a kit; "" for none.
+func recoveryLine(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	e, err := slot.ParseEscrow(string(b))
+	return e.String(), err
+}
+
 // recoveryTrouble is the word for what is wrong with a recovery; "" for other errors.
 func recoveryTrouble(err error) string {
 	for _, known := range []struct {
 		err  error
 		word string
 	}{
-		{errRecoveryFile, "recovery-file"}, {slot.ErrWeak, "recovery-weak"}, {slot.ErrCode, "recovery-paper"},
+		{errRecoveryFile, "recovery-file"}, {slot.ErrWeak, "recovery-weak"}, {slot.ErrCode, "recovery-paper"}, {slot.ErrRecoveryKey, "recovery-public"},
 		{seal.ErrSlots, "recovery-slots"}, {seal.ErrSchema, "recovery-slots"}, {seal.ErrWrongKey, "recovery-wrong"}, {seal.ErrNoKey, "recovery-wrong"},
 	} {
 		if errors.Is(err, known.err) {

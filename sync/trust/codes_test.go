@@ -308,7 +308,7 @@ func TestFinishEnrolRefuses(t *testing.T) {
 
 func TestParseKit(t *testing.T) {
 	a := authority(t)
-	good := Kit{"tram-a", "https://centre.example:8643", a.RootPEM(), NewCode().String()}
+	good := Kit{"tram-a", "https://centre.example:8643", a.RootPEM(), NewCode().String(), "tram-recovery-1 AAAA"}
 	for _, c := range []struct {
 		name string
 		bend func(*Kit)

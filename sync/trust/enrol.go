@@ -12,12 +12,15 @@ import (
 )
 
 // Kit is what a station is given to enrol with: its name, where its centre
-// answers, the centre's root (PEM) and the one-time code.
+// answers, the centre's root (PEM) and the one-time code; and the public recovery
+// key for which the station keeps its own key a second time, if any.
 type Kit struct {
 	Station string `json:"station"`
 	Centre  string `json:"centre"`
 	Root    string `json:"root"`
 	Code    string `json:"code"`
+	// Recovery is left to who opens slots to read.
+	Recovery string `json:"recovery,omitempty"`
 }
 
 // ParseKit reads a kit's JSON and checks every part of it.
