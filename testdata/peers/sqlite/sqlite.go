@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS identifier (value TEXT NOT NULL, patient TEXT NOT NUL
 // batch is how many records one transaction of a load takes.
 const batch = 500
 
+// patience is how long questions are asked.
+const patience = 3 * time.Minute
+
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "sqlite:", err)
@@ -146,7 +149,7 @@ type told struct {
 }
 
 type row struct {
-	Hits  int     `json:"hits"`
+	Hits  []int   `json:"hits"`
 	Waits []int64 `json:"waits"`
 }
 
@@ -281,11 +284,13 @@ func ask(db *sql.DB, file string, before int64, opened time.Duration) (t told, e
 	if err := json.Unmarshal(b, &questions); err != nil {
 		return t, err
 	}
+	asking := time.Now()
+	type question struct {
+		query string
+		args  []any
+	}
 	for _, q := range questions {
-		for name, one := range map[string]struct {
-			query string
-			args  []any
-		}{
+		for name, one := range map[string]question{
 			"FHIR, two words":  {byWords, []any{q.Words[0], q.Words[1]}},
 			"FHIR, identifier": {byIdentifier, []any{q.Identifier}},
 			"whole record":     {whole, []any{q.ID}},
@@ -296,8 +301,11 @@ func ask(db *sql.DB, file string, before int64, opened time.Duration) (t told, e
 				return t, err
 			}
 			r := t.Asked[name]
-			r.Hits, r.Waits = r.Hits+n, append(r.Waits, time.Since(began).Microseconds())
+			r.Hits, r.Waits = append(r.Hits, n), append(r.Waits, time.Since(began).Microseconds())
 			t.Asked[name] = r
+		}
+		if time.Since(asking) > patience {
+			break
 		}
 	}
 	t.Memory[3] = memory()

@@ -33,10 +33,11 @@ type told struct {
 	Log    string   `json:"log"` // what the store said while it opened
 }
 
-// row is one kind of question, asked often.
+// row is one kind of question, asked about one person after the other. A peer may
+// lose patience and leave the last ones out.
 type row struct {
-	Hits  int     `json:"hits"`  // of all questions together
-	Waits []int64 `json:"waits"` // of each, in microseconds
+	Hits  []int   `json:"hits"`
+	Waits []int64 `json:"waits"` // in microseconds
 }
 
 // The kinds of questions.
@@ -167,7 +168,7 @@ func asked(ctx context.Context, s *store.Store, ask []question) (map[string]row,
 			if n == 0 {
 				return nil, fmt.Errorf("%s: nothing found of Patient/%s", one.name, q.ID)
 			}
-			r.Hits, r.Waits = r.Hits+n, append(r.Waits, time.Since(began).Microseconds())
+			r.Hits, r.Waits = append(r.Hits, n), append(r.Waits, time.Since(began).Microseconds())
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,17 +96,18 @@ func (p peer) keep(ctx context.Context, c corpus, questions, dir string) (loaded
 	return loaded, answered, p.tell(ctx, &answered, "ask", "--questions", questions, "--dir", dir)
 }
 
-// agree holds the hits of two sides against each other: whoever finds more or less
-// looked for something else.
+// agree holds the hits of two sides against each other, question by question:
+// whoever finds more or less looked for something else.
 func agree(name string, ours, theirs map[string]row) error {
 	var wrong []string
 	for kind, r := range theirs {
-		if have, ok := ours[kind]; !ok || have.Hits != r.Hits || len(have.Waits) != len(r.Waits) {
-			wrong = append(wrong, fmt.Sprintf("%s: %d hits of %d questions, the store has %d of %d", kind, r.Hits, len(r.Waits), have.Hits, len(have.Waits)))
+		have, n := ours[kind].Hits, len(r.Hits)
+		if n == 0 || n > len(have) || n != len(r.Waits) || !slices.Equal(r.Hits, have[:n]) {
+			wrong = append(wrong, kind)
 		}
 	}
 	if len(wrong) > 0 || len(theirs) == 0 {
-		return fmt.Errorf("%s finds something else: %s", name, strings.Join(wrong, "; "))
+		return fmt.Errorf("%s finds something else than the store: %s", name, strings.Join(wrong, "; "))
 	}
 	return nil
 }

@@ -83,13 +83,13 @@ func plainPeer(command string, args []string) error {
 	asked := map[string]row{}
 	for _, q := range ask {
 		for _, kind := range []string{fhirWords, fhirIdentifier, wholeRecord} {
-			r := asked[kind]
+			r, n := asked[kind], 0
 			for _, line := range lines(string(where)) {
 				if found(kind, q, line) {
-					r.Hits++
+					n++
 				}
 			}
-			r.Waits = append(r.Waits, 1)
+			r.Hits, r.Waits = append(r.Hits, n), append(r.Waits, 1)
 			asked[kind] = r
 		}
 	}
@@ -146,20 +146,25 @@ func TestRun(t *testing.T) {
 }
 
 func TestAgree(t *testing.T) {
-	ours := map[string]row{fhirWords: {3, []int64{1, 2}}, wholeRecord: {9, []int64{1, 2}}}
+	ours := map[string]row{fhirWords: {[]int{1, 2}, []int64{1, 2}}, wholeRecord: {[]int{4, 5}, []int64{1, 2}}}
 	for name, theirs := range map[string]map[string]row{
-		"more":      {fhirWords: {4, []int64{1, 2}}},
-		"less":      {fhirWords: {3, []int64{1, 2}}, wholeRecord: {8, []int64{1, 2}}},
-		"fewer":     {fhirWords: {3, []int64{1}}},
-		"unknown":   {fhirIdentifier: {3, []int64{1, 2}}},
-		"not asked": {},
+		"more":        {fhirWords: {[]int{1, 3}, []int64{1, 2}}},
+		"less":        {fhirWords: {[]int{1, 2}, []int64{1, 2}}, wholeRecord: {[]int{4, 4}, []int64{1, 2}}},
+		"mixed up":    {fhirWords: {[]int{2, 1}, []int64{1, 2}}},
+		"not timed":   {fhirWords: {[]int{1, 2}, []int64{1}}},
+		"too many":    {fhirWords: {[]int{1, 2, 3}, []int64{1, 2, 3}}},
+		"unknown":     {fhirIdentifier: {[]int{1}, []int64{1}}},
+		"not one":     {fhirWords: {}},
+		"no question": {},
 	} {
 		if err := agree("it", ours, theirs); err == nil {
 			t.Errorf("%s: agrees", name)
 		}
 	}
-	if err := agree("it", ours, map[string]row{fhirWords: {3, []int64{8, 9}}}); err != nil {
-		t.Error(err)
+	for _, n := range []int{1, 2} {
+		if err := agree("it", ours, map[string]row{fhirWords: {[]int{1, 2}[:n], []int64{8, 9}[:n]}}); err != nil {
+			t.Errorf("%d questions: %v", n, err)
+		}
 	}
 }
 
@@ -246,7 +251,7 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%+v: met %v", c, got)
 		}
 	}
-	r := row{10, []int64{4000, 1000, 3000, 2000, 9000}}
+	r := row{[]int{1, 2, 3, 4, 0}, []int64{4000, 1000, 3000, 2000, 9000}}
 	if got := r.at(0.5); got != 3*time.Millisecond {
 		t.Errorf("p50 is %v", got)
 	}

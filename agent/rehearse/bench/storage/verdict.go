@@ -17,7 +17,14 @@ func (r row) at(part float64) time.Duration {
 }
 
 // mean is how many hits a question has.
-func (r row) mean() float64 { return float64(r.Hits) / float64(max(len(r.Waits), 1)) }
+func (r row) mean() float64 { return float64(r.hits()) / float64(max(len(r.Waits), 1)) }
+
+func (r row) hits() (sum int) {
+	for _, n := range r.Hits {
+		sum += n
+	}
+	return sum
+}
 
 // each is how many microseconds a hit took.
 func (r row) each() float64 {
@@ -25,7 +32,7 @@ func (r row) each() float64 {
 	for _, w := range r.Waits {
 		sum += w
 	}
-	return float64(sum) / float64(max(r.Hits, 1))
+	return float64(sum) / float64(max(r.hits(), 1))
 }
 
 // printAsked sets side by side who answers how fast.
@@ -49,6 +56,13 @@ func (f *figures) printAsked(out io.Writer) {
 		fmt.Fprintln(out)
 	}
 	fmt.Fprintln(out, "  (\"store is\": how many times as fast at the 99th percentile)")
+	for name, t := range f.peers {
+		for kind, r := range t.Asked {
+			if n := len(r.Waits); n < len(f.corpus.ask) {
+				fmt.Fprintf(out, "  (%s, %s: only the first %d were asked, for want of patience)\n", name, kind, n)
+			}
+		}
+	}
 }
 
 // target is a figure that the store is to reach. Sources: issue 3, Must show 6.
