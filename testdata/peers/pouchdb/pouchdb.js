@@ -103,9 +103,9 @@ async function load({ file, dir, limit }) {
   }
   await flush();
   const records = (await db.info()).doc_count;
-  const seconds = micro(began) / 1e6;
   await db.put({ _id: '_design/person', views: { by: { map: map.toString() } } });
   await db.query('person/by', { limit: 0 });
+  const seconds = micro(began) / 1e6;
   await db.close();
   const bytes = fs.readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((e) => e.isFile())
