@@ -37,6 +37,11 @@ func floors() []floor {
 		{"store/seal/slot", "ways to the key: the seal asks for them by its own interface, and a store opens without any"},
 		{"store", "the memory: all of the above in one database"},
 		{"store/account store/rest store/storetest", "accounts, the FHIR face and test stores are users of the memory"},
+		{"store/storetest/torture/disk store/storetest/torture/story", "what a cut leaves of a disk, and what must be there, are plain values"},
+		{"store/storetest/torture/tape store/storetest/torture/act", "one records what a process asks of its disk, one writes to a store"},
+		{"store/storetest/torture/judge", "a judge opens a store as those who write do"},
+		{"store/storetest/torture", "torture joins who writes, what cuts and who judges"},
+		{"store/storetest/torture/tram-torture", "a program only starts its library"},
 		{"sync/wire sync/merge sync/status sync/trust", "bytes, rules, reports and identities stand apart"},
 		{"sync/engine", "the exchange joins bytes and rules"},
 		{"sync/engine/enginetest", "one exam for every replica, of what the engine asks of it"},
@@ -81,6 +86,7 @@ func bans() []ban {
 		{"sync/wire sync/merge sync/status sync/engine", "tram/store", "a replica may keep its records on something other than this database"},
 		{"agent/tram", "tram/sync/central/... database/sql/... github.com/jackc/pgx/... github.com/lib/pq/...",
 			"a station's PC is old, and never holds what only the centre may"},
+		{"sync/... agent/... installer/...", "tram/store/storetest/torture/...", "what breaks disks on purpose has no place in a program"},
 		{"...", "tram/store/storetest tram/sync/engine/enginetest testing", "what tests lean on has no place in a program"},
 	}
 }

@@ -1,0 +1,7 @@
+//go:build linux
+
+package torture
+
+type killCmd struct{}
+type failCmd struct{}
+type fullCmd struct{}
