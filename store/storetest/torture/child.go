@@ -51,7 +51,7 @@ func (actCmd) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return act.Scripts()[p.Script](ctx, &act.Stage{Dir: p.Dir, Journal: p.Journal, Aside: p.Aside, Seed: p.Seed, R4: r4,
+	return act.Named(p.Script)(ctx, &act.Stage{Dir: p.Dir, Journal: p.Journal, Aside: p.Aside, Seed: p.Seed, R4: r4,
 		Tell: story.NewTeller(out, p.After), Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 }
 
@@ -134,14 +134,18 @@ func (judgeCmd) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 // reader keeps the model of the story that it read last, and goes on in it where
 // it can.
 type reader struct {
-	path  string
+	file  string // its path, and what tells it from an older one there
 	marks []story.Mark
 	at    int
 	model *story.Model
 }
 
 func (r *reader) upTo(t trial) (*story.Model, error) {
-	if r.path != t.Story || t.Marks > len(r.marks) {
+	info, err := os.Stat(t.Story)
+	if err != nil {
+		return nil, err
+	}
+	if file := fmt.Sprint(t.Story, info.ModTime(), info.Size()); r.file != file {
 		b, err := os.ReadFile(t.Story)
 		if err != nil {
 			return nil, err
@@ -149,7 +153,7 @@ func (r *reader) upTo(t trial) (*story.Model, error) {
 		if r.marks, err = story.Parse(b); err != nil {
 			return nil, err
 		}
-		r.path, r.model = t.Story, nil
+		r.file, r.model = file, nil
 	}
 	if r.model == nil || t.Marks < r.at {
 		r.model, r.at = story.NewModel(), 0

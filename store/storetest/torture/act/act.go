@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 
 	"tram/store"
@@ -35,9 +36,14 @@ type Stage struct {
 // store that works as it should.
 type Script func(context.Context, *Stage) error
 
-// Scripts are all plays by name.
-func Scripts() map[string]Script {
-	return map[string]Script{"station": station, "centre": centre, "crowd": crowd, "short": short, "again": again, "endless": endless, "fill": fill}
+// Named is the play of a name. "endless:" and the name of an operation is one in
+// which it goes on beside the writes; nil where there is none.
+func Named(name string) Script {
+	if name, operation, ok := strings.Cut(name, ":"); ok && name == "endless" {
+		return during(operation)
+	}
+	return map[string]Script{"station": station, "centre": centre, "crowd": crowd, "short": short, "again": again,
+		"endless": during(""), "liar": liar, "fill": fill}[name]
 }
 
 // errLost says that a store that was told to stop went on, or the like.
@@ -64,6 +70,8 @@ type actor struct {
 	// calm says that a full disk and a stopped store are answers, not errors.
 	calm  bool
 	saved int
+	// early tells that something is saved before it is.
+	early bool
 }
 
 func (st *Stage) actor(top bool, number uint64) *actor {
@@ -96,6 +104,13 @@ func (a *actor) reopen() error {
 func (a *actor) ask(asked story.Asked, do func() ([]string, error)) error {
 	id, err := a.Tell.Begin(asked)
 	if err != nil {
+		return err
+	}
+	if a.early {
+		if err := a.Tell.Tell(story.Mark{Word: story.Saved, ID: id}); err != nil {
+			return err
+		}
+		_, err := do()
 		return err
 	}
 	names, err := do()

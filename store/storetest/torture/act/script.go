@@ -38,8 +38,8 @@ func station(ctx context.Context, st *Stage) (err error) {
 	}
 	defer func() { err = errors.Join(err, up.Close()) }()
 	desk := st.actor(true, 2)
-	for round := range 4 {
-		for range 14 {
+	for round := range 3 {
+		for range 8 {
 			if err := a.step(ctx); err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ func centre(ctx context.Context, st *Stage) (err error) {
 	defer func() { err = errors.Join(err, below.Close()) }()
 	desk := st.actor(false, 2)
 	for round := range 3 {
-		for range 10 {
+		for range 8 {
 			if err := a.step(ctx); err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func crowd(ctx context.Context, st *Stage) error {
 			return err
 		}
 		if err := together(crowd, a.s, func(c *actor) error {
-			for range 10 {
+			for range 6 {
 				if err := c.step(ctx); err != nil {
 					return err
 				}
@@ -165,6 +165,7 @@ func short(ctx context.Context, st *Stage) error {
 			func(ctx context.Context) error { return a.put(ctx, a.newborn()) },
 			func(ctx context.Context) error { return a.put(ctx, a.edit()) },
 			a.transaction, a.setting,
+			func(ctx context.Context) error { return a.put(ctx, a.large()) },
 			func(ctx context.Context) error { return a.blob(ctx, 9000) },
 			a.audit, a.remove, a.stale,
 			func(ctx context.Context) error { return a.operate(ctx, 0) },
@@ -210,26 +211,4 @@ func again(ctx context.Context, st *Stage) error {
 		}
 	}
 	return a.close()
-}
-
-// endless lets several write, and one do what goes on beside, until they are
-// killed.
-func endless(ctx context.Context, st *Stage) error {
-	a := st.actor(false, 0)
-	if err := a.open(); err != nil {
-		return err
-	}
-	crowd := make([]*actor, 4+st.Seed%5)
-	for i := range crowd {
-		crowd[i] = st.actor(false, uint64(i+1))
-		crowd[i].who = fmt.Sprintf("who%d.%d", i, st.Seed)
-	}
-	return together(crowd, a.s, func(c *actor) error {
-		for ctx.Err() == nil {
-			if err := c.step(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

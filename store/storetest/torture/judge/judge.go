@@ -178,7 +178,7 @@ func (j *judge) versions(s *store.Store) []story.Seen {
 // alone removes the database and holds what the journal makes of it against the
 // model: every version that was made here.
 func (j *judge) alone() {
-	if err := os.Rename(filepath.Join(j.c.Dir, "tram.db"), filepath.Join(j.c.Dir, "gone")); err != nil {
+	if err := os.Remove(filepath.Join(j.c.Dir, "tram.db")); err != nil {
 		j.wrong("%v", err)
 		return
 	}

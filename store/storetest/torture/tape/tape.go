@@ -85,7 +85,8 @@ func (t *Tape) Ops() []disk.Op {
 	return t.ops[:len(t.ops):len(t.ops)]
 }
 
-// Fail lets the n-th operation from now on fail, once.
+// Fail lets the n-th operation from now on fail, once. With 0 for an error a write
+// or sync is answered as if it were done, and is not: no disk may do so.
 func (t *Tape) Fail(n int, with syscall.Errno) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,7 +108,9 @@ func (t *Tape) do(op disk.Op, act func(node int)) syscall.Errno {
 	if op.Kind != disk.Mark {
 		if t.after--; t.after == 0 {
 			t.failed = word(op.Kind)
-			return t.fail(op)
+			if t.fault != 0 || op.Kind == disk.Write || op.Kind == disk.Sync {
+				return t.fail(op)
+			}
 		}
 	}
 	if op.Kind == disk.Create || op.Kind == disk.Mkdir {
@@ -121,7 +124,7 @@ func (t *Tape) do(op disk.Op, act func(node int)) syscall.Errno {
 
 // fail lets an operation fail. What a failed sync was to keep is in doubt.
 func (t *Tape) fail(op disk.Op) syscall.Errno {
-	if op.Kind == disk.Sync {
+	if op.Kind == disk.Sync && t.fault != 0 {
 		op.Kind = disk.SyncFailed
 		t.ops = append(t.ops, op)
 	}
