@@ -182,4 +182,3 @@ func (f *failer) heard(t *tally, v judge.Verdict, dir, what string, prefix, numb
 	}
 	os.RemoveAll(dir)
 }
-

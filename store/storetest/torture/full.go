@@ -38,7 +38,7 @@ type stage struct {
 }
 
 // room is what is taken away and given back, in KiB: enough to go on.
-const room = 4 << 10
+func (s stage) room() int { return s.mib << 10 / 4 }
 
 func stages() []stage {
 	var out []stage
@@ -112,7 +112,7 @@ func (r *filler) stage(s stage) (wrong int, err error) {
 	if s.journal {
 		f.journal = filepath.Join(small.dir, "journal")
 	}
-	if err := small.take(room); err != nil {
+	if err := small.take(s.room()); err != nil {
 		return 0, err
 	}
 	if s.eaten >= 0 && !s.slowly {
@@ -162,7 +162,6 @@ func (r *filler) stage(s stage) (wrong int, err error) {
 	}
 	return wrong, r.plant(f)
 }
-
 
 // plant takes a refused write for an acknowledged one: that must be found, once in
 // a run.

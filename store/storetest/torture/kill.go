@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"tram/store"
 	"tram/store/storetest/torture/act"
 	"tram/store/storetest/torture/judge"
 	"tram/store/storetest/torture/story"
@@ -117,10 +116,6 @@ func (k *killer) moments() (wrong int, err error) {
 func (k *killer) operations() (wrong int, err error) {
 	var have []string
 	for _, o := range act.Operations() {
-		if o.Of((*store.Store)(nil)) == nil {
-			fmt.Fprintf(k.out, "%-28s this store has none\n", o.Name)
-			continue
-		}
 		have = append(have, o.Name)
 	}
 	have = append(have, opening)

@@ -9,52 +9,44 @@ import (
 	"tram/store/storetest/torture/story"
 )
 
-// Operation is something that a store does beside the writes, in one of which a
-// cut may come.
+// Operation is something that a store does beside the writes, in the midst of which
+// a cut may come.
 type Operation struct {
 	Name string
-	// Of is the operation of a store; nil where this store has none of that name.
-	Of func(*store.Store) func(context.Context) error
+	do   func(context.Context, *store.Store) error
 }
 
-// Operations are all that a store may have.
+// Operations are all that a store has.
 func Operations() []Operation {
 	return []Operation{
-		{"compaction", func(s *store.Store) func(context.Context) error {
-			if c, ok := any(s).(interface{ Compact(context.Context) error }); ok {
-				return c.Compact
-			}
-			return nil
-		}},
-		{"backup", func(s *store.Store) func(context.Context) error {
+		{"compaction", func(ctx context.Context, s *store.Store) error { return s.Compact(ctx) }},
+		{"backup", func(ctx context.Context, s *store.Store) error {
 			if b, ok := any(s).(interface {
 				Backup(context.Context, io.Writer) error
 			}); ok {
-				return func(ctx context.Context) error { return b.Backup(ctx, io.Discard) }
+				return b.Backup(ctx, io.Discard)
 			}
 			return nil
 		}},
-		{"rotation", func(s *store.Store) func(context.Context) error {
-			if r, ok := any(s).(interface{ Rotate(context.Context) error }); ok {
-				return r.Rotate
-			}
-			return nil
-		}},
+		{"rotation", func(ctx context.Context, s *store.Store) error { return s.Rotate(ctx) }},
+		{"upkeep", func(ctx context.Context, s *store.Store) error { return s.Upkeep(ctx) }},
 	}
 }
 
-// operate does one of the operations that the store has, each in its turn.
+// operate does one of the operations, each in its turn.
 func (a *actor) operate(ctx context.Context, turn int) error {
-	var have []Operation
-	for _, o := range Operations() {
-		if o.Of(a.s) != nil {
-			have = append(have, o)
+	all := Operations()
+	return a.perform(ctx, all[turn%len(all)])
+}
+
+// operateAll does all of them.
+func (a *actor) operateAll(ctx context.Context) error {
+	for turn := range Operations() {
+		if err := a.operate(ctx, turn); err != nil {
+			return err
 		}
 	}
-	if len(have) == 0 {
-		return nil
-	}
-	return a.perform(ctx, have[turn%len(have)])
+	return nil
 }
 
 // perform does an operation between two notes.
@@ -62,7 +54,7 @@ func (a *actor) perform(ctx context.Context, o Operation) error {
 	if err := a.Tell.Tell(story.Mark{Word: story.Note, Text: o.Name}); err != nil {
 		return err
 	}
-	if err := o.Of(a.s)(ctx); err != nil {
+	if err := o.do(ctx, a.s); err != nil {
 		return a.unless(false, fmt.Errorf("%s: %w", o.Name, err))
 	}
 	return a.Tell.Tell(story.Mark{Word: story.Note, Text: o.Name + " ended"})

@@ -167,8 +167,7 @@ func short(ctx context.Context, st *Stage) error {
 			a.transaction, a.setting,
 			func(ctx context.Context) error { return a.put(ctx, a.large()) },
 			func(ctx context.Context) error { return a.blob(ctx, 9000) },
-			a.audit, a.remove, a.stale,
-			func(ctx context.Context) error { return a.operate(ctx, 0) },
+			a.audit, a.remove, a.stale, a.operateAll,
 		} {
 			if err := do(ctx); err != nil {
 				return err

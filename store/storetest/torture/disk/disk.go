@@ -23,6 +23,7 @@ const (
 	SyncFailed             // Node: a file
 	SyncDir                // Node: a folder
 	Rename                 // Dir, Name to Dir2, Name2
+	Link                   // Dir, Name: a second name of Node
 	Remove                 // Dir, Name
 	Mark                   // Data: what the recorded process said of itself
 )
@@ -71,6 +72,8 @@ func (d *Disk) Do(op Op) {
 	switch op.Kind {
 	case Create:
 		d.files[op.Node] = newFile()
+		d.names = append(d.names, naming{at: d.clock, to: entry{op.Dir, op.Name}, node: op.Node})
+	case Link:
 		d.names = append(d.names, naming{at: d.clock, to: entry{op.Dir, op.Name}, node: op.Node})
 	case Mkdir:
 		d.dirs[op.Node] = map[string]int{}

@@ -132,5 +132,5 @@ func (t *Tape) fail(op disk.Op) syscall.Errno {
 }
 
 func word(k disk.Kind) string {
-	return [...]string{"create", "mkdir", "write", "truncate", "sync", "sync", "sync of a folder", "rename", "remove", "mark"}[k]
+	return [...]string{"create", "mkdir", "write", "truncate", "sync", "sync", "sync of a folder", "rename", "link", "remove", "mark"}[k]
 }
