@@ -5,8 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"tram/store/fhir"
 	"tram/store/layout"
@@ -221,23 +225,44 @@ func contains(keys [][]byte, k []byte) bool {
 	return slices.ContainsFunc(keys, func(o []byte) bool { return string(o) == string(k) })
 }
 
-// loadPeople reads everybody at open.
+// loadPeople reads everybody at open, on all cores.
 func (s *Store) loadPeople() error {
-	return s.view(func(tx *tx) error {
-		for _, n := range tx.scan([][]byte{join([]byte(ixKind), tx.s.kindID("Patient"))}) {
-			r, err := tx.row(n)
-			if err != nil {
-				return err
-			}
-			v, err := tx.shown(n, r)
-			if err != nil {
-				return err
-			}
-			s.people.Set(num(n), r.Key, v)
-		}
+	var all [][]byte
+	err := s.view(func(tx *tx) error {
+		all = tx.scan([][]byte{join([]byte(ixKind), s.kindID("Patient"))})
 		return nil
 	})
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var g errgroup.Group
+	for some := range slices.Chunk(all, (len(all)-1)/runtime.GOMAXPROCS(0)+1) {
+		g.Go(func() error {
+			return s.view(func(tx *tx) error {
+				for _, n := range some {
+					r, err := tx.row(n)
+					if err != nil {
+						return err
+					}
+					v, err := tx.shown(n, r)
+					if err != nil {
+						return err
+					}
+					s.people.Set(num(n), r.Key, v)
+				}
+				return nil
+			})
+		})
+	}
+	err = g.Wait()
+	if len(all) > manyPeople {
+		debug.FreeOSMemory() // reading them took several times what stays of them
+	}
+	return err
 }
+
+// manyPeople is from how many people on it is worth while to give memory back.
+const manyPeople = 10_000
 
 // Result is a page of what a search found.
 type Result struct {
@@ -372,6 +397,9 @@ func latest(date, n []byte) string {
 // kind where no clause narrows them for sure.
 func (t *tx) candidates(q query.Query) [][]byte {
 	kind := t.s.kindID(q.Kind)
+	if found, ok := t.desk(q); ok {
+		return found
+	}
 	for _, c := range q.Clauses {
 		if c.Modifier != "" && c.Modifier != "Patient" || slices.ContainsFunc(c.Values, escaped) {
 			continue
@@ -382,9 +410,6 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case c.Param == "_id":
 			return t.numbers(q.Kind, c.Values)
 		case q.Kind == "Patient":
-			if found, ok := t.desk(c); ok {
-				return found
-			}
 		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
@@ -424,24 +449,39 @@ func (t *tx) numbers(kind string, ids []string) [][]byte {
 	return out
 }
 
-// desk asks the index of people, and tells whether it could: what is too short to
-// be compared as a number narrows nothing.
-func (t *tx) desk(c query.Clause) ([][]byte, bool) {
+// desk asks the index of people for those who match all that it knows of a query, and
+// tells whether it knows any: what is too short to be compared as a number narrows
+// nothing.
+func (t *tx) desk(q query.Query) ([][]byte, bool) {
+	if q.Kind != "Patient" {
+		return nil, false
+	}
+	ways := [][]string{nil} // in each all words must match; where a clause has several values, any way will do
+	for _, c := range q.Clauses {
+		if c.Modifier != "" || slices.ContainsFunc(c.Values, escaped) {
+			continue
+		}
+		var more [][]string
+		for _, v := range c.Values {
+			words := deskWords(c.Param, v)
+			if len(words) == 0 {
+				more = nil
+				break
+			}
+			for _, w := range ways {
+				more = append(more, slices.Concat(w, words))
+			}
+		}
+		if len(more) > 0 && len(more) <= maxWays {
+			ways = more
+		}
+	}
+	if len(ways[0]) == 0 {
+		return nil, false
+	}
 	seen := map[uint64]bool{}
 	var out [][]byte
-	for _, v := range c.Values {
-		var words []string
-		switch c.Param {
-		case "identifier", "phone":
-			words = []string{people.Plain(afterBar(v))}
-			if len(words[0]) < people.MinNumber {
-				return nil, false
-			}
-		case "name", "family", "given":
-			words = strings.Fields(people.Fold(v))
-		default:
-			return nil, false
-		}
+	for _, words := range ways {
 		for _, n := range t.s.people.Numbers(words) {
 			if !seen[n] {
 				seen[n] = true
@@ -450,6 +490,22 @@ func (t *tx) desk(c query.Clause) ([][]byte, bool) {
 		}
 	}
 	return out, true
+}
+
+// maxWays bounds how often one query goes through all people.
+const maxWays = 16
+
+// deskWords are what the index of people compares of a value; none where it cannot.
+func deskWords(param, value string) []string {
+	switch param {
+	case "identifier", "phone":
+		if n := people.Plain(afterBar(value)); len(n) >= people.MinNumber {
+			return []string{n}
+		}
+	case "name", "family", "given":
+		return strings.Fields(people.Fold(value))
+	}
+	return nil
 }
 
 // scan lists the numbers at the end of the index keys with the prefixes, each

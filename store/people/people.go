@@ -115,7 +115,15 @@ func readPerson(key record.Key, v *fhir.Value) *someone {
 		}
 	}
 	s.births = " " + strings.Join(births(s.Birth), " ") + " "
+	s.detach()
 	return s
+}
+
+// detach copies the texts, each of which would else keep the whole resource in memory.
+func (s *someone) detach() {
+	for _, text := range []*string{&s.ID, &s.Name, &s.Birth, &s.Gender, &s.Phone, &s.Identifier, &s.Address} {
+		*text = strings.Clone(*text)
+	}
 }
 
 func items(v *fhir.Value) []*fhir.Value {

@@ -68,6 +68,7 @@ func create(path string, layout Layout) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.AllocSize = 1 << 20 // what is copied is copied to be small
 	d := &DB{path: path, layout: layout, bolt: b}
 	err = b.Update(func(tx *bbolt.Tx) error {
 		for _, a := range []Area{Small, Rising, Mixed} {
@@ -118,7 +119,11 @@ func Open(path string, layout Layout) (*DB, error) {
 }
 
 func openBolt(path string) (*bbolt.DB, error) {
-	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bbolt.FreelistMapType})
+	b, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bbolt.FreelistMapType})
+	if err == nil {
+		b.AllocSize = 4 << 20 // by how much the file grows, in bytes
+	}
+	return b, err
 }
 
 // Close closes the file when the transactions under way have ended.

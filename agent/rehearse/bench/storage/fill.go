@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -31,6 +32,8 @@ type upstream struct {
 
 // filling is what a load took.
 type filling struct {
+	grown     int64         // of the database before it was compacted, in bytes
+	compacted time.Duration // how long that took
 	records   int
 	waiting   int // of these, without an answer
 	put, told time.Duration
@@ -75,7 +78,20 @@ func fill(ctx context.Context, dir string, c corpus, r4 *fhir.R4) (f filling, er
 		return f, fmt.Errorf("the store holds %d records of %d people, and %d wait; it was given %d, %d and %d",
 			have.Records, have.People, have.Waiting, c.records, c.people, f.waiting)
 	}
-	return f, nil
+	return f, f.compact(ctx, s)
+}
+
+// compact makes the database small, as the station does when it is idle.
+func (f *filling) compact(ctx context.Context, s *store.Store) error {
+	info, err := os.Stat(filepath.Join(s.Dir(), "tram.db"))
+	if err != nil {
+		return err
+	}
+	f.grown = info.Size()
+	began := time.Now()
+	err = s.Compact(ctx)
+	f.compacted = time.Since(began)
+	return err
 }
 
 // answer applies what comes back for a batch.

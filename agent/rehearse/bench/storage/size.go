@@ -11,7 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.etcd.io/bbolt"
+	"tram/store/layout"
+	"tram/store/table"
 )
 
 // size is what a store takes on the disk, in bytes.
@@ -20,13 +21,17 @@ type size struct {
 	buckets                  []bucketSize // the largest first
 }
 
-// bucketSize is one bucket of the database.
+// bucketSize is one table of the database.
 type bucketSize struct {
 	name    string
 	entries int
 	// taken is of its pages; used is what stands in them.
 	taken, used int64
 }
+
+// perEntry is what the file takes for an entry beside key and value, in bytes: bbolt's
+// element, the table's letter and the checksum.
+const perEntry = 16 + 1 + 4
 
 // sizeOf measures a closed store.
 func sizeOf(dir string) (s size, err error) {
@@ -41,21 +46,29 @@ func sizeOf(dir string) (s size, err error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return s, err
 	}
-	db, err := bbolt.Open(filepath.Join(dir, "tram.db"), 0o600, &bbolt.Options{ReadOnly: true})
+	db, err := table.Open(filepath.Join(dir, "tram.db"), layout.Tables())
 	if err != nil {
 		return s, err
 	}
-	free := bucketSize{name: "(free pages)", taken: s.database}
-	err = db.View(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-			st := b.Stats()
-			one := bucketSize{string(name), st.KeyN, int64(st.LeafAlloc + st.BranchAlloc), int64(st.LeafInuse + st.BranchInuse)}
-			free.taken -= one.taken
+	rest := bucketSize{name: "(branches, room in pages)", taken: s.database}
+	err = db.View(func(tx *table.Tx) error {
+		for _, spec := range layout.Tables() {
+			one := bucketSize{name: spec.Name}
+			err := tx.Table(spec.Name).ForEach(func(k, v []byte) error {
+				one.entries++
+				one.used += int64(len(k)+len(v)) + perEntry
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			one.taken = one.used
+			rest.taken -= one.taken
 			s.buckets = append(s.buckets, one)
-			return nil
-		})
+		}
+		return nil
 	})
-	s.buckets = append(s.buckets, free)
+	s.buckets = append(s.buckets, rest)
 	slices.SortStableFunc(s.buckets, func(a, b bucketSize) int { return cmp.Compare(b.taken, a.taken) })
 	return s, errors.Join(err, db.Close())
 }

@@ -150,6 +150,7 @@ func (f *figures) fill(ctx context.Context, o Options, dir string, out io.Writer
 	if f.size, err = sizeOf(dir); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "  compacted, as when idle: %.1f MB to %.1f MB in %.1f s\n", mega(f.filled.grown), mega(f.size.database), f.filled.compacted.Seconds())
 	f.size.print(out, f.corpus.json)
 	return nil
 }
