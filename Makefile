@@ -18,6 +18,15 @@ RECORDS       ?= 1000000
 PEOPLE        ?= 50000
 POUCH_RECORDS ?= 50000
 
+# How many disks crash judges, how many processes kill kills, at random moments and
+# in the midst of operations, and of which of them every so manieth one is made to
+# fail; TORTURE holds further flags of tram-torture.
+STATES  ?= 20000
+KILLS   ?= 1000
+WITHIN  ?= 200
+EVERY   ?= 1
+TORTURE ?=
+
 export GOFLAGS := $(strip $(filter-out -mod=readonly,$(shell $(GO) env GOFLAGS)) -mod=readonly)
 
 PROGRAMS := agent/tram agent/rehearse/tram-rehearse sync/central/tram-central installer/tram-setup
@@ -28,9 +37,28 @@ EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
 .PHONY: help run demo test race fuzz bench bench-store interop scan vet build dist test-install clean
 .PHONY: help run demo test race fuzz bench interop scan vet build dist test-install test-keys clean
+.PHONY: help run demo test race fuzz bench bench-store crash kill full interop scan vet build dist test-install clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+# What cuts the store short. It needs Linux and root, crash and kill /dev/fuse, full
+# loop devices, mkfs.ext4 and mkfs.btrfs.
+$(BUILD)/bin/tram-torture: FORCE
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./store/storetest/torture/tram-torture
+
+crash: $(BUILD)/bin/tram-torture ## cut the power at every moment of recorded lives of a store and judge STATES disks; needs root
+	$< crash --states $(STATES) $(TORTURE)
+
+kill: $(BUILD)/bin/tram-torture ## KILLS kill -9 and WITHIN in the midst of operations; then each operation fails in turn; needs root
+	$< kill --kills $(KILLS) --within $(WITHIN) $(TORTURE)
+	$< fail --every $(EVERY) $(TORTURE)
+
+full: $(BUILD)/bin/tram-torture ## fill small file systems at every stage; needs root and btrfs-progs
+	$< full $(TORTURE)
+
+FORCE:
 
 run: build ## a station with its centre on this PC, with made-up people
 	$(REHEARSE) run

@@ -158,7 +158,7 @@ func (c *crash) states(l *life, plan []state, planted bool, tell func(*life, sta
 			if err := d.Image(disk.Draw(c.Seed, s.prefix, s.number)).Lay(dir); err != nil {
 				return err
 			}
-			thorough := planted || (s.prefix+s.number)%4 == 0
+			thorough := planted || (s.prefix+s.number)%8 == 0
 			c.court.judge(trial{judge.Case{Dir: dir, Top: l.Top, Thorough: thorough}, l.story, at.marks}, func(v judge.Verdict) {
 				t.mu.Lock()
 				defer t.mu.Unlock()

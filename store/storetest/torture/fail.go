@@ -20,9 +20,10 @@ import (
 
 // failCmd lets every operation fail in turn.
 type failCmd struct {
-	Seed uint64 `help:"Seed of the work and of the dice; 0 draws one."`
-	Only int    `help:"Let only this operation fail."`
-	Work string `help:"Folder for what failed; made anew." default:".build/torture/fail" type:"path"`
+	Seed  uint64 `help:"Seed of the work and of the dice; 0 draws one."`
+	Only  int    `help:"Let only this operation fail."`
+	Every int    `help:"Let only every so manieth operation fail, which ones by the seed." default:"1"`
+	Work  string `help:"Folder for what failed; made anew." default:".build/torture/fail" type:"path"`
 }
 
 // secondLife is the first number of the process that comes after the fault.
@@ -83,7 +84,11 @@ type failer struct {
 func (f *failer) each(with syscall.Errno, planted bool) (int, error) {
 	t := &tally{how: map[string]int{}}
 	reached := 0
-	for n := max(1, f.Only); n < manyOps && f.ctx.Err() == nil; n++ {
+	every := max(1, f.Every)
+	if planted {
+		every = 1
+	}
+	for n := max(1+int(f.Seed%uint64(every)), f.Only); n < manyOps && f.ctx.Err() == nil; n += every {
 		failed, err := f.one(n, with, planted, t)
 		if err != nil {
 			return 0, err
@@ -141,8 +146,8 @@ func (f *failer) one(n int, with syscall.Errno, planted bool, t *tally) (failed 
 // second, and at some moments between.
 func (f *failer) cuts(l *life, first int, what string, planted bool, t *tally) error {
 	dice := rand.New(rand.NewPCG(f.Seed, uint64(first)))
-	wanted := map[int]int{first: 5, len(l.Ops): 5}
-	for range 4 {
+	wanted := map[int]int{first: 4, len(l.Ops): 4}
+	for range 3 {
 		wanted[first+dice.IntN(len(l.Ops)-first)] = 2
 	}
 	seen := map[uint64]bool{}

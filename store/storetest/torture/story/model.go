@@ -77,14 +77,6 @@ func (m *Model) hold(a Asked, names []string) error {
 	return nil
 }
 
-// Last is the highest number that was asked for and not answered yet, or 0.
-func (m *Model) Last() int64 {
-	if len(m.Open) == 0 {
-		return 0
-	}
-	return slices.Max(slices.Collect(maps.Keys(m.Open)))
-}
-
 // Seen is a version that a store holds.
 type Seen struct {
 	Key, Name, Content string
