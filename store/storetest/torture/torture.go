@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64)
 
 // Package torture cuts the store short in every way that a station's PC knows, and
 // judges what is left: power cuts at every moment, kills, disks that fail and

@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64)
 
 // Package tape is a file system in memory that records, in order, what a process
 // asks of its disk.

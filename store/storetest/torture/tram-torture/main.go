@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64)
 
 // Command tram-torture cuts the store short in every way, and judges what is left.
 package main
