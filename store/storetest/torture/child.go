@@ -27,6 +27,7 @@ type play struct {
 	Journal string
 	Aside   string
 	Seed    uint64
+	Bare    bool
 	Marks   string // the file; "" is standard output
 	After   int64  // the last number that was given
 }
@@ -51,7 +52,7 @@ func (actCmd) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return act.Named(p.Script)(ctx, &act.Stage{Dir: p.Dir, Journal: p.Journal, Aside: p.Aside, Seed: p.Seed, R4: r4,
+	return act.Named(p.Script)(ctx, &act.Stage{Dir: p.Dir, Journal: p.Journal, Aside: p.Aside, Seed: p.Seed, Bare: p.Bare, R4: r4,
 		Tell: story.NewTeller(out, p.After), Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"tram/store/storetest/torture/judge"
@@ -35,6 +36,7 @@ type stage struct {
 	// where they take nothing. Slowly says that they take it while the store writes.
 	eaten  int
 	slowly bool
+	bare   bool // the store keeps no room back
 }
 
 // room is what is taken away and given back, in KiB: enough to go on.
@@ -46,18 +48,21 @@ func stages() []stage {
 		kind string
 		mib  int
 	}{{"tmpfs", 12}, {"ext4", 16}, {"ext4", 64}, {"btrfs", 128}} {
-		name := fmt.Sprintf("%s %d MiB", fs.kind, fs.mib)
-		out = append(out,
-			stage{name + ", records", fs.kind, fs.mib, true, true, 0, -1, false},
-			stage{name + ", attachments first", fs.kind, fs.mib, true, true, 1, -1, false},
-			stage{name + ", both", fs.kind, fs.mib, true, true, 2, -1, false})
+		for writes, what := range []string{"records", "attachments first", "both"} {
+			s := stage{name: fmt.Sprintf("%s %d MiB, %s", fs.kind, fs.mib, what), kind: fs.kind, mib: fs.mib, data: true, journal: true, writes: uint64(writes), eaten: -1, bare: true}
+			out = append(out, s)
+			if s.name, s.bare = s.name+", kept", false; fs.mib != 64 {
+				out = append(out, s)
+			}
+		}
 	}
 	out = append(out,
-		stage{"journal first", "ext4", 12, false, true, 0, -1, false},
-		stage{"database first", "ext4", 12, true, false, 0, -1, false},
-		stage{"others, slowly", "ext4", 32, true, true, 2, 0, true})
+		stage{name: "journal first", kind: "ext4", mib: 12, journal: true, eaten: -1, bare: true},
+		stage{name: "database first", kind: "ext4", mib: 12, data: true, eaten: -1, bare: true},
+		stage{name: "others, slowly", kind: "ext4", mib: 32, data: true, journal: true, writes: 2, slowly: true, bare: true},
+		stage{name: "others, slowly, kept", kind: "ext4", mib: 32, data: true, journal: true, writes: 2, slowly: true})
 	for _, kib := range []int{0, 16, 64, 256, 1024, 1100, 2048} {
-		out = append(out, stage{fmt.Sprintf("a new store, %d KiB left", kib), "ext4", 16, true, true, 0, kib, false})
+		out = append(out, stage{name: fmt.Sprintf("a new store, %d KiB left", kib), kind: "ext4", mib: 16, data: true, journal: true, eaten: kib, bare: true})
 	}
 	return out
 }
@@ -74,6 +79,9 @@ func (c fullCmd) Run(ctx context.Context, out io.Writer) (err error) {
 	fmt.Fprintf(out, "seed %d\n%-34s %8s %8s %9s %9s %9s\n", c.Seed, "full by", "saved", "refused", "full", "with room", "findings")
 	wrong := 0
 	for _, s := range stages() {
+		if !strings.Contains(s.name, c.Only) {
+			continue
+		}
 		n, err := run.stage(s)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -125,10 +133,13 @@ func (r *filler) stage(s stage) (wrong int, err error) {
 	if s.slowly {
 		stop = small.eat()
 	}
-	told, err := perform(r.ctx, play{Script: "fill", Dir: f.dir, Journal: f.journal, Seed: r.Seed - r.Seed%3 + s.writes})
+	told, err := perform(r.ctx, play{Script: "fill", Dir: f.dir, Journal: f.journal, Seed: r.Seed - r.Seed%3 + s.writes, Bare: s.bare})
 	if err = errors.Join(err, stop(), f.hear(told)); err != nil {
 		fmt.Fprintf(r.out, "FOUND: %s: %v\n", s.name, err)
 		return 1, r.ctx.Err()
+	}
+	if err := small.leave(0); err != nil { // others take the last of it
+		return 0, err
 	}
 	full, err := f.judge(r.court, judge.Case{Full: true})
 	if err != nil {
@@ -137,9 +148,8 @@ func (r *filler) stage(s stage) (wrong int, err error) {
 	if err := small.give(); err != nil {
 		return 0, err
 	}
-	fresh := f.saved() == 0 && s.eaten >= 0 // what was never opened has nothing to open on a full disk
-	if fresh {
-		full.Wrong = nil
+	if s.bare && slices.ContainsFunc(full.Wrong, judge.Shut) { // without room that is kept back it need not open
+		full.How, full.Wrong = "shut", nil
 	}
 	after, err := f.judge(r.court, judge.Case{Thorough: true})
 	if err != nil {

@@ -67,9 +67,15 @@ func (v *volume) free() (int, error) {
 // take lays a file of so many KiB there, which give removes.
 func (v *volume) take(kib int) error { return v.lay("taken", kib) }
 
-// give removes all that is not the store's.
+// give removes all that is not the store's. Some file systems give the room back
+// only with a sync.
 func (v *volume) give() error {
-	return errors.Join(os.RemoveAll(filepath.Join(v.dir, "taken")), os.RemoveAll(filepath.Join(v.dir, "eaten")))
+	err := errors.Join(os.RemoveAll(filepath.Join(v.dir, "taken")), os.RemoveAll(filepath.Join(v.dir, "eaten")))
+	d, opened := os.Open(v.dir)
+	if err = errors.Join(err, opened); err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
 }
 
 // leave takes all but so many KiB.

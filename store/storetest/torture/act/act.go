@@ -18,6 +18,7 @@ import (
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/store/space"
 	"tram/store/storetest/torture/story"
 )
 
@@ -27,9 +28,11 @@ type Stage struct {
 	Journal string // folder of its journal; "" for the usual one
 	Aside   string // folder for what is not looked at, such as a second store
 	Seed    uint64
-	R4      *fhir.R4
-	Tell    *story.Teller
-	Log     *slog.Logger
+	// Bare lets the store keep no room back, so that it meets the end of the disk.
+	Bare bool
+	R4   *fhir.R4
+	Tell *story.Teller
+	Log  *slog.Logger
 }
 
 // Script is one play. It ends early with the first error that is no answer of a
@@ -51,11 +54,15 @@ var errLost = errors.New("the store does not do as it says")
 
 // Open opens a store as scripts and judges do.
 func Open(dir, journal string, top bool, r4 *fhir.R4, log *slog.Logger) (*store.Store, error) {
-	name := "a"
-	if top {
-		name = "centre"
+	return open(store.Options{Dir: dir, Journal: journal, Top: top, R4: r4, Log: log})
+}
+
+func open(o store.Options) (*store.Store, error) {
+	o.Name = "a"
+	if o.Top {
+		o.Name = "centre"
 	}
-	return store.Open(store.Options{Dir: dir, Journal: journal, Name: name, Top: top, R4: r4, Log: log})
+	return store.Open(o)
 }
 
 // actor is one who writes to a store.
@@ -79,7 +86,11 @@ func (st *Stage) actor(top bool, number uint64) *actor {
 }
 
 func (a *actor) open() error {
-	s, err := Open(a.Dir, a.Journal, a.top, a.R4, a.Log)
+	o := store.Options{Dir: a.Dir, Journal: a.Journal, Top: a.top, R4: a.R4, Log: a.Log}
+	if a.Bare {
+		o.Limits = space.Limits{Low: 1}
+	}
+	s, err := open(o)
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,18 @@ const (
 )
 
 // fill writes until the disk is full, and some more: records, attachments or both,
-// as the seed has it. All that was saved must stay readable.
+// as the seed has it, and then what a store keeps room for. All that was saved must
+// stay readable.
 func fill(ctx context.Context, st *Stage) error {
 	a := st.actor(false, 1)
 	a.calm = true
 	if err := a.open(); err != nil {
 		return a.Tell.Tell(story.Mark{Word: story.Note, Text: "not opened: " + err.Error()})
+	}
+	if !a.Bare {
+		if err := a.s.Upkeep(ctx); err != nil {
+			return err
+		}
 	}
 	for n, refused := 0, 0; refused < fillEnds && a.s.Stopped() == nil; n++ {
 		if n == fillMost {
@@ -50,6 +56,11 @@ func fill(ctx context.Context, st *Stage) error {
 			if err := a.readable(w.Key); err != nil {
 				return err
 			}
+		}
+	}
+	for range 10 {
+		if err := errors.Join(a.setting(ctx), a.audit(ctx)); err != nil {
+			return err
 		}
 	}
 	if err := a.stopped(ctx); err != nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"tram/store"
 	"tram/store/fhir"
@@ -85,11 +86,16 @@ func (j *judge) open() (*store.Store, *ear) {
 	heard := &ear{Handler: slog.DiscardHandler}
 	s, err := act.Open(j.c.Dir, j.c.Journal, j.c.Top, j.r4, slog.New(heard))
 	if err != nil {
-		j.wrong("it does not open: %v", err)
+		j.wrong("%s%v", shut, err)
 		return nil, heard
 	}
 	return s, heard
 }
+
+const shut = "it does not open: "
+
+// Shut tells of something wrong whether it is that the store does not open.
+func Shut(wrong string) bool { return strings.HasPrefix(wrong, shut) }
 
 // first opens, compares, writes, and opens once more.
 func (j *judge) first() {
