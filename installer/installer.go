@@ -85,5 +85,5 @@ func LayoutWindows(programs, data string) Layout {
 // of records deletes these and nothing else, so that a data folder that was
 // pointed at somebody's documents costs nobody a document.
 func recordNames() []string {
-	return []string{"tram.db", "journal", "blobs", "key", "keys.json", "identity", "drop", "enrol.json", "run.json", "practice.json"}
+	return []string{"tram.db", "journal", "blobs", "key", "key.aside", "keys.json", "identity", "drop", "enrol.json", "run.json", "practice.json"}
 }
