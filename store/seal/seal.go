@@ -16,7 +16,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -146,8 +145,8 @@ func (k *Keys) Blind(use, value string) [16]byte {
 	h.Reset()
 	var buf [sha256.Size]byte
 	h.Write(binary.BigEndian.AppendUint64(buf[:0], uint64(len(use)))) // where use ends
-	io.WriteString(h, use)
-	io.WriteString(h, value)
+	h.Write([]byte(use))
+	h.Write([]byte(value))
 	digest := [16]byte(h.Sum(buf[:0]))
 	k.blinds.Put(h)
 	return digest

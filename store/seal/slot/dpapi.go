@@ -5,8 +5,5 @@ package slot
 // DPAPI does not.
 type DPAPI struct{}
 
-// dpapiUse tells our data from other programs' (the optional entropy).
-const dpapiUse = "tram master key"
-
 // Kind is KindDPAPI.
 func (DPAPI) Kind() string { return KindDPAPI }

@@ -20,6 +20,9 @@ const nteBadKeyState = windows.Errno(0x8009000b)
 // signs in, and never ask anybody.
 const dpapiFlags = windows.CRYPTPROTECT_LOCAL_MACHINE | windows.CRYPTPROTECT_UI_FORBIDDEN
 
+// dpapiUse tells our data from other programs' (the optional entropy).
+const dpapiUse = "tram master key"
+
 // Wrap lets Windows protect the master key (CryptProtectData).
 func (DPAPI) Wrap(master []byte) (json.RawMessage, error) {
 	in, use, out := blob(master), blob([]byte(dpapiUse)), windows.DataBlob{}

@@ -131,5 +131,5 @@ func session(root *tpm2.CreatePrimaryResponse, key *tpm2.TPMTPublic, way tpm2.Au
 
 // flush gives the TPM's little memory back; where that fails its resource manager does it.
 func flush(tpm transport.TPM, h tpm2.TPMHandle) {
-	tpm2.FlushContext{FlushHandle: h}.Execute(tpm)
+	_, _ = tpm2.FlushContext{FlushHandle: h}.Execute(tpm)
 }
