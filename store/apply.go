@@ -339,7 +339,7 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 	if err := t.Table(layout.Previews).Delete(n); err != nil {
 		return err
 	}
-	if err := t.dropLost(r.Key); err != nil {
+	if err := t.dropLost(n); err != nil {
 		return err
 	}
 	return t.putRow(n, gone)

@@ -2,13 +2,11 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"tram/store/audit"
 	"tram/store/backup"
@@ -46,7 +44,7 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	var out []Finding
 	err := s.view(func(tx *tx) error {
 		c := &checker{tx: tx, index: map[string]bool{}, trees: map[string]record.Digest{}}
-		for _, step := range []func() error{c.stands, c.feeds, c.indexBack, c.treesBack, c.own, c.auditChain} {
+		for _, step := range []func() error{c.stands, c.feeds, c.indexBack, c.treesBack, c.vault, c.own, c.auditChain} {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -182,6 +180,29 @@ func (c *checker) indexBack() error {
 		}
 		return nil
 	})
+}
+
+// vault holds the list of lost values by record against the vault, both ways.
+func (c *checker) vault() error {
+	listed := c.Table(layout.VaultOf).Len()
+	err := c.Table(layout.Vault).ForEach(func(k, v []byte) error {
+		var item VaultItem
+		if err := c.open(layout.Vault, k, v, &item); err != nil {
+			c.bad("vault", record.Key{}, "%v", err)
+			return nil
+		}
+		n := c.number(item.Key)
+		if n == nil || c.Table(layout.VaultOf).Get(join(n, k)) == nil {
+			c.bad("vault", item.Key, "a value that did not win is not listed with its record")
+			return nil
+		}
+		listed--
+		return nil
+	})
+	if listed != 0 {
+		c.bad("vault", record.Key{}, "%d values are listed that the vault does not hold", listed)
+	}
+	return err
 }
 
 func (c *checker) treesBack() error {
@@ -384,47 +405,6 @@ func (s *Store) resealTable(ctx context.Context, name string) error {
 		}
 	}
 	return nil
-}
-
-// ErrLow says that the disk is nearly full: what is new is refused, so that what is
-// there can still be sent and read.
-var ErrLow = fmt.Errorf("%w: room is kept for sending what is there", ErrFull)
-
-// admit refuses new records where the disk is nearly full.
-func (s *Store) admit(least space.State) error {
-	if state, err := s.Room(); err != nil || state < least {
-		return err
-	}
-	return ErrLow
-}
-
-// roomFor is how long a look at the disk's room counts.
-const roomFor = time.Second
-
-// Room is how much room there is on the disks of records and journal.
-func (s *Store) Room() (space.State, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.looked) < roomFor {
-		return s.state, nil
-	}
-	state, err := s.room.State()
-	if err != nil {
-		return space.Enough, err
-	}
-	s.looked, s.state = time.Now(), state
-	return state, nil
-}
-
-// orBallast runs a write that must succeed also on a full disk, once more without
-// the ballast where there was no room.
-func (s *Store) orBallast(write func() error) error {
-	err := write()
-	if errors.Is(err, ErrFull) && s.room.Release() {
-		s.opt.Log.Warn("the disk is full; the ballast is given up")
-		return write()
-	}
-	return err
 }
 
 // Backup writes one sealed file that holds everything, while others read and write:

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -33,12 +32,6 @@ const (
 	ixKind    = "k"
 	ixCode    = "c"
 )
-
-// dateParams are the search parameters that tell when a record belongs, the
-// first that a kind has and a record fills.
-func dateParams() []string {
-	return []string{"date", "onset-date", "authoredon", "authored", "authored-on", "recorded-date", "sent", "created", "period", "issued", "birthdate", "_lastUpdated"}
-}
 
 // kindID is long enough that two of R4's 146 kinds share one under one key in a hundred
 // million.
@@ -84,14 +77,19 @@ type found struct {
 
 // find works it out.
 func (s *Store) find(content *fhir.Value) *found {
-	kind := content.Str("resourceType")
-	f := &found{people: s.peopleOf(content), date: s.dateOf(content, kind)}
-	if p, ok := s.opt.R4.Param(kind, "code"); ok {
-		for _, sv := range s.opt.R4.SearchValues(content, p) {
-			f.codes = append(f.codes, s.codeID("", sv.Code))
-		}
+	in := query.FoundBy(s.opt.R4, content)
+	f := &found{people: in.People, date: sortable(in.Date)}
+	for _, code := range in.Codes {
+		f.codes = append(f.codes, s.codeID("", code))
 	}
 	return f
+}
+
+// sortable is a date in bytes that sort as it does.
+func sortable(at int64) []byte {
+	const most = 1<<47 - 1
+	at = max(-most, min(at, most))
+	return binary.BigEndian.AppendUint64(nil, uint64(at)+1<<47)[2:]
 }
 
 func (t *tx) found(v *record.Version) (*found, error) {
@@ -104,46 +102,6 @@ func (t *tx) found(v *record.Version) (*found, error) {
 		f.found = t.s.find(content)
 	}
 	return f.found, nil
-}
-
-// peopleOf are the ids of the people whom a resource is about: those in whose
-// compartment R4 puts it, and those whom its parameter "patient" finds. R4 puts
-// Task, Device and others in no compartment, and yet they are not for everybody.
-func (s *Store) peopleOf(content *fhir.Value) []string {
-	r4 := s.opt.R4
-	ids := r4.Patients(content)
-	p, ok := r4.Param(content.Str("resourceType"), "patient")
-	if !ok || p.Type != "reference" {
-		return ids
-	}
-	for _, v := range r4.SearchValues(content, p) {
-		if v.Kind == "Patient" && v.ID != "" && v.URL == "" {
-			ids = append(ids, v.ID)
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// dateOf is the record's date in sortable bytes; zeros for one that has none,
-// whatever is written to it.
-func (s *Store) dateOf(content *fhir.Value, kind string) []byte {
-	at := int64(math.MinInt64)
-	for _, name := range dateParams() {
-		p, ok := s.opt.R4.Param(kind, name)
-		if !ok || p.Type != "date" || name == "_lastUpdated" {
-			continue
-		}
-		if vals := s.opt.R4.SearchValues(content, p); len(vals) > 0 {
-			if at = vals[0].Low; at == math.MinInt64 {
-				at = vals[0].High
-			}
-			break
-		}
-	}
-	const most = 1<<47 - 1
-	at = max(-most, min(at, most))
-	return binary.BigEndian.AppendUint64(nil, uint64(at)+1<<47)[2:]
 }
 
 // dateLen and numberLen are how long dates and numbers are in the index, in bytes.
@@ -375,7 +333,7 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 		}
 		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Stamp.Corrected()}
 		if query.Matches(r4, q, content, meta) {
-			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(t.s.dateOf(content, v.Key.Kind), n)})
+			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(sortable(query.FoundBy(t.s.opt.R4, content).Date), n)})
 		}
 	}
 	slices.SortFunc(out, func(a, b hit) int { return strings.Compare(a.order, b.order) })

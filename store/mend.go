@@ -88,6 +88,9 @@ func (s *Store) refill(from string, m *Mended) error {
 	if err := s.mendWaiting(); err != nil {
 		return err
 	}
+	if err := s.mend((*tx).listVault); err != nil {
+		return err
+	}
 	if err := s.mendAudit(); err != nil {
 		return err
 	}
@@ -157,7 +160,7 @@ func putSchemaOf(t *tx) error { return putSchema(t.Tx) }
 
 // derived are the tables that follow from others, and are made again.
 func (s *Store) derived() []string {
-	out := []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.Trees, layout.FeedAt, layout.Cursors}
+	out := []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors}
 	if s.opt.Top {
 		out = append(out, layout.Feeds)
 	}

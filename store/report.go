@@ -179,14 +179,31 @@ func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
 	var out []VaultItem
 	err := s.view(func(tx *tx) error {
-		c := tx.Table(layout.Vault).Cursor()
-		for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
+		take := func(k, v []byte) error {
 			var item VaultItem
-			if err := tx.open(layout.Vault, k, v, &item); err != nil {
-				return err
+			err := tx.open(layout.Vault, k, v, &item)
+			out = append(out, item)
+			return err
+		}
+		if key.IsZero() {
+			c := tx.Table(layout.Vault).Cursor()
+			for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
+				if err := take(k, v); err != nil {
+					return err
+				}
 			}
-			if key.IsZero() || item.Key == key {
-				out = append(out, item)
+			return nil
+		}
+		n := tx.number(key)
+		if n == nil {
+			return nil
+		}
+		for _, at := range slices.Backward(tx.lostOf(n)) {
+			if len(out) == limit {
+				break
+			}
+			if err := take(at, tx.Table(layout.Vault).Get(at)); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -342,25 +359,27 @@ func (t *tx) keepLost(n []byte, v *record.Version) error {
 		if err := t.put(layout.Vault, u64(seq), item); err != nil {
 			return err
 		}
+		if err := t.Table(layout.VaultOf).Put(join(n, u64(seq)), nil); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// lostOf lists the places in the vault of a record's values, oldest first.
+func (t *tx) lostOf(n []byte) (out [][]byte) {
+	c := t.Table(layout.VaultOf).Cursor()
+	for k, _ := c.Seek(n); len(k) == 16 && string(k[:8]) == string(n); k, _ = c.Next() {
+		out = append(out, slices.Clone(k[8:]))
+	}
+	return out
+}
+
 // dropLost takes a record's values out of the vault.
-func (t *tx) dropLost(key record.Key) error {
-	var of [][]byte
-	err := t.Table(layout.Vault).ForEach(func(k, v []byte) error {
-		var item VaultItem
-		if err := t.open(layout.Vault, k, v, &item); err != nil {
-			return err
-		}
-		if item.Key == key {
-			of = append(of, append([]byte(nil), k...))
-		}
-		return nil
-	})
-	for _, k := range of {
-		err = errors.Join(err, t.Table(layout.Vault).Delete(k))
+func (t *tx) dropLost(n []byte) error {
+	var err error
+	for _, at := range t.lostOf(n) {
+		err = errors.Join(err, t.Table(layout.Vault).Delete(at), t.Table(layout.VaultOf).Delete(join(n, at)))
 	}
 	return err
 }

@@ -3,13 +3,16 @@ package store
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"tram/store/fhir"
 	"tram/store/journal"
 	"tram/store/layout"
 	"tram/store/record"
+	"tram/store/space"
 	"tram/store/table"
 )
 
@@ -422,4 +425,45 @@ func (s *Store) Newest() (record.Stamp, error) {
 		return nil
 	})
 	return out, err
+}
+
+// ErrLow says that the disk is nearly full: what is new is refused, so that what is
+// there can still be sent and read.
+var ErrLow = fmt.Errorf("%w: room is kept for sending what is there", ErrFull)
+
+// admit refuses new records where the disk is nearly full.
+func (s *Store) admit(least space.State) error {
+	if state, err := s.Room(); err != nil || state < least {
+		return err
+	}
+	return ErrLow
+}
+
+// roomFor is how long a look at the disk's room counts.
+const roomFor = time.Second
+
+// Room is how much room there is on the disks of records and journal.
+func (s *Store) Room() (space.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.looked) < roomFor {
+		return s.state, nil
+	}
+	state, err := s.room.State()
+	if err != nil {
+		return space.Enough, err
+	}
+	s.looked, s.state = time.Now(), state
+	return state, nil
+}
+
+// orBallast runs a write that must succeed also on a full disk, once more without
+// the ballast where there was no room.
+func (s *Store) orBallast(write func() error) error {
+	err := write()
+	if errors.Is(err, ErrFull) && s.room.Release() {
+		s.opt.Log.Warn("the disk is full; the ballast is given up")
+		return write()
+	}
+	return err
 }

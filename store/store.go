@@ -211,6 +211,7 @@ func (s *Store) begin() error {
 // fileState is what the database file is found to be before anything opens it.
 type fileState struct {
 	missing bool
+	schema  uint64
 	used    bool  // a lineage was begun in it
 	damage  error // why it must be rebuilt; nil where it is whole
 }
@@ -224,7 +225,10 @@ func (s *Store) inspect() (fileState, error) {
 	if n := facts.Small[layout.Number]; len(n) == 8 && binary.BigEndian.Uint64(n) > layout.Schema {
 		return fileState{}, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, binary.BigEndian.Uint64(n), layout.Schema)
 	}
-	state := fileState{used: facts.Count[layout.Lives] > 0}
+	state := fileState{used: facts.Count[layout.Lives] > 0, schema: layout.Schema}
+	if n := facts.Small[layout.Number]; len(n) == 8 {
+		state.schema = num(n)
+	}
 	switch {
 	case errors.Is(err, table.ErrForeign):
 		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
@@ -260,6 +264,8 @@ func (s *Store) openDatabase(state fileState) error {
 		err = table.Create(s.file(), layout.Tables(), putSchema)
 	case state.damage != nil:
 		err = s.rebuild(s.file(), state.damage)
+	case state.schema < layout.Schema:
+		err = s.migrate(state.schema)
 	}
 	if err != nil {
 		return err
@@ -270,6 +276,51 @@ func (s *Store) openDatabase(state fileState) error {
 
 func putSchema(t *table.Tx) error {
 	return t.Table(layout.Meta).Put([]byte(layout.Number), u64(layout.Schema))
+}
+
+// migrate brings a database of an older schema up to this one: a copy, changed step by
+// step, takes its place when it is whole. Cut anywhere, the old one is there.
+func (s *Store) migrate(from uint64) error {
+	s.opt.Log.Info("bringing the database up to date", "from", from, "to", layout.Schema)
+	steps := map[uint64]func(*tx) error{2: (*tx).listVault}
+	old, err := table.Open(s.file(), layout.Tables())
+	if err != nil {
+		return err
+	}
+	f, err := table.NewFile(s.file(), layout.Tables())
+	if err != nil {
+		return errors.Join(err, old.Close())
+	}
+	err = errors.Join(old.Copy(context.Background(), f, func(last func() error) error { return last() }), old.Close())
+	for n := from; err == nil && n < layout.Schema; n++ {
+		step, ok := steps[n]
+		if !ok {
+			err = fmt.Errorf("%w: schema %d", ErrForeign, n)
+			break
+		}
+		err = f.Update(func(b *table.Tx) error { return step(&tx{Tx: b, s: s, replaying: true}) })
+	}
+	if err == nil {
+		err = f.Update(putSchema)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("bring up to schema %d: %w", layout.Schema, err), f.Drop())
+	}
+	return errors.Join(f.Finish(), table.Place(s.file()))
+}
+
+// listVault lists the vault's values by record; schema 2 had no such list.
+func (t *tx) listVault() error {
+	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
+		var item VaultItem
+		if err := t.open(layout.Vault, k, v, &item); err != nil {
+			return err
+		}
+		if n := t.number(item.Key); n != nil {
+			return t.Table(layout.VaultOf).Put(join(n, k), nil)
+		}
+		return nil
+	})
 }
 
 // unlock opens the key and what is kept beside the database. Records without

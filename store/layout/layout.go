@@ -10,7 +10,7 @@ import "tram/store/table"
 
 // Schema is the number of the layout below. A newer one is refused untouched, an
 // older one is brought up to it.
-const Schema = 2
+const Schema = 3
 
 // The tables. Records stand under internal numbers that say nothing; every value is
 // sealed but for numbers, digests of digests and what stands under blind keys as such.
@@ -40,6 +40,7 @@ const (
 	Trees     = "trees"     // blind(feed), bucket -> digest
 	Scope     = "scope"     // number of a patient -> stations
 	Settings  = "settings"  // blind(name) -> value
+	VaultOf   = "vault-of"  // number, order -> nothing; since schema 3
 )
 
 // Sealed are the tables whose values are sealed.
@@ -79,7 +80,7 @@ func Place(table string, key []byte) []byte {
 	return append(append(append(make([]byte, 0, len(table)+1+len(key)), table...), '/'), key...)
 }
 
-// Tables is the layout of schema 2. New tables go behind the last.
+// Tables is the layout of the schema. New tables go behind the last.
 func Tables() table.Layout {
 	return table.Layout{
 		{Name: Meta, Letter: 'M', Area: table.Small},
@@ -107,5 +108,6 @@ func Tables() table.Layout {
 		{Name: Trees, Letter: 'X', Area: table.Mixed},
 		{Name: Scope, Letter: 'J', Area: table.Mixed},
 		{Name: Settings, Letter: 'Z', Area: table.Mixed},
+		{Name: VaultOf, Letter: 'N', Area: table.Record},
 	}
 }

@@ -1,0 +1,107 @@
+package store_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"tram/store"
+	"tram/store/layout"
+	"tram/store/query"
+	"tram/store/record"
+	"tram/store/storetest"
+	"tram/store/table"
+)
+
+// unpacked is a kept store in a folder of its own.
+func unpacked(t *testing.T, name string) string {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return dir
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, filepath.FromSlash(h.Name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestKeptStoresAreBroughtUpToDate opens the store that was kept of each older schema.
+// It holds what it held, is sound, and has what the newer schema added.
+func TestKeptStoresAreBroughtUpToDate(t *testing.T) {
+	for name, schema := range map[string]uint64{"schema2.tar.gz": 2} {
+		dir := unpacked(t, name)
+		facts, err := table.Verify(context.Background(), filepath.Join(dir, layout.DatabaseFile), layout.Tables(), nil)
+		if n := facts.Small[layout.Number]; err != nil || len(n) != 8 || n[7] != byte(schema) {
+			t.Fatalf("%s is of schema %x, %v; want %d", name, n, err, schema)
+		}
+		s := storetest.Open(t, store.Options{Name: "a", Dir: dir, Top: true})
+		r, err := s.Search(query.Query{Kind: "Patient"})
+		if err != nil || r.Total != 5 {
+			t.Fatalf("%s: %d people, %v; want 5", name, r.Total, err)
+		}
+		for _, st := range r.Stands {
+			h, err := s.History(st.Key)
+			if err != nil || len(h) != 4 {
+				t.Errorf("%s: %s has %d versions, %v; want 4", name, st.Key, len(h), err)
+			}
+			lost, err := s.Vault(st.Key, 10)
+			if err != nil || len(lost) == 0 || lost[0].Key != st.Key {
+				t.Errorf("%s: the vault of %s holds %d, %v", name, st.Key, len(lost), err)
+			}
+		}
+		if word, err := s.Setting("word"); err != nil || !bytes.Equal(word, []byte("kept")) {
+			t.Errorf("%s: the setting is %q, %v", name, word, err)
+		}
+		if m, err := s.Mended(); m != nil || err != nil {
+			t.Errorf("%s: it was rebuilt, not brought up to date: %+v, %v", name, m, err)
+		}
+		all, err := s.Vault(record.Key{}, 100)
+		if err != nil || len(all) != 5 {
+			t.Errorf("%s: the vault holds %d, %v; want 5", name, len(all), err)
+		}
+	}
+}
+
+// TestMigrationLeavesTheOldWhereItIsCut begins with what a cut left of the copy.
+func TestMigrationLeavesTheOldWhereItIsCut(t *testing.T) {
+	dir := unpacked(t, "schema2.tar.gz")
+	db := filepath.Join(dir, layout.DatabaseFile)
+	before, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a cut leaves while the copy is made: half of it, aside.
+	if err := os.WriteFile(table.Aside(db), before[:len(before)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.Open(t, store.Options{Name: "a", Dir: dir, Top: true})
+	if r, err := s.Search(query.Query{Kind: "Patient"}); err != nil || r.Total != 5 {
+		t.Errorf("%d people, %v; want 5", r.Total, err)
+	}
+}
