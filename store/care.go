@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -327,7 +328,7 @@ func (s *Store) Rotate(ctx context.Context) error {
 	if err := s.keys.Rotate(); err != nil {
 		return fmt.Errorf("rotate keys: %w", err)
 	}
-	if err := s.reseal(ctx); err != nil {
+	if err := errors.Join(s.copySlots(), s.reseal(ctx)); err != nil {
 		return fmt.Errorf("rotate keys: %w", err)
 	}
 	return nil
@@ -358,7 +359,7 @@ func (s *Store) reseal(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.copySlots()
 }
 
 // resealBatch is how many values are sealed anew in one transaction.

@@ -214,17 +214,59 @@ func TestRecordsWithoutTheirKeySlotsGetNoNewKey(t *testing.T) {
 	if err := os.Rename(slots, slots+".lost"); err != nil {
 		t.Fatal(err)
 	}
+	second := filepath.Join(dir, "journal", "keys.json")
+	if err := os.Rename(second, second+".lost"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := store.Open(o); err == nil || !strings.Contains(err.Error(), "key") {
 		t.Errorf("opened without its key slots: %v", err)
 	}
 	if _, err := os.Stat(slots); err == nil {
 		t.Error("new key slots were made for records that they cannot open")
 	}
-	if err := os.Rename(slots+".lost", slots); err != nil {
+	if err := os.Rename(second+".lost", second); err != nil { // one of two is enough
 		t.Fatal(err)
 	}
 	s = storetest.Open(t, o)
 	if _, err := s.Get(v.Key); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDamagedKeySlotsComeBackFromTheirCopy damages the file of slots at many places.
+func TestDamagedKeySlotsComeBackFromTheirCopy(t *testing.T) {
+	dir := t.TempDir()
+	o := store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := born(t, s, hoa)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	slots := filepath.Join(dir, store.SlotsFile)
+	good, err := os.ReadFile(slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(good); at += 37 {
+		bad := append([]byte(nil), good...)
+		bad[at] ^= 4
+		if err := os.WriteFile(slots, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(o)
+		if err != nil {
+			t.Errorf("byte %d altered: %v", at, err)
+			os.WriteFile(slots, good, 0o600)
+			continue
+		}
+		if _, err := s.Get(v.Key); err != nil {
+			t.Errorf("byte %d altered: %v", at, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

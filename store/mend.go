@@ -97,6 +97,20 @@ func (s *Store) refill(from string, m *Mended) error {
 	return s.mend(func(t *tx) error { return t.put(layout.Meta, []byte(layout.Mended), m) })
 }
 
+// listVault lists the vault's values by record; schema 2 had no such list.
+func (t *tx) listVault() error {
+	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
+		var item VaultItem
+		if err := t.open(layout.Vault, k, v, &item); err != nil {
+			return err
+		}
+		if n := t.number(item.Key); n != nil {
+			return t.Table(layout.VaultOf).Put(join(n, k), nil)
+		}
+		return nil
+	})
+}
+
 // mend runs steps, each in a transaction of its own.
 func (s *Store) mend(steps ...func(*tx) error) error {
 	for _, step := range steps {

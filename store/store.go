@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -222,14 +221,13 @@ func (s *Store) inspect() (fileState, error) {
 		return fileState{missing: true}, nil
 	}
 	facts, err := table.Verify(context.Background(), s.file(), layout.Tables(), s.opt.Progress)
-	if n := facts.Small[layout.Number]; len(n) == 8 && binary.BigEndian.Uint64(n) > layout.Schema {
-		return fileState{}, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, binary.BigEndian.Uint64(n), layout.Schema)
-	}
 	state := fileState{used: facts.Count[layout.Lives] > 0, schema: layout.Schema}
-	if n := facts.Small[layout.Number]; len(n) == 8 {
-		state.schema = num(n)
+	if len(facts.Small[layout.Number]) == 8 {
+		state.schema = num(facts.Small[layout.Number])
 	}
 	switch {
+	case state.schema > layout.Schema:
+		return state, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, state.schema, layout.Schema)
 	case errors.Is(err, table.ErrForeign):
 		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
 	case errors.Is(err, table.ErrDamaged):
@@ -309,29 +307,23 @@ func (s *Store) migrate(from uint64) error {
 	return errors.Join(f.Finish(), table.Place(s.file()))
 }
 
-// listVault lists the vault's values by record; schema 2 had no such list.
-func (t *tx) listVault() error {
-	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
-		var item VaultItem
-		if err := t.open(layout.Vault, k, v, &item); err != nil {
-			return err
-		}
-		if n := t.number(item.Key); n != nil {
-			return t.Table(layout.VaultOf).Put(join(n, k), nil)
-		}
-		return nil
-	})
-}
-
 // unlock opens the key and what is kept beside the database. Records without
 // their key are never given a new one.
 func (s *Store) unlock(state fileState) error {
 	slots := filepath.Join(s.opt.Dir, SlotsFile)
-	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used {
+	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used && seal.Revive(slots, s.secondSlots(), s.opt.Keys...) != nil {
 		return seal.ErrNoSlots
 	}
 	var err error
-	if s.keys, err = seal.Unlock(slots, s.opt.Keys...); err != nil {
+	s.keys, err = seal.Unlock(slots, s.opt.Keys...)
+	if err != nil && seal.Revive(slots, s.secondSlots(), s.opt.Keys...) == nil {
+		s.opt.Log.Warn("the file of key slots was put back from its second copy")
+		s.keys, err = seal.Unlock(slots, s.opt.Keys...)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.copySlots(); err != nil {
 		return err
 	}
 	admit := func() error { return s.admit(space.NoBlobs) }
@@ -342,6 +334,14 @@ func (s *Store) unlock(state fileState) error {
 	return err
 }
 
+// secondSlots is where the copy of the slots lies: beside the journal, which may be on
+// another disk.
+func (s *Store) secondSlots() string { return filepath.Join(s.opt.Journal, SlotsFile) }
+
+func (s *Store) copySlots() error {
+	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
+}
+
 // KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
 func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
 
@@ -349,7 +349,12 @@ func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
 func (s *Store) KeySlots() []seal.Slot { return s.keys.Slots() }
 
 // AddKeySlot adds a way to the key, durably.
-func (s *Store) AddKeySlot(o seal.Opener) error { return s.keys.AddSlot(o) }
+func (s *Store) AddKeySlot(o seal.Opener) error {
+	if err := s.keys.AddSlot(o); err != nil {
+		return err
+	}
+	return s.copySlots()
+}
 
 // resume replays the journal and starts a lineage. More than the one commit that
 // a crash cuts short means that the database is an older one: what it told others
