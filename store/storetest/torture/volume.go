@@ -39,7 +39,11 @@ func (v *volume) mount(ctx context.Context) error {
 	if err := errors.Join(f.Truncate(int64(v.mib)<<20), f.Close()); err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"mkfs." + v.kind, "-q", v.image}, {"mount", "-o", "loop", v.image, v.dir}} {
+	format := []string{"mkfs." + v.kind, "-q", v.image}
+	if v.kind == "btrfs" {
+		format = []string{"mkfs.btrfs", "-q", "--mixed", v.image} // as it is made so small
+	}
+	for _, args := range [][]string{format, {"mount", "-o", "loop", v.image, v.dir}} {
 		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w: %s", args, err, out)
 		}
