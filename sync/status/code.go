@@ -7,7 +7,7 @@ type Code string
 // The codes that stop saving or sending.
 const (
 	StoreStopped  Code = "store-stopped"  // the store met an I/O error and takes nothing more
-	DiskFull      Code = "disk-full"      // too little space to save
+	DiskFull      Code = "disk-full"      // too little space for new records
 	KeyProblem    Code = "key-problem"    // the key that opens the records is missing or wrong
 	DatabaseHeld  Code = "database-held"  // another process holds the database
 	PortInUse     Code = "port-in-use"    // the page's port is taken by another program
@@ -40,6 +40,8 @@ const (
 	Restored        Code = "restored"         // an older copy of the data folder was put back
 	Healed          Code = "healed"           // records differed from the centre's and were brought together
 	DiskLow         Code = "disk-low"
+	DiskNoFiles     Code = "disk-no-files"   // too little space for attachments
+	UpkeepFailed    Code = "upkeep-failed"   // what keeps the database in order did not end
 	Parked          Code = "parked"          // the centre could not take some entries
 	Conflicts       Code = "conflicts"       // a person must decide between values
 	Untold          Code = "untold"          // values that did not win, not yet shown to who typed them
@@ -66,7 +68,7 @@ func rules() []rule {
 	return []rule{
 		{KeyProblem, Stop, and(StoreStopped)},
 		{DatabaseHeld, Stop, and(PortInUse)},
-		{DiskFull, Stop, and(StoreStopped, JournalTrouble)},
+		{DiskFull, Stop, and(StoreStopped, JournalTrouble, DiskNoFiles, UpkeepFailed)},
 		{StoreStopped, Stop, behind},
 		{SecondPC, Stop, and(CentreRefuses)},
 		{EnrolRefused, Stop, and(NotEnrolled)},
@@ -91,7 +93,9 @@ func rules() []rule {
 		{DropUnreadable, Warn, nil},
 		{FileAside, Warn, nil},
 		{ConfigRefused, Warn, nil},
+		{DiskNoFiles, Warn, []Code{DiskLow, UpkeepFailed}},
 		{DiskLow, Warn, nil},
+		{UpkeepFailed, Warn, nil},
 		{UnknownCode, Warn, nil},
 		{Behind1, Info, nil},
 		{Untold, Info, nil},

@@ -15,9 +15,7 @@ const (
 	// clockSlack is how far a PC's clock may be off before it is said.
 	clockSlack = 5 * minute
 
-	mega     = int64(1 << 20)
-	diskLow  = 2048 * mega
-	diskFull = 100 * mega
+	mega = int64(1 << 20)
 )
 
 // Judge tells how a station is and why, from its report, at the moment now
@@ -65,10 +63,6 @@ func drawFigures(r Report, now int64, found map[Code]bool) {
 	set(Untold, r.Untold > 0)
 	set(ClockDoubt, r.Doubt || r.Offset > clockSlack || r.Offset < -clockSlack)
 	set(Silent, now-(r.Made+r.Offset) >= day)
-	if r.DiskTotal > 0 && !found[DiskFull] {
-		set(DiskFull, r.DiskFree < diskFull)
-		set(DiskLow, r.DiskFree >= diskFull && r.DiskFree < min(diskLow, r.DiskTotal/20+diskFull))
-	}
 	switch days := behind(r, now) / day; {
 	case days >= 21:
 		found[Behind21] = true

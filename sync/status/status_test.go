@@ -64,7 +64,7 @@ func TestJudge(t *testing.T) {
 			r.Synced, r.Failures, r.Failure, r.Conflicts = now-22*day, 400, FailLink, 2
 		}, "no-link/info behind-21/stop<no-link conflicts/warn"},
 		{"a full disk explains a stopped store", func(r *Report) {
-			r.DiskFree, r.Codes, r.Synced = 1<<20, []Code{StoreStopped}, now-2*day
+			r.Codes, r.Synced = []Code{StoreStopped, DiskFull}, now-2*day
 		}, "disk-full/stop store-stopped/stop<disk-full behind-1/info<disk-full"},
 		{"a second PC explains the refusal", func(r *Report) {
 			r.Codes, r.Failures, r.Failure = []Code{SecondPC}, 1, FailRefused
@@ -77,8 +77,9 @@ func TestJudge(t *testing.T) {
 		}, "no-link/info not-enrolled/warn<no-link behind-21/stop<no-link"},
 		{"parked entries", func(r *Report) { r.Parked = 2 }, "parked/warn"},
 		{"values that lost", func(r *Report) { r.Untold = 1 }, "untold/info"},
-		{"a small disk running low", func(r *Report) { r.DiskFree, r.DiskTotal = 500<<20, 10<<30 }, "disk-low/warn"},
-		{"no figures of the disk", func(r *Report) { r.DiskFree, r.DiskTotal = 0, 0 }, "fine/ok"},
+		{"a disk running low, as its store says", func(r *Report) { r.Codes = []Code{DiskLow} }, "disk-low/warn"},
+		{"no room for files explains upkeep that failed", func(r *Report) { r.Codes = []Code{UpkeepFailed, DiskNoFiles} }, "disk-no-files/warn upkeep-failed/warn<disk-no-files"},
+		{"figures of the disk judge nothing", func(r *Report) { r.DiskFree, r.DiskTotal = 1, 10<<30 }, "fine/ok"},
 		{"a clock two years off is no two years behind", func(r *Report) {
 			const off = 730 * day
 			r.Made, r.Synced, r.Tried, r.Offset = now-off, now-off, now-off, off
