@@ -68,7 +68,7 @@ func rules() []rule {
 	return []rule{
 		{KeyProblem, Stop, and(StoreStopped)},
 		{DatabaseHeld, Stop, and(PortInUse)},
-		{DiskFull, Stop, and(StoreStopped, JournalTrouble, DiskNoFiles, UpkeepFailed)},
+		{DiskFull, Stop, and(StoreStopped, JournalTrouble, UpkeepFailed)},
 		{StoreStopped, Stop, behind},
 		{SecondPC, Stop, and(CentreRefuses)},
 		{EnrolRefused, Stop, and(NotEnrolled)},
@@ -93,7 +93,7 @@ func rules() []rule {
 		{DropUnreadable, Warn, nil},
 		{FileAside, Warn, nil},
 		{ConfigRefused, Warn, nil},
-		{DiskNoFiles, Warn, []Code{DiskLow, UpkeepFailed}},
+		{DiskNoFiles, Warn, []Code{UpkeepFailed}},
 		{DiskLow, Warn, nil},
 		{UpkeepFailed, Warn, nil},
 		{UnknownCode, Warn, nil},

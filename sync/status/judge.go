@@ -45,6 +45,12 @@ func Judge(r Report, now int64) []Health {
 		}
 	}
 	drawFigures(r, now, found)
+	if found[DiskFull] { // of the states of a disk, the worst is told
+		delete(found, DiskNoFiles)
+	}
+	if found[DiskFull] || found[DiskNoFiles] {
+		delete(found, DiskLow)
+	}
 	if len(found) == 0 {
 		found[Fine] = true
 	}

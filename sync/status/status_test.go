@@ -79,6 +79,7 @@ func TestJudge(t *testing.T) {
 		{"values that lost", func(r *Report) { r.Untold = 1 }, "untold/info"},
 		{"a disk running low, as its store says", func(r *Report) { r.Codes = []Code{DiskLow} }, "disk-low/warn"},
 		{"no room for files explains upkeep that failed", func(r *Report) { r.Codes = []Code{UpkeepFailed, DiskNoFiles} }, "disk-no-files/warn upkeep-failed/warn<disk-no-files"},
+		{"of two states of the disk the worse is told", func(r *Report) { r.Codes = []Code{DiskLow, DiskFull} }, "disk-full/stop"},
 		{"figures of the disk judge nothing", func(r *Report) { r.DiskFree, r.DiskTotal = 1, 10<<30 }, "fine/ok"},
 		{"a clock two years off is no two years behind", func(r *Report) {
 			const off = 730 * day

@@ -51,6 +51,9 @@ func ReasonWords(lang string, r record.Reason) (title, todo string) {
 	return listed(lang, "reason", string(r))
 }
 
+// FindingWords tells what a check of the records found, by its code, and what to do.
+func FindingWords(lang, code string) (title, todo string) { return listed(lang, "finding", code) }
+
 // SeverityWords is a severity as a badge, and what it means.
 func SeverityWords(lang string, s Severity) (badge, meaning string) {
 	return listed(lang, "severity", string(s))

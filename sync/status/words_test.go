@@ -74,6 +74,28 @@ func expected(t *testing.T) []string {
 			out = append(out, list.prefix+c)
 		}
 	}
+	for _, c := range findings(t) {
+		out = append(out, "finding."+c)
+	}
+	return out
+}
+
+// findings lists the codes that a check of a store can find, as its source has them.
+func findings(t *testing.T) []string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "store", "care.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range regexp.MustCompile(`\.bad\("([^"]+)"`).FindAllStringSubmatch(string(b), -1) {
+		if !slices.Contains(out, m[1]) {
+			out = append(out, m[1])
+		}
+	}
+	if calls := strings.Count(string(b), ".bad("); calls == 0 || calls != strings.Count(string(b), `.bad("`) {
+		t.Fatalf("%d findings in the source, not all with a code that can be read there", calls)
+	}
 	return out
 }
 
