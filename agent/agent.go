@@ -29,6 +29,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/store/rest"
+	"tram/store/space"
 	"tram/sync/merge"
 	"tram/sync/status"
 )
@@ -46,6 +47,11 @@ type Options struct {
 	Level *slog.LevelVar
 	// Practice says that the people here are made up.
 	Practice bool
+	// Progress is told how much of the database is read before it opens, in bytes;
+	// nil for nobody.
+	Progress func(done, all int64)
+	// Limits are those of the room on the disk; zero is space.Defaults.
+	Limits space.Limits
 	// Ready is called once the page answers, with its address.
 	Ready func(Here)
 }
@@ -86,7 +92,8 @@ func New(o Options) (*Agent, error) {
 	a.clock = health.NewClock(health.System(), record.Stamp{}, health.Built(), 0)
 	c := o.Config
 	stamp := func() record.Stamp { return a.clock.Stamp() }
-	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Keys: openers(c), Name: c.Station.Name, R4: a.r4, Zone: time.Local, Clock: stamp, Log: o.Log})
+	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Keys: openers(c), Name: c.Station.Name, R4: a.r4, Zone: time.Local, Clock: stamp, Log: o.Log,
+		Progress: o.Progress, Limits: o.Limits})
 	if err != nil {
 		return nil, fmt.Errorf("open station: %w", err)
 	}
@@ -133,6 +140,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.serve(ctx, listen, handler) })
 	g.Go(func() error { return a.intake.Run(ctx) })
 	g.Go(func() error { return a.speak(ctx) })
+	g.Go(func() error { return a.tend(ctx) })
 	if a.o.File != "" {
 		g.Go(func() error { return config.Watch(ctx, a.o.File, a.reload, a.badSettings) })
 	}
@@ -254,12 +262,10 @@ func (a *Agent) Report() status.Report {
 	if err != nil {
 		a.o.Log.Debug("cannot read how the disk is", "err", err)
 	}
+	codes := a.found()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	codes := append([]status.Code(nil), a.codes...)
-	if a.store.Stopped() != nil {
-		codes = append(codes, status.StoreStopped)
-	}
+	codes = append(codes, a.codes...)
 	if a.o.Practice {
 		codes = append(codes, status.Practice)
 	}

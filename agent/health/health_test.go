@@ -11,6 +11,7 @@ import (
 
 	"tram/store"
 	"tram/store/record"
+	"tram/store/space"
 	"tram/sync/status"
 )
 
@@ -167,5 +168,14 @@ func TestOffsetIsFromTheMiddle(t *testing.T) {
 	}
 	if got := Offset(1000, 3000, -500); got != -2500 {
 		t.Errorf("got %d, want -2500", got)
+	}
+}
+
+func TestRoomIsSaidByOneCode(t *testing.T) {
+	want := map[space.State]status.Code{space.Low: status.DiskLow, space.NoBlobs: status.DiskNoFiles, space.NoRecords: status.DiskFull}
+	for _, st := range []space.State{space.Enough, space.Low, space.NoBlobs, space.NoRecords} {
+		if got, low := Room(st); got != want[st] || low != (st != space.Enough) {
+			t.Errorf("state %d: %q, %t; want %q", st, got, low, want[st])
+		}
 	}
 }

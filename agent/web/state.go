@@ -7,6 +7,7 @@ import (
 
 	"rsc.io/qr"
 
+	"tram/agent/health"
 	"tram/store"
 	"tram/store/record"
 	"tram/sync/status"
@@ -26,6 +27,7 @@ type statePage struct {
 	Lives    []store.Life
 	Checked  bool
 	Findings []store.Finding
+	Mended   *store.Mended // that nobody read of yet
 }
 
 // drawing is black squares as one path of an SVG.
@@ -54,6 +56,9 @@ func (c *call) stateWith(check bool) error {
 	if p.Lives, err = c.Store.Lives(5); err != nil {
 		return err
 	}
+	if p.Mended, err = health.Mended(c.Store); err != nil {
+		return err
+	}
 	// The check reads everything; it runs only when somebody asks.
 	if check {
 		if p.Findings, err = c.Store.Check(c.r.Context()); err != nil {
@@ -62,6 +67,19 @@ func (c *call) stateWith(check bool) error {
 	}
 	c.render(http.StatusOK, "state", "state.title", p)
 	return nil
+}
+
+// sawMended notes who read that the database was rebuilt: the rebuild that the page
+// showed, and no later one.
+func (c *call) sawMended() error {
+	at, err := strconv.ParseInt(c.r.PostForm.Get("at"), 10, 64)
+	if err != nil {
+		return errBadForm
+	}
+	if err := health.SawMended(c.r.Context(), c.Store, health.Seen{Mended: at, Who: c.user.User, At: c.Now().UnixMilli()}); err != nil {
+		return err
+	}
+	return c.goTo("/state", "mended")
 }
 
 // code draws a text as a QR code (ISO/IEC 18004) with its quiet zone of four

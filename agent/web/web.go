@@ -163,6 +163,7 @@ func (w *Web) routes() {
 		"POST /vault/{item}/restore":       (*call).bringBack,
 		"GET /state":                       (*call).state,
 		"POST /state/check":                (*call).check,
+		"POST /state/mended":               (*call).sawMended,
 		"GET /me":                          (*call).me,
 		"POST /me":                         (*call).me,
 		"GET /staff":                       admin((*call).staff),
