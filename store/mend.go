@@ -29,6 +29,14 @@ type Mended struct {
 	Replayed int `json:"replayed"`
 	// Missing are versions that neither had; the centre brings what it has of them.
 	Missing int `json:"missing"`
+
+	lost []lostVersion // from the damaged file; the journal may have them
+}
+
+// lostVersion is a version that a row names and the damaged file has not.
+type lostVersion struct {
+	key  record.Key
+	name record.Name
 }
 
 // rebuildFile, when it is there, asks for a rebuild by copy at the next start: after
@@ -40,7 +48,11 @@ const rebuildFile = "rebuild"
 // the damaged one, which stays under another name.
 func (s *Store) rebuild(from string, why error) error {
 	s.opt.Log.Error("rebuilding the database", "why", why)
+	now := time.Now()
 	m := Mended{At: s.opt.Clock().Unix, Why: why.Error()}
+	if from != "" {
+		m.Aside = table.AsideName(from, now)
+	}
 	fresh, err := table.Make(s.file(), layout.Tables())
 	if err != nil {
 		return err
@@ -53,7 +65,7 @@ func (s *Store) rebuild(from string, why error) error {
 		return err
 	}
 	if from != "" {
-		if m.Aside, err = table.SetAside(from, time.Now()); err != nil {
+		if _, err := table.SetAside(from, now); err != nil {
 			return err
 		}
 	}
@@ -94,7 +106,18 @@ func (s *Store) refill(from string, m *Mended) error {
 	if err := s.mendAudit(); err != nil {
 		return err
 	}
-	return s.mend(func(t *tx) error { return t.put(layout.Meta, []byte(layout.Mended), m) })
+	return s.mend(func(t *tx) error {
+		for _, l := range m.lost {
+			r, err := t.row(t.number(l.key))
+			if err != nil {
+				return err
+			}
+			if _, ok := r.Find(l.name); !ok {
+				m.Missing++
+			}
+		}
+		return t.put(layout.Meta, []byte(layout.Mended), m)
+	})
 }
 
 // listVault lists the vault's values by record; schema 2 had no such list.
@@ -322,9 +345,12 @@ func (t *tx) mendRow(n []byte, r *layout.Row, have []layout.Past, m *Mended) (bo
 	lost := func(ref record.Ref) bool {
 		return !slices.ContainsFunc(have, func(p layout.Past) bool { return p.Ref == ref })
 	}
-	before := len(r.Past)
-	r.Past = slices.DeleteFunc(r.Past, func(p layout.Past) bool { return lost(p.Ref) })
-	m.Missing += before - len(r.Past)
+	r.Past = slices.DeleteFunc(r.Past, func(p layout.Past) bool {
+		if lost(p.Ref) {
+			m.lost = append(m.lost, lostVersion{r.Key, p.Ref.Name})
+		}
+		return lost(p.Ref)
+	})
 	r.Pending = slices.DeleteFunc(r.Pending, lost)
 	if lost(r.Head) && !r.Gone {
 		r.Head, r.Grown, r.Seq = record.Ref{}, false, 0

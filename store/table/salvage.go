@@ -57,10 +57,15 @@ func (d *DB) Salvage(ctx context.Context, from string, progress func(done, all i
 	return taken, report.Refused, errors.Join(err, flush())
 }
 
+// AsideName is the name that SetAside gives at a time.
+func AsideName(path string, now time.Time) string {
+	return fmt.Sprintf("%s.damaged-%s", filepath.Base(path), now.UTC().Format("20060102T150405.000"))
+}
+
 // SetAside gives a damaged file a second name, with the time in it, so that at no moment
 // there is none; it returns the name, without the folder.
 func SetAside(path string, now time.Time) (string, error) {
-	aside := fmt.Sprintf("%s.damaged-%s", path, now.UTC().Format("20060102T150405.000"))
+	aside := filepath.Join(filepath.Dir(path), AsideName(path, now))
 	if os.Link(path, aside) != nil { // not every file system gives a file two names
 		if err := copyFile(path, aside); err != nil {
 			return "", err
