@@ -439,6 +439,11 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// CheckBackup reads a backup of this store to its end.
+func (s *Store) CheckBackup(ctx context.Context, r io.Reader) error {
+	return backup.Verify(ctx, r, s.keys)
+}
+
 // entries takes the copy of a database into a backup.
 type entries struct{ out *backup.Writer }
 

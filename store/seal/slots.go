@@ -133,6 +133,16 @@ func read(path string) (f file, err error) {
 	if err != nil {
 		return f, fmt.Errorf("read key slots: %w", err)
 	}
+	return decodeFile(raw)
+}
+
+// ParseSlots reads slots from a copy of the file, as List does.
+func ParseSlots(raw []byte) ([]Slot, error) {
+	f, err := decodeFile(raw)
+	return f.Slots, err
+}
+
+func decodeFile(raw []byte) (f file, err error) {
 	var old struct {
 		Schema int `json:"schema"`
 	}
