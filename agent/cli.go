@@ -22,7 +22,6 @@ import (
 	"tram/agent/service"
 	"tram/store"
 	"tram/store/account"
-	"tram/store/fhir"
 	"tram/sync/status"
 )
 
@@ -44,6 +43,10 @@ type cli struct {
 	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Check     checkCmd     `cmd:"" help:"Hold every invariant of the records against them."`
+	Repair    repairCmd    `cmd:"" help:"Make the database anew from what is good of it and the journal. While the station is stopped."`
+	Compact   compactCmd   `cmd:"" help:"Make the database as small as what it holds."`
+	Backup    backupCmd    `cmd:"" help:"Write all records into one sealed file."`
+	Restore   restoreCmd   `cmd:"" help:"Put a backup into an empty data folder."`
 	Keys      keysCmd      `cmd:"" help:"Ways to open the records: list, add, remove, recover. While the station is stopped."`
 	Practice  practiceCmd  `cmd:"" help:"Fill a data folder with made-up people, to train with."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
@@ -133,7 +136,7 @@ func (t *tool) explain(err error) string {
 		err  error
 		code status.Code
 	}{
-		{store.ErrLocked, status.DatabaseHeld}, {store.ErrFull, status.DiskFull}, {store.ErrStopped, status.StoreStopped},
+		{store.ErrLocked, status.DatabaseHeld}, {store.ErrStopped, status.StoreStopped},
 	} {
 		if errors.Is(err, known.err) {
 			title, todo := status.Words(t.lang(), string(known.code))
@@ -148,6 +151,8 @@ func (t *tool) explain(err error) string {
 		return words(t.lang(), "practice-again")
 	case errors.As(err, &bad):
 		return bad.Text(t.lang())
+	case storeTrouble(err) != "":
+		return words(t.lang(), storeTrouble(err))
 	case keyTrouble(err) != "":
 		return t.explainKey(err)
 	case errors.Is(err, errNotRunning):
@@ -167,7 +172,7 @@ func (runCmd) Run(ctx context.Context, t *tool) error {
 	level.Set(Level(t.conf.Log.Level))
 	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level}))
 	return service.Run(ctx, func(ctx context.Context, ready func()) error {
-		a, err := New(Options{Config: t.conf, File: t.file, Log: log, Level: level, Practice: IsPractice(t.conf.Data.Folder),
+		a, err := New(Options{Config: t.conf, File: t.file, Log: log, Level: level, Practice: IsPractice(t.conf.Data.Folder), Progress: t.progress(time.Now),
 			Ready: func(h Here) {
 				fmt.Fprintf(t.out, words(t.lang(), "page")+"\n", h.Address)
 				ready()
@@ -275,44 +280,6 @@ func (conflictsCmd) Run(t *tool) error {
 	}
 	fmt.Fprintf(t.out, words(t.lang(), "conflicts")+"\n", len(list))
 	return nil
-}
-
-type checkCmd struct{}
-
-// Run checks through the running program, or by itself where none runs.
-func (checkCmd) Run(ctx context.Context, t *tool) error {
-	var found []store.Finding
-	err := call(t.conf.Data.Folder, "GET", "/local/check", "", nil, &found)
-	if errors.Is(err, errNotRunning) {
-		found, err = t.checkAlone(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range found {
-		fmt.Fprintf(t.out, "%s %s: %s\n", f.Code, f.Key, f.Text)
-	}
-	if len(found) > 0 {
-		return fmt.Errorf(words(t.lang(), "unsound"), len(found))
-	}
-	fmt.Fprintln(t.out, words(t.lang(), "sound"))
-	return nil
-}
-
-func (t *tool) checkAlone(ctx context.Context) ([]store.Finding, error) {
-	if _, err := os.Stat(filepath.Join(t.conf.Data.Folder, "tram.db")); err != nil {
-		return nil, fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
-	}
-	r4, err := fhir.Load()
-	if err != nil {
-		return nil, err
-	}
-	s, err := store.Open(store.Options{Dir: t.conf.Data.Folder, Journal: t.conf.Data.Journal, Keys: openers(t.conf), R4: r4})
-	if err != nil {
-		return nil, err
-	}
-	found, err := s.Check(ctx)
-	return found, errors.Join(err, s.Close())
 }
 
 type versionCmd struct{}

@@ -91,6 +91,11 @@ func (a *Agent) local(token string) http.Handler {
 		found, err := a.store.Check(r.Context())
 		answer(w, found, err)
 	})
+	mux.HandleFunc("POST /local/compact", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, struct{}{}, a.store.Compact(r.Context()))
+	})
+	mux.HandleFunc("GET /local/backup", a.sendBackup)
+	mux.HandleFunc("POST /local/backup", a.checkBackup)
 	mux.HandleFunc("POST /local/import", a.importFile)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
