@@ -1,16 +1,20 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"tram/store/audit"
+	"tram/store/element"
 	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/space"
 )
 
 // Counts tell how a replica stands: Records = Agreed + those of which upstream
@@ -221,6 +225,64 @@ func (s *Store) Told(ctx context.Context, id uint64, who string) error {
 		item.Told = append(item.Told, who)
 		return tx.put(layout.Vault, u64(id), item)
 	})
+}
+
+// ErrNoPlace says that a record has no place for a value any more: the element that
+// it belonged to is gone, or its list is one whole now.
+var ErrNoPlace = errors.New("the record has no place for this value any more")
+
+// Reinstate makes a version in which a value of the vault holds in place of all values
+// that its element has now; all else stays. Who wrote it counts as told. It returns
+// the present version where the value is shown already, and fails with
+// record.ErrNotFound, record.ErrDeleted or ErrNoPlace.
+func (s *Store) Reinstate(ctx context.Context, id uint64, author string) (*record.Version, error) {
+	if err := s.admit(space.NoRecords); err != nil {
+		return nil, fmt.Errorf("reinstate: %w", err)
+	}
+	var out *record.Version
+	err := s.update(ctx, func(tx *tx) error {
+		var item VaultItem
+		if ok, err := tx.get(layout.Vault, u64(id), &item); err != nil || !ok {
+			return cmp.Or(err, record.ErrNotFound)
+		}
+		st, found, err := tx.stand(item.Key)
+		switch {
+		case err != nil:
+			return err
+		case !found || st.Gone:
+			return record.ErrNotFound
+		case st.Shown.Deleted:
+			return record.ErrDeleted
+		}
+		tree, err := element.Read(s.opt.R4, st.Shown)
+		if err != nil {
+			return err
+		}
+		d, now := element.Again(tree, item.Lost)
+		if now == nil {
+			return ErrNoPlace
+		}
+		value, err := element.Parse(d.Value)
+		if err != nil {
+			return err
+		}
+		if out = st.Shown; now.Contested() || !element.Same(value, now.Shown) {
+			if out, err = tx.write(Write{Key: item.Key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: author}, &facts{}); err != nil {
+				return err
+			}
+		}
+		item.Told = append(item.Told, author)
+		for _, w := range item.Lost.By {
+			item.Told = append(item.Told, w.Author)
+		}
+		slices.Sort(item.Told)
+		item.Told = slices.Compact(item.Told)
+		return tx.put(layout.Vault, u64(id), item)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reinstate: %w", err)
+	}
+	return out, nil
 }
 
 // Held lists the changes from below that were not taken here.

@@ -217,6 +217,21 @@ func Decide(base *Tree, decisions []record.Decision, self record.Name) (*Tree, e
 	return base, bad
 }
 
+// Again is the decision that puts a lost value back in place of all values that its
+// element has now, and what the element has now; nil where the tree has no such
+// element any more.
+func Again(t *Tree, lost record.Lost) (d record.Decision, now *Register) {
+	t.Each(func(path string, r *Register) {
+		if path == lost.Path {
+			now = r
+		}
+	})
+	if now != nil {
+		d = record.Decision{Path: lost.Path, Value: lost.Value, Closes: now.By()}
+	}
+	return d, now
+}
+
 // isOf reports whether a value has no fields but those of the element at path.
 func isOf(path string, value *fhir.Value) bool {
 	name, _, item := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], "{")
