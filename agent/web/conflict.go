@@ -282,9 +282,8 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 			l.Label += " › " + s.Path(it.Key.Kind, it.Lost.Path)
 		}
 		l.Value, l.Won = c.lostText(it, it.Lost.Value), c.lostText(it, it.Lost.Won)
-		d, now, err := backAgain(c.Store, st, it)
-		l.Stuck = err != nil
-		if err == nil && holds(d, now) {
+		holds, can := backAgain(c.Store, st, it)
+		if l.Stuck = !can; holds {
 			continue
 		}
 		for _, w := range it.Lost.By {
@@ -321,8 +320,8 @@ func (c *call) lostBy(user string) ([]store.VaultItem, error) {
 		if err != nil {
 			return errors.Is(err, record.ErrNotFound)
 		}
-		d, now, err := backAgain(c.Store, st, it)
-		return err == nil && holds(d, now)
+		holds, _ := backAgain(c.Store, st, it)
+		return holds
 	}), err
 }
 
@@ -362,52 +361,32 @@ func (c *call) bringBack() error {
 	if err != nil {
 		return err
 	}
-	st, err := c.get(it.Key)
-	if err != nil {
+	if _, err := c.get(it.Key); err != nil { // whom this user may see
 		return err
 	}
-	d, _, err := backAgain(c.Store, st, it)
-	if err != nil {
+	_, err = c.Store.Reinstate(c.r.Context(), it.ID, c.user.User)
+	if errors.Is(err, store.ErrNoPlace) || errors.Is(err, record.ErrDeleted) {
 		return c.goTo("/record/"+it.Key.String()+"/history", "by-hand")
 	}
-	if _, err := c.Store.Put(c.r.Context(), store.Write{Key: it.Key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: c.user.User}); err != nil {
+	if err != nil {
 		return err
-	}
-	// It is used again, so there is nothing left to tell those who wrote it.
-	told := []string{c.user.User}
-	for _, w := range it.Lost.By {
-		told = append(told, w.Author)
-	}
-	for _, who := range told {
-		if err := c.Store.Told(c.r.Context(), it.ID, who); err != nil {
-			return err
-		}
 	}
 	return c.goTo("/record/"+it.Key.String(), "restored")
 }
 
-// holds reports whether the value that a decision would put back is shown anyway.
-func holds(d record.Decision, now *fhir.Value) bool {
-	v, err := element.Parse(d.Value)
-	return err == nil && now != nil && fhir.Equal(v, now)
-}
-
-// backAgain is the decision that puts a lost value back in place of all values
-// that the element has now, and what the record shows of the element.
-func backAgain(s *store.Store, st *record.Stand, it store.VaultItem) (record.Decision, *fhir.Value, error) {
+// backAgain reports whether the record shows a lost value anyway, and whether it can
+// be put back by itself.
+func backAgain(s *store.Store, st *record.Stand, it store.VaultItem) (holds, can bool) {
 	tree, err := element.Read(s.R4(), st.Shown)
 	// An element of a deleted record has nobody to show it; its history brings back
 	// the whole record instead.
 	if err != nil || st.Shown.Deleted {
-		return record.Decision{}, nil, errors.Join(err, record.ErrNotFound)
+		return false, false
 	}
-	d := record.Decision{Path: it.Lost.Path, Value: it.Lost.Value}
-	var now *fhir.Value
-	err = record.ErrNotFound
-	tree.Each(func(path string, r *element.Register) {
-		if path == it.Lost.Path {
-			d.Closes, now, err = r.By(), r.Shown, nil
-		}
-	})
-	return d, now, err
+	_, now := element.Again(tree, it.Lost)
+	if now == nil {
+		return false, false
+	}
+	v, err := element.Parse(it.Lost.Value)
+	return err == nil && element.Same(v, now.Shown), err == nil
 }
