@@ -42,6 +42,7 @@ type Options struct {
 	// Classic leaves the post-quantum key exchange out: 2.3 kB less a connection.
 	Classic bool
 	Version string
+	Rebuild bool // the database is made anew
 	Log     *slog.Logger
 	// Now is the clock; nil is this machine's.
 	Now func() time.Time
@@ -81,7 +82,7 @@ func New(o Options) (*Centre, error) {
 		return nil, fmt.Errorf("open centre: %w", err)
 	}
 	clock := func() record.Stamp { return record.Stamp{Unix: o.Now().UnixMilli()} }
-	s, err := store.Open(store.Options{Dir: o.Dir, Name: "centre", Top: true, R4: r4, Clock: clock, Log: o.Log})
+	s, err := store.Open(store.Options{Dir: o.Dir, Name: "centre", Top: true, R4: r4, Clock: clock, Log: o.Log, Rebuild: o.Rebuild})
 	if err != nil {
 		return nil, fmt.Errorf("open centre: %w", err)
 	}
@@ -93,7 +94,7 @@ func New(o Options) (*Centre, error) {
 }
 
 func (c *Centre) loadAuthority() error {
-	dir := filepath.Join(c.o.Dir, "authority")
+	dir := authorityDir(c.o.Dir)
 	a, err := trust.LoadAuthority(dir, c.store.Box())
 	if errors.Is(err, fs.ErrNotExist) {
 		if a, err = trust.NewAuthority(c.o.Now()); err == nil {
@@ -138,6 +139,7 @@ func (c *Centre) Run(ctx context.Context) error {
 		c.o.Ready(listen.Addr(), page.Addr())
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.tend(ctx) })
 	for _, s := range []struct {
 		l net.Listener
 		h http.Handler

@@ -40,6 +40,11 @@ type cli struct {
 	Deny  denyCmd  `cmd:"" help:"End a station's access, or give it back."`
 	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
 
+	Check   checkCmd   `cmd:"" help:"Hold every invariant of the records against them."`
+	Repair  repairCmd  `cmd:"" help:"Make the database anew from what is good of it and the journal. While the centre is stopped."`
+	Backup  backupCmd  `cmd:"" help:"Write all records into one sealed file."`
+	Restore restoreCmd `cmd:"" help:"Put a backup into an empty data folder."`
+
 	Recovery recoveryCmd `cmd:"" help:"The key that opens stations' records when nothing else does."`
 }
 
@@ -76,8 +81,10 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) (code int) 
 // explain says an error in one sentence that says what to do.
 func explain(words map[string]string, err error) string {
 	var op *net.OpError
-	if word := words[recoveryTrouble(err)]; word != "" {
-		return word
+	for _, word := range []string{careTrouble(err), recoveryTrouble(err)} {
+		if words[word] != "" {
+			return words[word]
+		}
 	}
 	for _, known := range []struct {
 		err error
@@ -135,12 +142,15 @@ type asked struct {
 	User    string   `json:"user,omitempty"`
 	PIN     string   `json:"pin,omitempty"`
 	Program string   `json:"program,omitempty"`
+	File    string   `json:"file,omitempty"`
 }
 
 type said struct {
 	Kit   *trust.Kit `json:"kit,omitempty"`
 	N     int        `json:"n,omitempty"`
 	Token string     `json:"token,omitempty"`
+
+	Found []store.Finding `json:"found,omitempty"`
 }
 
 // do does what a command asks.
@@ -154,6 +164,10 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		return said{N: n}, err
 	case "deny":
 		return said{}, c.Deny(ctx, a.Replica, !a.Undo)
+	case "check":
+		return c.check(ctx)
+	case "backup":
+		return said{}, c.backUp(ctx, a.File)
 	case "staff":
 		book := account.New(c.store, c.o.Now, account.Cost{})
 		if err := book.Add(ctx, a.User, a.User, account.Admin, a.PIN, ""); err != nil {
