@@ -22,12 +22,15 @@ func host(ctx context.Context, body Body) error {
 	alive, dead := context.WithCancel(context.WithoutCancel(ctx))
 	var pulse sync.WaitGroup
 	pulse.Go(func() { note.live(alive) })
+	starts, started := context.WithCancel(alive)
+	defer started()
+	pulse.Go(func() { note.starting(starts) })
 	defer pulse.Wait()
 	defer dead()
 
 	p := &program{ended: make(chan struct{})}
 	p.run = func() error {
-		return supervise(ctx, body, func() { note.tell(msgReady) }, func() { note.tell(msgStopping) })
+		return supervise(ctx, body, func() { started(); note.tell(msgReady) }, func() { note.tell(msgStopping) })
 	}
 	// RunWait takes the place of the library's own wait for a signal: this
 	// package waits for the program, not only for the signal.

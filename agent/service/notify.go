@@ -14,7 +14,13 @@ const (
 	msgReady    = "READY=1"
 	msgStopping = "STOPPING=1"
 	msgAlive    = "WATCHDOG=1"
+	// msgLonger asks for a minute more than the unit's limit for starting: a large
+	// database is read whole before it opens.
+	msgLonger = "EXTEND_TIMEOUT_USEC=60000000"
 )
+
+// startPause is the time between two such requests.
+const startPause = 20 * time.Second
 
 // notifier tells systemd about this process. The nil notifier tells nobody.
 type notifier struct {
@@ -55,13 +61,23 @@ func (n *notifier) tell(message string) {
 
 // live sends signs of life until ctx ends.
 func (n *notifier) live(ctx context.Context) {
-	if n == nil || n.pause <= 0 {
-		return
+	if n != nil && n.pause > 0 {
+		n.repeat(ctx, msgAlive, n.pause)
 	}
-	tick := time.NewTicker(n.pause)
+}
+
+// starting asks for more time until ctx ends.
+func (n *notifier) starting(ctx context.Context) {
+	if n != nil {
+		n.repeat(ctx, msgLonger, startPause)
+	}
+}
+
+func (n *notifier) repeat(ctx context.Context, message string, pause time.Duration) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
-		n.tell(msgAlive)
+		n.tell(message)
 		select {
 		case <-ctx.Done():
 			return

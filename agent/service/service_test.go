@@ -41,6 +41,9 @@ func play(how string) Body {
 		if how == "fail" {
 			return errors.New("no such thing")
 		}
+		if how == "slow" {
+			bufio.NewReader(os.Stdin).ReadString('\n') // the test says when the start is over
+		}
 		ready()
 		ready()
 		fmt.Println("ready")
@@ -156,6 +159,28 @@ func TestSystemdIsTold(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestSlowStartAsksForTime starts a program that reads a large database first.
+func TestSlowStartAsksForTime(t *testing.T) {
+	socket := fmt.Sprintf("@tram-slow-%d", os.Getpid())
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	p := start(t, "slow", "NOTIFY_SOCKET="+socket)
+	if heard := hear(t, conn, "EXTEND_TIMEOUT_USEC=60000000"); slices.Contains(heard, "READY=1") {
+		t.Errorf("READY was said before it was: %v", heard)
+	}
+	io.WriteString(p.say, "\n")
+	hear(t, conn, "READY=1")
+	p.Process.Signal(syscall.SIGTERM)
+	hear(t, conn, "STOPPING=1")
+	io.WriteString(p.say, "\n")
+	if err := p.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
