@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,5 +138,19 @@ func TestRebuiltDatabaseIsSaidUntilSomebodyReadIt(t *testing.T) {
 		if got := alone(a); len(got) != c.want {
 			t.Errorf("%s: codes %v, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+func TestReadingForLongIsSaidOnceASecond(t *testing.T) {
+	var out strings.Builder
+	now := time.Unix(0, 0)
+	tool := &tool{out: &out, conf: config.Config{Station: config.Station{Language: "en"}}}
+	tell := tool.progress(func() time.Time { return now })
+	for done := range int64(11) { // four looks a second
+		tell(done, 10)
+		now = now.Add(250 * time.Millisecond)
+	}
+	if got, want := out.String(), "Reading the database: 80 %\n"; got != want {
+		t.Errorf("said %q, want %q", got, want)
 	}
 }
