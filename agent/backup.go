@@ -35,6 +35,9 @@ func (c backupCmd) Run(ctx context.Context, t *tool) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf(words(t.lang(), "backup-there"), c.File)
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) { // an answer that was broken off
+		return errors.New(words(t.lang(), "backup-broke"))
+	}
 	if err != nil {
 		return err
 	}
