@@ -20,14 +20,7 @@ type Operation struct {
 func Operations() []Operation {
 	return []Operation{
 		{"compaction", func(ctx context.Context, s *store.Store) error { return s.Compact(ctx) }},
-		{"backup", func(ctx context.Context, s *store.Store) error {
-			if b, ok := any(s).(interface {
-				Backup(context.Context, io.Writer) error
-			}); ok {
-				return b.Backup(ctx, io.Discard)
-			}
-			return nil
-		}},
+		{"backup", func(ctx context.Context, s *store.Store) error { return s.Backup(ctx, io.Discard) }},
 		{"rotation", func(ctx context.Context, s *store.Store) error { return s.Rotate(ctx) }},
 		{"upkeep", func(ctx context.Context, s *store.Store) error { return s.Upkeep(ctx) }},
 	}

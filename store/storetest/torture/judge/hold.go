@@ -33,7 +33,8 @@ func (j *judge) compare(s *store.Store) {
 	for _, id := range slices.Sorted(maps.Keys(j.m.Open)) {
 		j.settle(s, id, there[id])
 	}
-	j.values(s)
+	j.settings(s)
+	j.cursors(s)
 }
 
 // shown holds that each record shows its newest version.
@@ -128,35 +129,42 @@ func (j *judge) place(s *store.Store, h story.Held) record.Place {
 	return at
 }
 
-// values holds settings and cursors: as acknowledged, or as was begun since.
-func (j *judge) values(s *store.Store) {
-	settings, cursors := map[string][]string{}, map[string][]uint64{}
+// settings holds that each is as acknowledged, or as was begun since.
+func (j *judge) settings(s *store.Store) {
+	may := map[string][]string{}
 	for name, v := range j.m.Settings {
-		settings[name] = []string{v}
-	}
-	for feed, n := range j.m.Cursors {
-		cursors[feed] = []uint64{n}
+		may[name] = []string{v}
 	}
 	for _, asked := range j.m.Open {
 		if set := asked.Setting; set != nil {
 			if _, old := j.m.Settings[set.Name]; !old {
-				settings[set.Name] = append(settings[set.Name], "")
+				may[set.Name] = append(may[set.Name], "")
 			}
-			settings[set.Name] = append(settings[set.Name], set.Value)
-		}
-		if c := asked.Cursor; c != nil {
-			if _, old := j.m.Cursors[c.Feed]; !old {
-				cursors[c.Feed] = append(cursors[c.Feed], 0)
-			}
-			cursors[c.Feed] = append(cursors[c.Feed], c.Seq)
+			may[set.Name] = append(may[set.Name], set.Value)
 		}
 	}
-	for name, may := range settings {
+	for name, may := range may {
 		if b, err := s.Setting(name); err != nil || !slices.Contains(may, string(b)) {
 			j.wrong("setting %s is %q, %v; may be %q", name, b, err, may)
 		}
 	}
-	for feed, may := range cursors {
+}
+
+// cursors holds that each is as acknowledged, or as was begun since.
+func (j *judge) cursors(s *store.Store) {
+	may := map[string][]uint64{}
+	for feed, n := range j.m.Cursors {
+		may[feed] = []uint64{n}
+	}
+	for _, asked := range j.m.Open {
+		if c := asked.Cursor; c != nil {
+			if _, old := j.m.Cursors[c.Feed]; !old {
+				may[c.Feed] = append(may[c.Feed], 0)
+			}
+			may[c.Feed] = append(may[c.Feed], c.Seq)
+		}
+	}
+	for feed, may := range may {
 		if c, err := s.Cursor(feed); err != nil || !slices.Contains(may, c.Seq) {
 			j.wrong("the cursor of feed %s is at %d, %v; may be at %d", feed, c.Seq, err, may)
 		}

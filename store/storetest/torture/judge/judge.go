@@ -182,7 +182,7 @@ func (j *judge) versions(s *store.Store) []story.Seen {
 }
 
 // alone removes the database and holds what the journal makes of it against the
-// model: every version that was made here.
+// model: every version that was made here, audit entries and settings.
 func (j *judge) alone() {
 	if err := os.Remove(filepath.Join(j.c.Dir, "tram.db")); err != nil {
 		j.wrong("%v", err)
@@ -203,6 +203,8 @@ func (j *judge) alone() {
 			j.wrong("version %s of %s is not in the journal", name, w.Key)
 		}
 	}
+	j.audits(s)
+	j.settings(s)
 	j.check(s)
 }
 
