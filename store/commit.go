@@ -202,10 +202,10 @@ func (s *Store) failed(t *tx, cause error) error {
 	return fmt.Errorf("%w: %w", ErrFull, cause)
 }
 
-// noRoom reports whether a commit failed because the file cannot grow. bbolt tells
-// only by its text that it could not make room before it wrote anything.
+// noRoom reports whether a commit failed for want of room before it could be valid.
+// bbolt tells only by its text that the file could not grow.
 func noRoom(err error) bool {
-	return seal.Full(err) || errors.Is(err, bolterrors.ErrMaxSizeReached) || strings.Contains(err.Error(), "file resize error")
+	return !errors.Is(err, table.ErrUnknown) && (seal.Full(err) || errors.Is(err, bolterrors.ErrMaxSizeReached) || strings.Contains(err.Error(), "file resize error"))
 }
 
 // replay makes again what the journal has and the database has not, and returns

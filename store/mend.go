@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"tram/store/audit"
 	"tram/store/layout"
 	"tram/store/record"
 	"tram/store/table"
@@ -121,19 +120,6 @@ func (s *Store) refill(from string, m *Mended) error {
 }
 
 // listVault lists the vault's values by record; schema 2 had no such list.
-func (t *tx) listVault() error {
-	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
-		var item VaultItem
-		if err := t.open(layout.Vault, k, v, &item); err != nil {
-			return err
-		}
-		if n := t.number(item.Key); n != nil {
-			return t.Table(layout.VaultOf).Put(join(n, k), nil)
-		}
-		return nil
-	})
-}
-
 // mend runs steps, each in a transaction of its own.
 func (s *Store) mend(steps ...func(*tx) error) error {
 	for _, step := range steps {
@@ -471,35 +457,6 @@ func (t *tx) dropStray() error {
 
 // mendAudit chains the audit's entries anew; where some are lost it says so in their
 // place.
-func (s *Store) mendAudit() error {
-	var last uint64
-	err := s.mend(func(t *tx) error {
-		if k, _ := t.Table(layout.Audit).Cursor().Last(); k != nil {
-			last = num(k)
-		}
-		return t.Table(layout.Meta).Delete([]byte(layout.Chain))
-	})
-	for seq := uint64(1); err == nil && seq <= last; seq += mendBatch {
-		err = s.mend(func(t *tx) error {
-			for n := seq; n < seq+mendBatch && n <= last; n++ {
-				l := audit.Linked{Entry: audit.Entry{At: s.opt.Clock().Unix, Who: keeper, Action: audit.Lost}}
-				plain, err := t.getRaw(layout.Audit, u64(n))
-				if err == nil && plain != nil {
-					l, err = t.decodeAudit(plain)
-				}
-				if err != nil {
-					return err
-				}
-				if err := t.putAudit(u64(n), l.Entry); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return err
-}
-
 // Mended is what was mended last; nil for a database that never was.
 func (s *Store) Mended() (*Mended, error) {
 	var m *Mended

@@ -128,6 +128,9 @@ func Open(o Options) (*Store, error) {
 		o.Limits = space.Defaults()
 	}
 	s, err := open(o)
+	if seal.Full(err) && space.New(o.Limits, o.Dir).Release() {
+		s, err = open(o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -151,30 +154,7 @@ func open(o Options) (*Store, error) {
 }
 
 // lockFile keeps other processes out of a folder.
-func lockFile(dir string) *flock.Flock {
-	return flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
-}
-
-func hold(lock *flock.Flock) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-	defer cancel()
-	if ok, err := lock.TryLockContext(ctx, 50*time.Millisecond); !ok && (err == nil || errors.Is(err, context.DeadlineExceeded)) {
-		return ErrLocked
-	} else if err != nil {
-		return err
-	}
-	return nil
-}
-
 // Alone runs f while nobody has the store in the folder open, or says ErrLocked.
-func Alone(dir string, f func() error) error {
-	lock := lockFile(dir)
-	if err := hold(lock); err != nil {
-		return err
-	}
-	return errors.Join(f(), lock.Unlock())
-}
-
 func (s *Store) file() string { return filepath.Join(s.opt.Dir, layout.DatabaseFile) }
 
 // openers are the ways to the key.
@@ -187,175 +167,19 @@ func openers(o Options) []seal.Opener {
 
 // begin opens the database, rebuilt where it is damaged, brings it up to its
 // journal and starts a lineage.
-func (s *Store) begin() error {
-	if _, err := os.Stat(filepath.Join(s.opt.Dir, layout.RestoringFile)); err == nil {
-		return ErrRestoring
-	}
-	state, err := s.inspect()
-	if err != nil {
-		return err
-	}
-	if err := s.unlock(state); err != nil {
-		return err
-	}
-	if err := s.openDatabase(state); err != nil {
-		return errors.Join(err, s.journal.Close())
-	}
-	if err := s.resume(); err != nil {
-		return errors.Join(err, s.db.Close(), s.journal.Close())
-	}
-	return nil
-}
-
 // fileState is what the database file is found to be before anything opens it.
-type fileState struct {
-	missing bool
-	schema  uint64
-	used    bool  // a lineage was begun in it
-	damage  error // why it must be rebuilt; nil where it is whole
-}
-
 // inspect reads the database file without opening it.
-func (s *Store) inspect() (fileState, error) {
-	if _, err := os.Stat(s.file()); errors.Is(err, os.ErrNotExist) {
-		return fileState{missing: true}, nil
-	}
-	facts, err := table.Verify(context.Background(), s.file(), layout.Tables(), s.opt.Progress)
-	state := fileState{used: facts.Count[layout.Lives] > 0, schema: layout.Schema}
-	if len(facts.Small[layout.Number]) == 8 {
-		state.schema = num(facts.Small[layout.Number])
-	}
-	switch {
-	case state.schema > layout.Schema:
-		return state, fmt.Errorf("%w: schema %d, this program reads %d", ErrNewer, state.schema, layout.Schema)
-	case errors.Is(err, table.ErrForeign):
-		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
-	case errors.Is(err, table.ErrDamaged):
-		state.damage, state.used = err, true
-	case err != nil:
-		return state, err
-	case s.opt.Rebuild:
-		state.damage = errors.New("a rebuild was asked for")
-	case s.marked():
-		state.damage = errors.New("the disk failed while the program ran")
-	case !facts.Both():
-		s.opt.Log.Warn("one of the two first pages of the database is torn; the other one is used")
-	}
-	return state, nil
-}
-
-func (s *Store) marker() string { return s.file() + "." + rebuildFile }
-
-func (s *Store) marked() bool {
-	_, err := os.Stat(s.marker())
-	return err == nil
-}
-
 // openDatabase opens the database: made where there is none, rebuilt where it is
 // damaged.
-func (s *Store) openDatabase(state fileState) error {
-	var err error
-	switch {
-	case state.missing && s.journal.Any():
-		err = s.rebuild("", errors.New("the database is missing"))
-	case state.missing:
-		err = table.Create(s.file(), layout.Tables(), putSchema)
-	case state.damage != nil:
-		err = s.rebuild(s.file(), state.damage)
-	case state.schema < layout.Schema:
-		err = s.migrate(state.schema)
-	}
-	if err != nil {
-		return err
-	}
-	s.db, err = table.Open(s.file(), layout.Tables())
-	return err
-}
-
-func putSchema(t *table.Tx) error {
-	return t.Table(layout.Meta).Put([]byte(layout.Number), u64(layout.Schema))
-}
-
 // migrate brings a database of an older schema up to this one: a copy, changed step by
 // step, takes its place when it is whole. Cut anywhere, the old one is there.
-func (s *Store) migrate(from uint64) error {
-	s.opt.Log.Info("bringing the database up to date", "from", from, "to", layout.Schema)
-	steps := map[uint64]func(*tx) error{2: (*tx).listVault}
-	old, err := table.Open(s.file(), layout.Tables())
-	if err != nil {
-		return err
-	}
-	f, err := table.NewFile(s.file(), layout.Tables())
-	if err != nil {
-		return errors.Join(err, old.Close())
-	}
-	err = errors.Join(old.Copy(context.Background(), f, func(last func() error) error { return last() }), old.Close())
-	for n := from; err == nil && n < layout.Schema; n++ {
-		step, ok := steps[n]
-		if !ok {
-			err = fmt.Errorf("%w: schema %d", ErrForeign, n)
-			break
-		}
-		err = f.Update(func(b *table.Tx) error { return step(&tx{Tx: b, s: s, replaying: true}) })
-	}
-	if err == nil {
-		err = f.Update(putSchema)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("bring up to schema %d: %w", layout.Schema, err), f.Drop())
-	}
-	return errors.Join(f.Finish(), table.Place(s.file()))
-}
-
 // unlock opens the key and what is kept beside the database. Records without
 // their key are never given a new one.
-func (s *Store) unlock(state fileState) error {
-	slots := filepath.Join(s.opt.Dir, SlotsFile)
-	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used && seal.Revive(slots, s.secondSlots(), s.opt.Keys...) != nil {
-		return seal.ErrNoSlots
-	}
-	var err error
-	s.keys, err = seal.Unlock(slots, s.opt.Keys...)
-	if err != nil && seal.Revive(slots, s.secondSlots(), s.opt.Keys...) == nil {
-		s.opt.Log.Warn("the file of key slots was put back from its second copy")
-		s.keys, err = seal.Unlock(slots, s.opt.Keys...)
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.copySlots(); err != nil {
-		return err
-	}
-	admit := func() error { return s.admit(space.NoBlobs) }
-	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, layout.BlobFolder), s.keys, admit); err != nil {
-		return err
-	}
-	s.journal, err = journal.Open(s.opt.Journal, s.keys)
-	return err
-}
-
 // secondSlots is where the copy of the slots lies: beside the journal, which may be on
 // another disk.
-func (s *Store) secondSlots() string { return filepath.Join(s.opt.Journal, SlotsFile) }
-
-func (s *Store) copySlots() error {
-	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
-}
-
 // KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
-func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
-
 // KeySlots lists the ways to the key.
-func (s *Store) KeySlots() []seal.Slot { return s.keys.Slots() }
-
 // AddKeySlot adds a way to the key, durably.
-func (s *Store) AddKeySlot(o seal.Opener) error {
-	if err := s.keys.AddSlot(o); err != nil {
-		return err
-	}
-	return s.copySlots()
-}
-
 // resume replays the journal and starts a lineage. More than the one commit that
 // a crash cuts short means that the database is an older one: what it told others
 // of its feeds since is not in them, so they begin a new epoch.

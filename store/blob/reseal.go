@@ -47,7 +47,7 @@ func (b *Blobs) Reseal(ctx context.Context) error {
 			return fmt.Errorf("seal attachment anew: %w", err)
 		}
 	}
-	return nil
+	return seal.SyncDir(b.dir) // also for what an earlier try renamed
 }
 
 func (b *Blobs) reseal(path string) error {

@@ -93,7 +93,7 @@ func (j *Journal) open() error {
 	}
 	// A cut in the making of a segment leaves one without a start: it is made again.
 	for i := len(segs) - 1; i >= 0; i-- {
-		b, err := os.ReadFile(j.path(segs[i]))
+		b, err := j.read(segs[i])
 		if err != nil {
 			return err
 		}

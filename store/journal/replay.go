@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"os"
 
 	"tram/store/seal"
 )
@@ -41,7 +40,7 @@ func (j *Journal) Read(seg uint32, f func(end Position, entry []byte) error) err
 // replay goes through one segment from at on, which may be the end of an earlier
 // one, and returns where the segment ends.
 func (j *Journal) replay(seg uint32, at Position, f func(Position, []byte) error) (Position, error) {
-	b, err := os.ReadFile(j.path(seg))
+	b, err := j.read(seg)
 	if err != nil {
 		return at, err
 	}

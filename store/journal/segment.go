@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -80,7 +81,40 @@ func (j *Journal) Reseal(ctx context.Context) error {
 			return fmt.Errorf("seal journal anew: %w", err)
 		}
 	}
+	return seal.SyncDir(j.dir) // also for what an earlier try renamed
+}
+
+// Renew writes the segment in use anew: after a sync that failed nobody knows what of
+// it the disk holds, though it can be read.
+func (j *Journal) Renew() error {
+	b, err := j.read(j.end.Segment)
+	if err != nil {
+		return fmt.Errorf("renew journal: %w", err)
+	}
+	if err := j.file.Close(); err != nil {
+		return fmt.Errorf("renew journal: %w", err)
+	}
+	if err := seal.WriteFile(j.path(j.end.Segment), b[:min(j.end.Offset, int64(len(b)))]); err != nil {
+		return fmt.Errorf("renew journal: %w", err)
+	}
+	if j.file, err = os.OpenFile(j.path(j.end.Segment), os.O_RDWR, 0o600); err != nil {
+		return fmt.Errorf("renew journal: %w", err)
+	}
+	j.size = j.end.Offset
 	return nil
+}
+
+// slack is how many zeros are left at the end of what is read of a segment: an entry
+// may end in some, never in so many.
+const slack = 64
+
+// read reads a segment without the zeros behind its last entry.
+func (j *Journal) read(seg uint32) ([]byte, error) {
+	b, err := os.ReadFile(j.path(seg))
+	if err != nil {
+		return nil, err
+	}
+	return b[:min(len(b), len(bytes.TrimRight(b, "\x00"))+slack)], nil
 }
 
 func (j *Journal) reseal(seg uint32) error {

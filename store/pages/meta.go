@@ -3,6 +3,7 @@ package pages
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"io"
 )
 
 const (
@@ -40,6 +41,17 @@ func (f *File) metas() (found [2]*meta) {
 		}
 	}
 	return found
+}
+
+// Metas reads the two meta pages alone, also of a file that somebody writes.
+func Metas(source io.ReaderAt, size int64) (out [2]Meta) {
+	f := File{Source: source, Size: size}
+	for i, m := range f.metas() {
+		if m != nil {
+			out[i] = Meta{Valid: true, Tx: m.tx}
+		}
+	}
+	return out
 }
 
 // meta reads the meta page at off; nil where it is not valid.

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"tram/store/pages"
 	"tram/store/seal"
 )
 
@@ -124,6 +125,25 @@ func openBolt(path string) (*bbolt.DB, error) {
 		b.AllocSize = 4 << 20 // by how much the file grows, in bytes
 	}
 	return b, err
+}
+
+// begun reports whether the file says of itself that it holds a transaction.
+func (d *DB) begun(id uint64) (bool, error) {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	for _, m := range pages.Metas(f, info.Size()) {
+		if m.Valid && m.Tx >= id {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Close closes the file when the transactions under way have ended.

@@ -21,6 +21,10 @@ import (
 // ErrDamaged says that the file is not as it was written.
 var ErrDamaged = errors.New("the database is damaged")
 
+// ErrUnknown says that a transaction may be there and may not: what made it valid was
+// written, and did not get to the disk for certain.
+var ErrUnknown = errors.New("it is not known whether the transaction was kept")
+
 // ErrClosed says that a swap failed half way, and the file is closed.
 var ErrClosed = errors.New("the database is closed")
 

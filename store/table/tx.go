@@ -91,7 +91,8 @@ func (t *Tx) seal() error {
 }
 
 // Commit makes the transaction durable. It fails with ErrDamaged where damage was
-// met on the way, and then nothing is written.
+// met on the way, and then nothing is written; and with ErrUnknown where nobody knows
+// whether it is there. After any other error it is not.
 func (t *Tx) Commit() error {
 	if t.rotten != nil {
 		return t.rotten
@@ -99,7 +100,11 @@ func (t *Tx) Commit() error {
 	if err := t.seal(); err != nil {
 		return err
 	}
+	id := uint64(t.bolt.ID())
 	if err := t.bolt.Commit(); err != nil {
+		if begun, look := t.db.begun(id); begun || look != nil {
+			return fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
 		return err
 	}
 	t.db.wrote(t.touched)

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tram/store/element"
+	"tram/store/layout"
+	"tram/store/record"
+	"tram/store/space"
+)
+
+func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
+	var out []VaultItem
+	err := s.view(func(tx *tx) error {
+		take := func(k, v []byte) error {
+			var item VaultItem
+			err := tx.open(layout.Vault, k, v, &item)
+			out = append(out, item)
+			return err
+		}
+		if key.IsZero() {
+			c := tx.Table(layout.Vault).Cursor()
+			for k, v := c.Last(); k != nil && len(out) < limit; k, v = c.Prev() {
+				if err := take(k, v); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		n := tx.number(key)
+		if n == nil {
+			return nil
+		}
+		for _, at := range slices.Backward(tx.lostOf(n)) {
+			if len(out) == limit {
+				break
+			}
+			if err := take(at, tx.Table(layout.Vault).Get(at)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s *Store) Told(ctx context.Context, id uint64, who string) error {
+	return s.update(ctx, func(tx *tx) error {
+		var item VaultItem
+		if ok, err := tx.get(layout.Vault, u64(id), &item); err != nil || !ok || slices.Contains(item.Told, who) {
+			return err
+		}
+		item.Told = append(item.Told, who)
+		return tx.put(layout.Vault, u64(id), item)
+	})
+}
+
+var ErrNoPlace = errors.New("the record has no place for this value any more")
+
+func (s *Store) Reinstate(ctx context.Context, id uint64, author string) (*record.Version, error) {
+	if err := s.admit(space.NoRecords); err != nil {
+		return nil, fmt.Errorf("reinstate: %w", err)
+	}
+	var out *record.Version
+	err := s.update(ctx, func(tx *tx) error {
+		var item VaultItem
+		if ok, err := tx.get(layout.Vault, u64(id), &item); err != nil || !ok {
+			return cmp.Or(err, record.ErrNotFound)
+		}
+		st, found, err := tx.stand(item.Key)
+		switch {
+		case err != nil:
+			return err
+		case !found || st.Gone:
+			return record.ErrNotFound
+		case st.Shown.Deleted:
+			return record.ErrDeleted
+		}
+		tree, err := element.Read(s.opt.R4, st.Shown)
+		if err != nil {
+			return err
+		}
+		d, now := element.Again(tree, item.Lost)
+		if now == nil {
+			return ErrNoPlace
+		}
+		value, err := element.Parse(d.Value)
+		if err != nil {
+			return err
+		}
+		if out = st.Shown; now.Contested() || !element.Same(value, now.Shown) {
+			if out, err = tx.write(Write{Key: item.Key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: author}, &facts{}); err != nil {
+				return err
+			}
+		}
+		item.Told = append(item.Told, author)
+		for _, w := range item.Lost.By {
+			item.Told = append(item.Told, w.Author)
+		}
+		slices.Sort(item.Told)
+		item.Told = slices.Compact(item.Told)
+		return tx.put(layout.Vault, u64(id), item)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reinstate: %w", err)
+	}
+	return out, nil
+}
+
+type VaultItem struct {
+	ID    uint64      `json:"id"`
+	Key   record.Key  `json:"key"`
+	Merge record.Name `json:"merge"`
+	Lost  record.Lost `json:"lost"`
+	At    int64       `json:"at"`
+	Told  []string    `json:"told,omitempty"` // who has seen it
+}
+
+func (t *tx) keepLost(n []byte, v *record.Version) error {
+	for _, l := range v.Lost {
+		seq := t.Table(layout.Vault).Next()
+		item := VaultItem{ID: seq, Key: v.Key, Merge: v.Name, Lost: l, At: v.Stamp.Corrected()}
+		if err := t.put(layout.Vault, u64(seq), item); err != nil {
+			return err
+		}
+		if err := t.Table(layout.VaultOf).Put(join(n, u64(seq)), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) lostOf(n []byte) (out [][]byte) {
+	c := t.Table(layout.VaultOf).Cursor()
+	for k, _ := c.Seek(n); len(k) == 16 && string(k[:8]) == string(n); k, _ = c.Next() {
+		out = append(out, slices.Clone(k[8:]))
+	}
+	return out
+}
+
+func (t *tx) dropLost(n []byte) error {
+	var err error
+	for _, at := range t.lostOf(n) {
+		err = errors.Join(err, t.Table(layout.Vault).Delete(at), t.Table(layout.VaultOf).Delete(join(n, at)))
+	}
+	return err
+}
+
+func (t *tx) listVault() error {
+	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
+		var item VaultItem
+		if err := t.open(layout.Vault, k, v, &item); err != nil {
+			return err
+		}
+		if n := t.number(item.Key); n != nil {
+			return t.Table(layout.VaultOf).Put(join(n, k), nil)
+		}
+		return nil
+	})
+}
