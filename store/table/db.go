@@ -20,6 +20,7 @@ import (
 type DB struct {
 	path   string
 	layout Layout
+	packed bool // it is a copy: keys come in order, and pages are filled
 
 	mu   sync.RWMutex // held while bolt is in use, and alone while it is swapped
 	bolt *bbolt.DB
@@ -70,7 +71,7 @@ func create(path string, layout Layout) (*DB, error) {
 		return nil, err
 	}
 	b.AllocSize = 1 << 20 // what is copied is copied to be small
-	d := &DB{path: path, layout: layout, bolt: b}
+	d := &DB{path: path, layout: layout, packed: true, bolt: b}
 	err = b.Update(func(tx *bbolt.Tx) error {
 		for _, a := range []Area{Small, Rising, Mixed} {
 			if _, err := tx.CreateBucketIfNotExists([]byte(a.bucket())); err != nil {

@@ -62,6 +62,9 @@ func (t *Tx) area(a Area) *bbolt.Bucket {
 	if b == nil {
 		b = t.bolt.Bucket([]byte(name))
 		b.FillPercent = a.fill()
+		if t.db.packed {
+			b.FillPercent = 1
+		}
 		t.areas[name] = b
 	}
 	return b
