@@ -27,6 +27,10 @@ WITHIN  ?= 200
 EVERY   ?= 1
 TORTURE ?=
 
+# At how many places rot damages a database, and at how many it is cut off.
+ROT     ?= 2000
+CUTS    ?= 200
+
 export GOFLAGS := $(strip $(filter-out -mod=readonly,$(shell $(GO) env GOFLAGS)) -mod=readonly)
 
 PROGRAMS := agent/tram agent/rehearse/tram-rehearse sync/central/tram-central installer/tram-setup
@@ -37,7 +41,7 @@ EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
 .PHONY: help run demo test race fuzz bench bench-store interop scan vet build dist test-install clean
 .PHONY: help run demo test race fuzz bench interop scan vet build dist test-install test-keys clean
-.PHONY: help run demo test race fuzz bench bench-store crash kill full interop scan vet build dist test-install clean
+.PHONY: help run demo test race fuzz bench bench-store crash kill rot full interop scan vet build dist test-install clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -53,7 +57,11 @@ crash: $(BUILD)/bin/tram-torture ## cut the power at every moment of recorded li
 
 kill: $(BUILD)/bin/tram-torture ## KILLS kill -9 and WITHIN in the midst of operations; then each operation fails in turn; needs root
 	$< kill --kills $(KILLS) --within $(WITHIN) $(TORTURE)
+	$(GO) test ./store -count=1 -v -run '^TestKilledWhileBroughtUpToDate$$' -upkills $(WITHIN)
 	$< fail --every $(EVERY) $(TORTURE)
+
+rot: ## damage the database of a store at ROT random places, and cut it off at CUTS
+	$(GO) test ./store -count=1 -timeout 30m -v -run '^TestRotIsNoticedAndRebuilt$$' -rot $(ROT) -cuts $(CUTS)
 
 full: $(BUILD)/bin/tram-torture ## fill small file systems at every stage; needs root and btrfs-progs
 	$< full $(TORTURE)

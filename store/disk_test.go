@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,11 +16,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"tram/store"
+	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
 	"tram/store/storetest"
+	"tram/store/table"
 )
 
 // childEnv tells this test's own program, started anew, what to be.
@@ -268,5 +272,64 @@ func TestDamagedKeySlotsComeBackFromTheirCopy(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+var upKills = flag.Int("upkills", 12, "how often a process is killed while it brings a store up to date")
+
+// TestKilledWhileBroughtUpToDate kills a process that brings the kept store up to date,
+// at random moments, and holds what the next one finds.
+func TestKilledWhileBroughtUpToDate(t *testing.T) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		s, err := store.Open(store.Options{Name: "a", Dir: dir, Top: true, R4: storetest.R4(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Stdout.WriteString("opened\n")
+		s.Close()
+		return
+	}
+	t.Parallel()
+	midst := 0
+	for range *upKills {
+		dir := unpacked(t, "schema2.tar.gz")
+		cmd := child(t, t.Name(), dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		aside := table.Aside(filepath.Join(dir, layout.DatabaseFile))
+		for range 2000 { // until the copy is there, and then a moment longer
+			if _, err := os.Stat(aside); err == nil {
+				midst++
+				break
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		time.Sleep(time.Duration(rand.IntN(8000)) * time.Microsecond)
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		cmd.Wait() // it was killed
+		s, err := store.Open(store.Options{Name: "a", Dir: dir, Top: true, R4: storetest.R4(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		storetest.Check(t, s)
+		if r, err := s.Search(query.Query{Kind: "Patient"}); err != nil || r.Total != 5 {
+			t.Errorf("%d people, %v; want 5", r.Total, err)
+		}
+		if all, err := s.Vault(record.Key{}, 100); err != nil || len(all) != 5 {
+			t.Errorf("the vault holds %d, %v; want 5", len(all), err)
+		}
+		if m, err := s.Mended(); m != nil || err != nil {
+			t.Errorf("it was rebuilt: %+v, %v", m, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d of %d processes killed while the copy was made or just after", midst, *upKills)
+	if midst == 0 {
+		t.Error("no process was killed in the midst")
 	}
 }

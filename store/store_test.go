@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,12 @@ import (
 	"time"
 
 	"tram/store"
+	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/seal"
 	"tram/store/storetest"
+	"tram/store/table"
 )
 
 func patient(id, rest string) []byte {
@@ -281,5 +285,47 @@ func TestDaysAreThoseOfTheStation(t *testing.T) {
 		if err != nil || r.Total != want {
 			t.Errorf("%s: got %d, %v; want %d", day, r.Total, err, want)
 		}
+	}
+}
+
+// TestValueOfAnotherRecordIsRefused puts the sealed version of one person in the place
+// of another's, with its checksum made right, as only somebody with the disk in his
+// hands would.
+func TestValueOfAnotherRecordIsRefused(t *testing.T) {
+	t.Parallel()
+	o := store.Options{Name: "a", Dir: t.TempDir(), R4: storetest.R4(t), Clock: storetest.Clock()}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := born(t, s, hoa), born(t, s, hoa)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := table.Open(filepath.Join(o.Dir, layout.DatabaseFile), layout.Tables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *table.Tx) error {
+		versions := tx.Table(layout.Versions)
+		c := versions.Cursor()
+		first, v := c.First()
+		second, w := c.Next()
+		v, w = bytes.Clone(v), bytes.Clone(w)
+		return errors.Join(versions.Put(first, w), versions.Put(second, v))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err = store.Open(o)
+	if err == nil {
+		defer s.Close()
+		for _, v := range []*record.Version{a, b} {
+			if st, err := s.Get(v.Key); !errors.Is(err, seal.ErrAltered) {
+				t.Errorf("read %v, %v; want ErrAltered", st, err)
+			}
+		}
+	} else if !errors.Is(err, seal.ErrAltered) {
+		t.Errorf("got %v, want ErrAltered", err)
 	}
 }

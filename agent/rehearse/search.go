@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tram/agent/rehearse/process"
 	"tram/agent/rehearse/scan"
 	"tram/store/practice"
 )
@@ -45,6 +46,9 @@ func (s scanCmd) Run(ctx context.Context, t *theatre) error {
 	}
 	scanner := scan.New(secrets)
 	d.tell("planted", 3, scanner.Forms)
+	if err := d.a.leaveMore(ctx); err != nil {
+		return err
+	}
 	logs, err := filepath.Glob(filepath.Join(d.Cast.Work, "*.log"))
 	if err != nil {
 		return err
@@ -61,6 +65,17 @@ func (s scanCmd) Run(ctx context.Context, t *theatre) error {
 		return fmt.Errorf(d.Words.Get("hits"), len(r.Hits))
 	}
 	return nil
+}
+
+// leaveMore leaves what a station may have besides: a backup, and a database that was
+// set aside when it was made anew.
+func (s *Station) leaveMore(ctx context.Context) error {
+	tram := s.cast.program("tram")
+	if _, err := process.Tool(ctx, tram, "backup", filepath.Join(s.Dir, "station.backup"), "--data", s.Dir); err != nil {
+		return err
+	}
+	_, err := process.Tool(ctx, tram, "repair", "--data", s.Dir)
+	return err
 }
 
 // known are the texts of the practice station that really stand in the records:
