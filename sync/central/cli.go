@@ -24,6 +24,7 @@ import (
 	"tram/store/account"
 	"tram/store/record"
 	"tram/store/seal"
+	"tram/store/space"
 	"tram/sync/trust"
 )
 
@@ -111,6 +112,7 @@ type runCmd struct {
 func (r runCmd) Run(ctx context.Context, t *tool) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	space.Memory(space.CentreMemory)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(r.Level)); err != nil {
 		return err
