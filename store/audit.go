@@ -9,6 +9,8 @@ import (
 	"tram/store/record"
 )
 
+// Audit adds entries about who looked or did something; At is filled in. They
+// are durable when it returns.
 func (s *Store) Audit(ctx context.Context, entries ...audit.Entry) error {
 	at := s.opt.Clock().Corrected()
 	return s.orBallast(func() error {
@@ -24,6 +26,7 @@ func (s *Store) Audit(ctx context.Context, entries ...audit.Entry) error {
 	})
 }
 
+// AuditOf lists the entries about one record, newest first.
 func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
 	var out []audit.Linked
 	err := s.view(func(tx *tx) error {
@@ -54,6 +57,7 @@ func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
 	return out, err
 }
 
+// audit chains an entry behind the last one.
 func (t *tx) audit(e audit.Entry) error {
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -64,6 +68,7 @@ func (t *tx) audit(e audit.Entry) error {
 	return t.putAudit(seq, e)
 }
 
+// decodeAudit reads an entry; its record's key stands with the record.
 func (t *tx) decodeAudit(plain []byte) (audit.Linked, error) {
 	a, err := layout.DecodeAudit(plain)
 	if err != nil || a.Number == 0 {
@@ -74,6 +79,7 @@ func (t *tx) decodeAudit(plain []byte) (audit.Linked, error) {
 	return a.Linked, err
 }
 
+// auditTop is the digest of the audit's last entry.
 func (t *tx) auditTop() record.Digest {
 	var d record.Digest
 	copy(d[:], t.Table(layout.Meta).Get([]byte(layout.Chain)))
@@ -101,6 +107,8 @@ func (t *tx) putAudit(seq []byte, e audit.Entry) error {
 	return t.Table(layout.Meta).Put([]byte(layout.Chain), l.Chain[:])
 }
 
+// auditAgain puts an entry of the journal behind the others, once. Its place may be
+// beyond the end where others before it are lost.
 func (t *tx) auditAgain(e layout.Entry) error {
 	if t.Table(layout.Audit).Get(e.Parts[0]) != nil {
 		return nil
@@ -113,6 +121,8 @@ func (t *tx) auditAgain(e layout.Entry) error {
 	return t.putAudit(e.Parts[0], act)
 }
 
+// mendAudit chains the audit's entries anew; where some are lost it says so in their
+// place.
 func (s *Store) mendAudit() error {
 	var last uint64
 	err := s.mend(func(t *tx) error {

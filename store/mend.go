@@ -119,7 +119,6 @@ func (s *Store) refill(from string, m *Mended) error {
 	})
 }
 
-// listVault lists the vault's values by record; schema 2 had no such list.
 // mend runs steps, each in a transaction of its own.
 func (s *Store) mend(steps ...func(*tx) error) error {
 	for _, step := range steps {
@@ -455,8 +454,6 @@ func (t *tx) dropStray() error {
 	return err
 }
 
-// mendAudit chains the audit's entries anew; where some are lost it says so in their
-// place.
 // Mended is what was mended last; nil for a database that never was.
 func (s *Store) Mended() (*Mended, error) {
 	var m *Mended

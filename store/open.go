@@ -18,6 +18,7 @@ import (
 	"tram/store/table"
 )
 
+// lockFile keeps other processes out of a folder.
 func lockFile(dir string) *flock.Flock {
 	return flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
 }
@@ -33,6 +34,7 @@ func hold(lock *flock.Flock) error {
 	return nil
 }
 
+// Alone runs f while nobody has the store in the folder open, or says ErrLocked.
 func Alone(dir string, f func() error) error {
 	lock := lockFile(dir)
 	if err := hold(lock); err != nil {
@@ -41,6 +43,8 @@ func Alone(dir string, f func() error) error {
 	return errors.Join(f(), lock.Unlock())
 }
 
+// begin opens the database, rebuilt where it is damaged, brings it up to its
+// journal and starts a lineage.
 func (s *Store) begin() error {
 	if _, err := os.Stat(filepath.Join(s.opt.Dir, layout.RestoringFile)); err == nil {
 		return ErrRestoring
@@ -67,6 +71,7 @@ func (s *Store) begin() error {
 	return nil
 }
 
+// fileState is what the database file is found to be before anything opens it.
 type fileState struct {
 	missing bool
 	schema  uint64
@@ -74,6 +79,7 @@ type fileState struct {
 	damage  error // why it must be rebuilt; nil where it is whole
 }
 
+// inspect reads the database file without opening it.
 func (s *Store) inspect() (fileState, error) {
 	if _, err := os.Stat(s.file()); errors.Is(err, os.ErrNotExist) {
 		return fileState{missing: true}, nil
@@ -109,6 +115,8 @@ func (s *Store) marked() bool {
 	return err == nil
 }
 
+// openDatabase opens the database: made where there is none, rebuilt where it is
+// damaged.
 func (s *Store) openDatabase(state fileState) error {
 	var err error
 	switch {
@@ -132,6 +140,8 @@ func putSchema(t *table.Tx) error {
 	return t.Table(layout.Meta).Put([]byte(layout.Number), u64(layout.Schema))
 }
 
+// migrate brings a database of an older schema up to this one: a copy, changed step by
+// step, takes its place when it is whole. Cut anywhere, the old one is there.
 func (s *Store) migrate(from uint64) error {
 	s.opt.Log.Info("bringing the database up to date", "from", from, "to", layout.Schema)
 	steps := map[uint64]func(*tx) error{2: (*tx).listVault}
@@ -161,6 +171,8 @@ func (s *Store) migrate(from uint64) error {
 	return errors.Join(f.Finish(), table.Place(s.file()))
 }
 
+// unlock opens the key and what is kept beside the database. Records without
+// their key are never given a new one.
 func (s *Store) unlock(state fileState) error {
 	slots := filepath.Join(s.opt.Dir, SlotsFile)
 	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used && seal.Revive(slots, s.secondSlots(), s.opt.Keys...) != nil {
@@ -188,16 +200,21 @@ func (s *Store) unlock(state fileState) error {
 	return err
 }
 
+// secondSlots is where the copy of the slots lies: beside the journal, which may be on
+// another disk.
 func (s *Store) secondSlots() string { return filepath.Join(s.opt.Journal, SlotsFile) }
 
 func (s *Store) copySlots() error {
 	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
 }
 
+// KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
 func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
 
+// KeySlots lists the ways to the key.
 func (s *Store) KeySlots() []seal.Slot { return s.keys.Slots() }
 
+// AddKeySlot adds a way to the key, durably.
 func (s *Store) AddKeySlot(o seal.Opener) error {
 	if err := s.keys.AddSlot(o); err != nil {
 		return err

@@ -169,15 +169,6 @@ func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 	return out, err
 }
 
-// Vault lists the values that did not win, newest first; of one record, or of
-// all with the zero key.
-// Told notes that somebody has seen a vault item.
-// ErrNoPlace says that a record has no place for a value any more: the element that
-// it belonged to is gone, or its list is one whole now.
-// Reinstate makes a version in which a value of the vault holds in place of all values
-// that its element has now; all else stays. Who wrote it counts as told. It returns
-// the present version where the value is shown already, and fails with
-// record.ErrNotFound, record.ErrDeleted or ErrNoPlace.
 // Held lists the changes from below that were not taken here.
 func (s *Store) Held() ([]Refused, error) {
 	var out []Refused
@@ -194,9 +185,6 @@ func (s *Store) Held() ([]Refused, error) {
 	return out, err
 }
 
-// Audit adds entries about who looked or did something; At is filled in. They
-// are durable when it returns.
-// AuditOf lists the entries about one record, newest first.
 // Since pages through the history of a kind, or of all with Kind "".
 type Since struct {
 	Kind  string
@@ -250,13 +238,3 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 	})
 	return out, next, err
 }
-
-// VaultItem is a value that did not win, kept for whoever wants it back.
-// keepLost puts the values that a merge decided against into the vault.
-// lostOf lists the places in the vault of a record's values, oldest first.
-// dropLost takes a record's values out of the vault.
-// audit chains an entry behind the last one.
-// decodeAudit reads an entry; its record's key stands with the record.
-// auditTop is the digest of the audit's last entry.
-// auditAgain puts an entry of the journal behind the others, once. Its place may be
-// beyond the end where others before it are lost.

@@ -153,8 +153,6 @@ func open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// lockFile keeps other processes out of a folder.
-// Alone runs f while nobody has the store in the folder open, or says ErrLocked.
 func (s *Store) file() string { return filepath.Join(s.opt.Dir, layout.DatabaseFile) }
 
 // openers are the ways to the key.
@@ -165,21 +163,6 @@ func openers(o Options) []seal.Opener {
 	return o.Keys
 }
 
-// begin opens the database, rebuilt where it is damaged, brings it up to its
-// journal and starts a lineage.
-// fileState is what the database file is found to be before anything opens it.
-// inspect reads the database file without opening it.
-// openDatabase opens the database: made where there is none, rebuilt where it is
-// damaged.
-// migrate brings a database of an older schema up to this one: a copy, changed step by
-// step, takes its place when it is whole. Cut anywhere, the old one is there.
-// unlock opens the key and what is kept beside the database. Records without
-// their key are never given a new one.
-// secondSlots is where the copy of the slots lies: beside the journal, which may be on
-// another disk.
-// KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
-// KeySlots lists the ways to the key.
-// AddKeySlot adds a way to the key, durably.
 // resume replays the journal and starts a lineage. More than the one commit that
 // a crash cuts short means that the database is an older one: what it told others
 // of its feeds since is not in them, so they begin a new epoch.

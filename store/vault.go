@@ -13,6 +13,8 @@ import (
 	"tram/store/space"
 )
 
+// Vault lists the values that did not win, newest first; of one record, or of
+// all with the zero key.
 func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
 	var out []VaultItem
 	err := s.view(func(tx *tx) error {
@@ -48,6 +50,7 @@ func (s *Store) Vault(key record.Key, limit int) ([]VaultItem, error) {
 	return out, err
 }
 
+// Told notes that somebody has seen a vault item.
 func (s *Store) Told(ctx context.Context, id uint64, who string) error {
 	return s.update(ctx, func(tx *tx) error {
 		var item VaultItem
@@ -59,8 +62,14 @@ func (s *Store) Told(ctx context.Context, id uint64, who string) error {
 	})
 }
 
+// ErrNoPlace says that a record has no place for a value any more: the element that
+// it belonged to is gone, or its list is one whole now.
 var ErrNoPlace = errors.New("the record has no place for this value any more")
 
+// Reinstate makes a version in which a value of the vault holds in place of all values
+// that its element has now; all else stays. Who wrote it counts as told. It returns
+// the present version where the value is shown already, and fails with
+// record.ErrNotFound, record.ErrDeleted or ErrNoPlace.
 func (s *Store) Reinstate(ctx context.Context, id uint64, author string) (*record.Version, error) {
 	if err := s.admit(space.NoRecords); err != nil {
 		return nil, fmt.Errorf("reinstate: %w", err)
@@ -111,6 +120,7 @@ func (s *Store) Reinstate(ctx context.Context, id uint64, author string) (*recor
 	return out, nil
 }
 
+// VaultItem is a value that did not win, kept for whoever wants it back.
 type VaultItem struct {
 	ID    uint64      `json:"id"`
 	Key   record.Key  `json:"key"`
@@ -120,6 +130,7 @@ type VaultItem struct {
 	Told  []string    `json:"told,omitempty"` // who has seen it
 }
 
+// keepLost puts the values that a merge decided against into the vault.
 func (t *tx) keepLost(n []byte, v *record.Version) error {
 	for _, l := range v.Lost {
 		seq := t.Table(layout.Vault).Next()
@@ -134,6 +145,7 @@ func (t *tx) keepLost(n []byte, v *record.Version) error {
 	return nil
 }
 
+// lostOf lists the places in the vault of a record's values, oldest first.
 func (t *tx) lostOf(n []byte) (out [][]byte) {
 	c := t.Table(layout.VaultOf).Cursor()
 	for k, _ := c.Seek(n); len(k) == 16 && string(k[:8]) == string(n); k, _ = c.Next() {
@@ -142,6 +154,7 @@ func (t *tx) lostOf(n []byte) (out [][]byte) {
 	return out
 }
 
+// dropLost takes a record's values out of the vault.
 func (t *tx) dropLost(n []byte) error {
 	var err error
 	for _, at := range t.lostOf(n) {
@@ -150,6 +163,7 @@ func (t *tx) dropLost(n []byte) error {
 	return err
 }
 
+// listVault lists the vault's values by record; schema 2 had no such list.
 func (t *tx) listVault() error {
 	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
 		var item VaultItem

@@ -202,7 +202,9 @@ func write(s Station) []record.Ref {
 }
 
 // written is the record that the i-th of what write made is of.
-func written(i int) record.Key { return record.Key{Kind: "Patient", ID: []string{"exam-1", "exam-1", "exam-2"}[i]} }
+func written(i int) record.Key {
+	return record.Key{Kind: "Patient", ID: []string{"exam-1", "exam-1", "exam-2"}[i]}
+}
 
 func refs(cs []record.Change) []record.Ref {
 	var out []record.Ref
