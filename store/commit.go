@@ -144,7 +144,7 @@ func (s *Store) try(group []*job) (refused int, err error) {
 		}
 	}
 	if err := s.log(t); err != nil {
-		b.Rollback()
+		err = errors.Join(err, b.Rollback())
 		switch {
 		case seal.Full(err):
 			return -1, fmt.Errorf("%w: %w", ErrFull, err)

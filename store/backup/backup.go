@@ -72,8 +72,8 @@ func NewWriter(w io.Writer, keys *seal.Keys, h Head) (*Writer, error) {
 		return nil, err
 	}
 	out := bufio.NewWriterSize(w, 256<<10)
-	out.WriteString(magic)
-	if err := frame(out, b); err != nil {
+	_, err = out.WriteString(magic)
+	if err = errors.Join(err, frame(out, b)); err != nil {
 		return nil, err
 	}
 	return &Writer{out: out, keys: keys, id: h.ID}, nil
