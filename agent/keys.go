@@ -115,7 +115,13 @@ func (t *tool) keysAlone(f func() error) error {
 	if _, err := os.Stat(t.slotsFile()); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
 	}
-	err := store.Alone(t.conf.Data.Folder, f)
+	err := store.Alone(t.conf.Data.Folder, func() error {
+		if err := f(); err != nil {
+			return err
+		}
+		// A way that was taken out must not come back with the second copy.
+		return seal.Copy(t.slotsFile(), filepath.Join(t.conf.JournalFolder(), store.SlotsFile))
+	})
 	if errors.Is(err, store.ErrLocked) {
 		return errors.New(words(t.lang(), "keys-running"))
 	}
@@ -193,7 +199,17 @@ func (c keysRemoveCmd) Run(t *tool) error {
 
 type keysRotateCmd struct{}
 
+// Run draws a new data key while the station works, and seals everything under it; while
+// it is stopped a new master key too, and the sealing follows when it works again.
 func (keysRotateCmd) Run(t *tool) error {
+	var none struct{}
+	err := call(t.conf.Data.Folder, "POST", "/local/rotate", "", nil, &none)
+	if err == nil {
+		fmt.Fprintln(t.out, words(t.lang(), "keys-rotated-live"))
+	}
+	if !errors.Is(err, errNotRunning) {
+		return err
+	}
 	return t.withSlots(func(s *seal.Slots) error {
 		if err := s.Rekey(); err != nil {
 			return err

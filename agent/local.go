@@ -94,6 +94,9 @@ func (a *Agent) local(token string) http.Handler {
 	mux.HandleFunc("POST /local/compact", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, struct{}{}, a.store.Compact(r.Context()))
 	})
+	mux.HandleFunc("POST /local/rotate", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, struct{}{}, a.store.Rotate(r.Context()))
+	})
 	mux.HandleFunc("GET /local/backup", a.sendBackup)
 	mux.HandleFunc("POST /local/backup", a.checkBackup)
 	mux.HandleFunc("POST /local/import", a.importFile)
