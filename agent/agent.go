@@ -136,6 +136,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, listen.Close())
 	}
 	a.intake = a.newIntake()
+	a.intake.MakeFolder()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.serve(ctx, listen, handler) })
 	g.Go(func() error { return a.intake.Run(ctx) })

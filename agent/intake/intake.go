@@ -137,14 +137,20 @@ func (in *Intake) tuned() (time.Duration, bool) {
 // gather is how long changes are collected before the folder is looked at.
 const gather = 100 * time.Millisecond
 
+// MakeFolder makes the drop folder. Run does so too; a program that says that it is ready
+// before Run got there has it made first.
+func (in *Intake) MakeFolder() {
+	if err := os.MkdirAll(in.o.Folder, 0o770); err != nil {
+		in.o.Log.Warn("drop folder cannot be made") // look tells it as health
+	}
+}
+
 // Run takes files until ctx ends. It looks when the system tells of a change
 // and every poll besides; where the system tells nothing, as for a network
 // folder, the poll alone must do. A folder that cannot be read is told of, and
 // tried again. It returns nil.
 func (in *Intake) Run(ctx context.Context) error {
-	if err := os.MkdirAll(in.o.Folder, 0o770); err != nil {
-		in.o.Log.Warn("drop folder cannot be made") // look tells it as health
-	}
+	in.MakeFolder()
 	var events <-chan fsnotify.Event
 	var failures <-chan error
 	w, err := fsnotify.NewWatcher()
