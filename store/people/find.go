@@ -44,10 +44,11 @@ func (s *someone) matches(terms []term) bool {
 // text. It returns at most limit, in the order of their names.
 func (p *Index) Find(text string, limit int) []Person {
 	words := terms(strings.Fields(Fold(text)))
+	p.join()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var first []*someone // the first in the order of names, limit at most
-	for i := range p.all {
+	for i := range p.candidates(words) {
 		one := &p.all[i]
 		if !one.matches(words) || limit <= 0 || len(first) == limit && one.sortKey >= first[limit-1].sortKey {
 			continue
@@ -70,10 +71,11 @@ func (p *Index) Find(text string, limit int) []Person {
 // looks closer.
 func (p *Index) Numbers(words []string) []uint64 {
 	want := terms(words)
+	p.join()
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var out []uint64
-	for i := range p.all {
+	for i := range p.candidates(want) {
 		if p.all[i].matches(want) {
 			out = append(out, p.all[i].number)
 		}

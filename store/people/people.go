@@ -38,6 +38,7 @@ type Index struct {
 	at    map[uint64]int    // number -> place in all
 	order *collate.Collator // guarded by mu's writing half, as is keys
 	keys  collate.Buffer
+	texts *texts // of all; nil after a change, until somebody searches
 }
 
 // someone is a person with everything a search compares, folded and in one text
@@ -67,6 +68,7 @@ func (p *Index) Set(n uint64, key record.Key, v *record.Version) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.texts = nil
 	i, known := p.at[n]
 	switch {
 	case one != nil:

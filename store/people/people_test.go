@@ -154,3 +154,34 @@ func BenchmarkSet50000(b *testing.B) {
 		many(50_000)
 	}
 }
+
+// TestSearchGoesThroughAllTexts compares the search that begins with the longest term
+// with one that looks at everybody, also after changes.
+func TestSearchGoesThroughAllTexts(t *testing.T) {
+	family, given := []string{"Nguyễn", "Trần", "Đặng", "Lê"}, []string{"Hoà", "Văn An", "Thị Ẩn", "An Nguyên", "Bình"}
+	p := New()
+	for n := range 200 {
+		name := family[n%len(family)] + " " + given[n%len(given)]
+		set(p, n+1, fmt.Sprintf(`"name":[{"text":%q}],"birthDate":"19%02d-03-02","telecom":[{"system":"phone","value":"09%06d"}]`, name, n%100, n*7))
+	}
+	for round := range 3 {
+		for _, text := range []string{"", "an", "ng", "nguyen an", "tran thi", "0900", "1961", "02031961", "hoa 1940", "nobody", "le 0901"} {
+			words := terms(strings.Fields(Fold(text)))
+			var want []uint64
+			for i := range p.all {
+				if p.all[i].matches(words) {
+					want = append(want, p.all[i].number)
+				}
+			}
+			slices.Sort(want)
+			if got := p.Numbers(strings.Fields(Fold(text))); !slices.Equal(got, want) {
+				t.Errorf("round %d, %q: found %v, want %v", round, text, got, want)
+			}
+			if got := len(p.Find(text, 1000)); got != len(want) {
+				t.Errorf("round %d, %q: %d at the desk, want %d", round, text, got, len(want))
+			}
+		}
+		p.Set(uint64(round*50+1), record.Key{Kind: "Patient", ID: "p1"}, nil)
+		set(p, round*50+2, `"name":[{"text":"Lê Văn Nguyên"}]`)
+	}
+}
