@@ -14,7 +14,7 @@ import (
 func (s *Store) Audit(ctx context.Context, entries ...audit.Entry) error {
 	at := s.opt.Clock().Corrected()
 	return s.orBallast(func() error {
-		return s.update(ctx, func(tx *tx) error {
+		return s.enter(ctx, func(tx *tx) error {
 			for _, e := range entries {
 				e.At = at
 				if err := tx.audit(e); err != nil {

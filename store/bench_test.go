@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"tram/store"
@@ -79,4 +81,33 @@ func BenchmarkPutAmong500Peers(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkPutBy64 lets 64 write observations of 1,000 people at once.
+func BenchmarkPutBy64(b *testing.B) {
+	s := storetest.Open(b, store.Options{Name: "a"})
+	var people []string
+	for range 1000 {
+		id := s.NewID()
+		people = append(people, id)
+		if _, err := s.Put(context.Background(), store.Write{Key: key("Patient", id), Content: patient(id, hoa), Author: "hoa"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var n atomic.Int64
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			id := s.NewID()
+			w := store.Write{Key: key("Observation", id), Author: "hoa", Content: observation(id, people[int(n.Add(1))%len(people)])}
+			if _, err := s.Put(context.Background(), w); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func observation(id, patient string) []byte {
+	return fmt.Appendf(nil, `{"resourceType":"Observation","id":%q,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"subject":{"reference":"Patient/%s"},"effectiveDateTime":"2026-10-01T08:00:00+07:00","valueQuantity":{"value":70,"unit":"/min"}}`, id, patient)
 }

@@ -22,6 +22,8 @@ import (
 // writes, so that a refused one leaves nothing behind.
 type job struct {
 	run func(*tx) error
+	// again says that what run writes is all of it made again from the journal, by replay.
+	again bool
 	// alone is work that is no transaction, and must have none beside it.
 	alone func() error
 	err   chan error
@@ -34,6 +36,12 @@ const maxGroup = 256
 // was handed over, a cancelled context does not call it back.
 func (s *Store) update(ctx context.Context, run func(*tx) error) error {
 	return s.queue(ctx, &job{run: run, err: make(chan error, 1)})
+}
+
+// enter is update for work of which all is made again from the journal: it returns as
+// soon as that is durable.
+func (s *Store) enter(ctx context.Context, run func(*tx) error) error {
+	return s.queue(ctx, &job{run: run, again: true, err: make(chan error, 1)})
 }
 
 func (s *Store) queue(ctx context.Context, j *job) error {
@@ -138,10 +146,15 @@ func (s *Store) try(group []*job) (refused int, err error) {
 		return -1, err
 	}
 	t := &tx{Tx: b, s: s}
+	again := true
 	for i, j := range group {
 		if err := j.run(t); err != nil {
 			return i, errors.Join(err, b.Rollback())
 		}
+		again = again && j.again
+	}
+	if again = again && len(t.entries) > 0; again {
+		t.entries = slices.Insert(t.entries, 0, layout.Entry{Kind: layout.Whole})
 	}
 	if err := s.log(t); err != nil {
 		err = errors.Join(err, b.Rollback())
@@ -153,7 +166,12 @@ func (s *Store) try(group []*job) (refused int, err error) {
 		}
 		return -1, s.stop(err)
 	}
-	if err := b.Commit(); err != nil {
+	if again {
+		err = b.CommitSoon(s.settled)
+	} else {
+		err = b.Commit()
+	}
+	if err != nil {
 		return -1, s.failed(t, err)
 	}
 	for _, f := range t.after {
@@ -164,6 +182,14 @@ func (s *Store) try(group []*job) (refused int, err error) {
 	s.watch = make(chan struct{})
 	s.mu.Unlock()
 	return -1, nil
+}
+
+// settled is told when a transaction that the journal has is in the database for
+// certain.
+func (s *Store) settled(err error) {
+	if err != nil {
+		s.stop(err)
+	}
 }
 
 // log puts a transaction's changes into the journal, and the journal's
@@ -269,6 +295,31 @@ func (s *Store) voided(after journal.Position) (map[journal.Position]bool, error
 		return nil
 	})
 	return void, err
+}
+
+// remakes reports whether the journal makes again all of the transaction that the
+// database lost behind a position.
+func (s *Store) remakes(after journal.Position) (bool, error) {
+	void, err := s.voided(after)
+	if err != nil {
+		return false, err
+	}
+	whole, found := false, errors.New("found")
+	err = s.journal.Replay(after, func(end journal.Position, b []byte) error {
+		es, err := layout.DecodeEntries(b)
+		if err != nil {
+			return err
+		}
+		if void[end] || isVoid(es) {
+			return nil
+		}
+		whole = len(es) > 0 && es[0].Kind == layout.Whole
+		return found
+	})
+	if errors.Is(err, found) {
+		err = nil
+	}
+	return whole, err
 }
 
 func isVoid(es []layout.Entry) bool { return len(es) == 1 && es[0].Kind == layout.Void }

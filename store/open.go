@@ -77,6 +77,8 @@ type fileState struct {
 	schema  uint64
 	used    bool  // a lineage was begun in it
 	damage  error // why it must be rebuilt; nil where it is whole
+	// facts are what was read of a damaged one.
+	facts table.Facts
 }
 
 // inspect reads the database file without opening it.
@@ -95,7 +97,7 @@ func (s *Store) inspect() (fileState, error) {
 	case errors.Is(err, table.ErrForeign):
 		return state, fmt.Errorf("%w: %s", ErrForeign, s.file())
 	case errors.Is(err, table.ErrDamaged):
-		state.damage, state.used = err, true
+		state.damage, state.used, state.facts = err, true, facts
 	case err != nil:
 		return state, err
 	case s.opt.Rebuild:
@@ -118,8 +120,9 @@ func (s *Store) marked() bool {
 // openDatabase opens the database: made where there is none, rebuilt where it is
 // damaged.
 func (s *Store) openDatabase(state fileState) error {
-	var err error
+	back, err := s.stepBack(state)
 	switch {
+	case back || err != nil:
 	case state.missing && s.journal.Any():
 		err = s.rebuild("", errors.New("the database is missing"))
 	case state.missing:
@@ -134,6 +137,21 @@ func (s *Store) openDatabase(state fileState) error {
 	}
 	s.db, err = table.Open(s.file(), layout.Tables())
 	return err
+}
+
+// stepBack takes away a last transaction that the disk holds by half, where the rest is
+// whole and the journal makes all of it again.
+func (s *Store) stepBack(state fileState) (bool, error) {
+	before := state.facts.Before
+	if before == nil {
+		return false, nil
+	}
+	whole, err := s.remakes(journal.PositionOf(before.Small[layout.Journal]))
+	if err != nil || !whole {
+		return false, nil // a rebuild will meet the same error, and say it
+	}
+	s.opt.Log.Warn("the last transaction was cut short; the journal makes it again", "found", state.damage)
+	return true, table.StepBack(s.file(), state.facts)
 }
 
 func putSchema(t *table.Tx) error {

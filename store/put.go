@@ -58,7 +58,7 @@ func (s *Store) Put(ctx context.Context, writes ...Write) ([]*record.Version, er
 		return nil, fmt.Errorf("put: %w", err)
 	}
 	out := make([]*record.Version, len(writes))
-	err := s.update(ctx, func(tx *tx) error {
+	err := s.enter(ctx, func(tx *tx) error {
 		for i, w := range writes {
 			var err error
 			if out[i], err = tx.write(w, contents[i]); err != nil {

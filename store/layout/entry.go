@@ -15,6 +15,9 @@ const (
 	Act = 'a'
 	// Peer is a replica below, as JSON.
 	Peer = 'e'
+	// Whole, the first of its transaction, says that the entries behind it make all of
+	// the transaction.
+	Whole = 'w'
 )
 
 // Entry is what the journal keeps of one change: enough to make it again.
@@ -23,18 +26,8 @@ type Entry struct {
 	Parts [][]byte
 }
 
-// parts is how many parts an entry of each kind has; 0 for an unknown kind.
-func parts(kind byte) int {
-	switch kind {
-	case Taken:
-		return 4
-	case Setting, Act:
-		return 2
-	case Put, Void, Peer:
-		return 1
-	}
-	return 0
-}
+// parts is how many parts an entry of each kind has.
+var parts = map[byte]int{Put: 1, Taken: 4, Void: 1, Setting: 2, Act: 2, Peer: 1, Whole: 0}
 
 // EncodeEntries writes the entries of one transaction.
 func EncodeEntries(es []Entry) []byte {
@@ -60,8 +53,8 @@ func DecodeEntries(stored []byte) ([]Entry, error) {
 	var out []Entry
 	for len(b.b) > 0 {
 		e := Entry{Kind: b.byte()}
-		n := parts(e.Kind)
-		if n == 0 {
+		n, known := parts[e.Kind]
+		if !known {
 			return nil, ErrForm
 		}
 		for range n {

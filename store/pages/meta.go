@@ -29,6 +29,14 @@ type meta struct {
 // metas finds the metas that bbolt would take, as it does: page 0, and page 1
 // behind it, or where page 0 is not valid, at each place where it may begin.
 func (f *File) metas() (found [2]*meta) {
+	found = f.both()
+	if m := newest(found); f.Older && m != nil {
+		found[m.place] = nil
+	}
+	return found
+}
+
+func (f *File) both() (found [2]*meta) {
 	if found[0] = f.meta(0, 0); found[0] != nil {
 		if found[1] = f.meta(1, int64(found[0].pageSize)); found[1] != nil && found[1].pageSize != found[0].pageSize {
 			found[1] = nil

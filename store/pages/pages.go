@@ -34,6 +34,9 @@ type File struct {
 	// Progress, where it is set, is told how many of all bytes are done, at least
 	// each 1 % and from one goroutine at a time. Each page counts twice: read, and checked.
 	Progress func(done, all int64)
+	// Older reads the state before the newest: the file as if the newest meta were
+	// not valid. Where there is but one, none is.
+	Older bool
 }
 
 // Meta is one of the two places from which bbolt begins to read.

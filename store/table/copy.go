@@ -189,9 +189,10 @@ func (d *DB) Swap() error {
 	defer d.mu.Unlock()
 	old := d.bolt
 	d.bolt = nil
-	if err := old.Close(); err != nil {
+	if err := errors.Join(d.settled(), old.Close()); err != nil {
 		return err
 	}
+	d.settling = nil
 	if err := replace(Aside(d.path), d.path); err != nil {
 		return err
 	}

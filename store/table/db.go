@@ -25,6 +25,9 @@ type DB struct {
 	mu   sync.RWMutex // held while bolt is in use, and alone while it is swapped
 	bolt *bbolt.DB
 
+	settling  chan struct{} // closed when the last transaction is durable; of the one that writes
+	unsettled error         // why it is not
+
 	watchMu sync.Mutex
 	watch   map[string]bool // keys of the file written while a copy is made; nil while none is
 }
@@ -90,6 +93,27 @@ func create(path string, layout Layout) (*DB, error) {
 // Finish makes a file that Make began durable, and closes it.
 func (d *DB) Finish() error { return errors.Join(d.bolt.Sync(), d.bolt.Close()) }
 
+// settle begins to make the last transaction durable.
+func (d *DB) settle(tell func(error)) {
+	done, b := make(chan struct{}), d.bolt
+	d.settling = done
+	go func() {
+		d.unsettled = b.Sync()
+		close(done)
+		tell(d.unsettled)
+	}()
+}
+
+// settled waits until the last transaction is durable: its pages may stand where the
+// next one writes.
+func (d *DB) settled() error {
+	if d.settling == nil {
+		return nil
+	}
+	<-d.settling
+	return d.unsettled
+}
+
 // Drop closes a file that Make began and removes it.
 func (d *DB) Drop() error { return errors.Join(d.bolt.Close(), os.Remove(d.path)) }
 
@@ -122,10 +146,34 @@ func Open(path string, layout Layout) (*DB, error) {
 
 func openBolt(path string) (*bbolt.DB, error) {
 	b, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 500 * time.Millisecond, FreelistType: bbolt.FreelistMapType})
-	if err == nil {
-		b.AllocSize = 4 << 20 // by how much the file grows, in bytes
+	if err != nil {
+		return nil, err
 	}
-	return b, err
+	b.AllocSize = 4 << 20            // by how much the file grows, in bytes
+	if err := b.Sync(); err != nil { // a process that was killed may have left what only the cache holds
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// StepBack takes a damaged file's last transaction away, where Verify found that it is
+// whole without it.
+func StepBack(path string, facts Facts) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size := int64(facts.PageSize)
+	for place, m := range facts.Metas {
+		if m.Tx != facts.Tx {
+			continue
+		}
+		if _, err := f.WriteAt(make([]byte, size), int64(place)*size); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
 }
 
 // begun reports whether the file says of itself that it holds a transaction.
@@ -154,7 +202,7 @@ func (d *DB) Close() error {
 	if d.bolt == nil {
 		return nil
 	}
-	return d.bolt.Close()
+	return errors.Join(d.settled(), d.bolt.Close())
 }
 
 // Path is the file's path.

@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -87,21 +88,41 @@ func (t *Tx) Table(name string) *Table {
 
 // seal writes the tallies, the last thing before a commit.
 func (t *Tx) seal() error {
-	if !t.changed {
-		return nil
-	}
 	return t.area(Small).Put([]byte(tallyKey), withSum([]byte(tallyKey), encodeTallies(t.tallies)))
 }
 
 // Commit makes the transaction durable. It fails with ErrDamaged where damage was
 // met on the way, and then nothing is written; and with ErrUnknown where nobody knows
 // whether it is there. After any other error it is not.
-func (t *Tx) Commit() error {
+func (t *Tx) Commit() error { return t.commit(true) }
+
+// CommitSoon makes the transaction visible, and durable some time later, before the
+// next one is written: settled is called then, from a goroutine of its own, with what
+// the disk says. A power cut until then may leave a file that is whole only
+// without the transaction, which StepBack and the caller's own journal mend.
+func (t *Tx) CommitSoon(settled func(error)) error {
+	if err := t.commit(false); err != nil {
+		return err
+	}
+	t.db.settle(settled)
+	return nil
+}
+
+func (t *Tx) commit(now bool) error {
 	if t.rotten != nil {
 		return t.rotten
 	}
+	if !t.changed {
+		return t.Rollback()
+	}
 	if err := t.seal(); err != nil {
 		return err
+	}
+	if err := t.db.settled(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, errors.Join(err, t.Rollback()))
+	}
+	if !t.db.packed {
+		t.bolt.DB().NoSync = !now
 	}
 	id := uint64(t.bolt.ID())
 	if err := t.bolt.Commit(); err != nil {

@@ -21,6 +21,9 @@ type Facts struct {
 	Small map[string][]byte
 	// Count is the number of entries by table.
 	Count map[string]uint64
+	// Before are the facts of the state one transaction before a damaged one, where
+	// that is whole.
+	Before *Facts
 }
 
 // reading gathers what Verify sees of a file, from several goroutines.
@@ -82,7 +85,8 @@ func (r *reading) compare() error {
 // Verify reads a file from end to end, without mapping it, and holds it to all that
 // was written: each page, each entry, and each table as a whole. It fails with
 // ErrDamaged, ErrForeign, or what reading fails with. Facts hold what could be read
-// also then. progress may be nil.
+// also then, and of a damaged file whether it is whole without its last transaction:
+// see StepBack. progress may be nil.
 func Verify(ctx context.Context, path string, layout Layout, progress func(done, all int64)) (Facts, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -93,8 +97,21 @@ func Verify(ctx context.Context, path string, layout Layout, progress func(done,
 	if err != nil {
 		return Facts{}, err
 	}
+	file := pages.File{Source: f, Size: info.Size(), Progress: progress}
+	facts, err := verify(ctx, file, layout)
+	if errors.Is(err, ErrDamaged) && facts.Both() {
+		file.Older = true
+		if before, err := verify(ctx, file, layout); err == nil && before.Tx+1 == facts.Tx {
+			facts.Before = &before
+		}
+	}
+	return facts, err
+}
+
+func verify(ctx context.Context, file pages.File, layout Layout) (Facts, error) {
 	r := &reading{layout: layout, small: map[string][]byte{}}
-	report, err := pages.File{Source: f, Size: info.Size(), Item: r.item, Progress: progress}.Verify(ctx)
+	file.Item = r.item
+	report, err := file.Verify(ctx)
 	facts := Facts{Report: report, Small: r.small, Count: map[string]uint64{}}
 	for _, s := range layout {
 		facts.Count[s.Name] = r.counts[s.Letter].Load()
