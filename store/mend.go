@@ -353,7 +353,7 @@ func (t *tx) mendRow(n []byte, r *layout.Row, have []layout.Past, m *Mended) (bo
 	if len(r.Past) == 0 && !r.Gone {
 		return false, t.Table(layout.Stands).Delete(n)
 	}
-	if err := t.Table(layout.Keys).Put(t.s.blind("key", r.Key.String()), n); err != nil {
+	if err := t.Table(layout.Keys).Put(t.s.keyAt(r.Key), n); err != nil {
 		return false, err
 	}
 	return true, t.putRow(n, r)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -13,6 +14,7 @@ import (
 	"tram/store/blob"
 	"tram/store/journal"
 	"tram/store/layout"
+	"tram/store/record"
 	"tram/store/seal"
 	"tram/store/space"
 	"tram/store/table"
@@ -162,7 +164,13 @@ func putSchema(t *table.Tx) error {
 // step, takes its place when it is whole. Cut anywhere, the old one is there.
 func (s *Store) migrate(from uint64) error {
 	s.opt.Log.Info("bringing the database up to date", "from", from, "to", layout.Schema)
-	steps := map[uint64]func(*tx) error{2: (*tx).listVault}
+	steps, known := map[uint64][]func(*tx) error{
+		2: {(*tx).countKeys, (*tx).listVault},
+		3: {(*tx).countKeys},
+	}[from]
+	if !known {
+		return fmt.Errorf("%w: schema %d", ErrForeign, from)
+	}
 	old, err := table.Open(s.file(), layout.Tables())
 	if err != nil {
 		return err
@@ -172,13 +180,10 @@ func (s *Store) migrate(from uint64) error {
 		return errors.Join(err, old.Close())
 	}
 	err = errors.Join(old.Copy(context.Background(), f, func(last func() error) error { return last() }), old.Close())
-	for n := from; err == nil && n < layout.Schema; n++ {
-		step, ok := steps[n]
-		if !ok {
-			err = fmt.Errorf("%w: schema %d", ErrForeign, n)
-			break
+	for _, step := range steps {
+		if err == nil {
+			err = f.Update(func(b *table.Tx) error { return step(&tx{Tx: b, s: s, replaying: true}) })
 		}
-		err = f.Update(func(b *table.Tx) error { return step(&tx{Tx: b, s: s, replaying: true}) })
 	}
 	if err == nil {
 		err = f.Update(putSchema)
@@ -187,6 +192,43 @@ func (s *Store) migrate(from uint64) error {
 		return errors.Join(fmt.Errorf("bring up to schema %d: %w", layout.Schema, err), f.Drop())
 	}
 	return errors.Join(f.Finish(), table.Place(s.file()))
+}
+
+// countKeys moves the numbers of records with counted ids to where schema 4 has them:
+// of those that stand here, and of the people they name. Nothing else is found by its key.
+func (t *tx) countKeys() error {
+	move := func(key record.Key) error {
+		old, keys := t.s.blind("key", key.String()), t.Table(layout.Keys)
+		n, at := keys.Get(old), t.s.keyAt(key)
+		if n == nil || string(at) == string(old) {
+			return nil
+		}
+		return errors.Join(keys.Put(at, slices.Clone(n)), keys.Delete(old))
+	}
+	return t.Table(layout.Stands).ForEach(func(n, _ []byte) error {
+		r, err := t.row(n)
+		if err != nil {
+			return err
+		}
+		if err := move(r.Key); err != nil {
+			return err
+		}
+		v, err := t.shown(n, r)
+		if err != nil || v == nil {
+			return err
+		}
+		f, err := t.found(v)
+		if err != nil {
+			return err
+		}
+		clear(t.read) // or everything that was ever read would stay in memory
+		for _, id := range f.people {
+			if err := move(record.Key{Kind: "Patient", ID: id}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // unlock opens the key and what is kept beside the database. Records without

@@ -26,7 +26,8 @@ func (t *tx) chain(before record.Link, ref record.Ref) error {
 	if t.Table(layout.Links).Get(linkKey(ref.Name.Lineage, ref.Name.N)) != nil {
 		return nil
 	}
-	return t.link(before.Next(ref.Name.N, ref.Digest))
+	l := before.Next(ref.Name.N, ref.Digest)
+	return t.Table(layout.Links).Add(linkKey(l.Lineage, l.N), l.Chain[:])
 }
 
 func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {

@@ -164,7 +164,7 @@ func (tx *tx) number(key record.Key) []byte {
 	if n := tx.known[key]; n != nil {
 		return n
 	}
-	n := tx.Table(layout.Keys).Get(tx.s.blind("key", key.String()))
+	n := tx.Table(layout.Keys).Get(tx.s.keyAt(key))
 	if n != nil {
 		tx.know(key, n)
 	}
@@ -186,7 +186,17 @@ func (tx *tx) ensureNumber(key record.Key) ([]byte, error) {
 	b := tx.Table(layout.Keys)
 	n := u64(b.Next())
 	tx.know(key, n)
-	return n, b.Put(tx.s.blind("key", key.String()), n)
+	return n, b.Add(tx.s.keyAt(key), n)
+}
+
+// keyAt is where a record's number stands. The ids that replicas give count up, and so do
+// their places, so that what is new lies side by side; any other id is blinded.
+func (s *Store) keyAt(key record.Key) []byte {
+	id, err := record.ParseName(key.ID)
+	if err != nil {
+		return s.blind("key", key.String())
+	}
+	return join(s.often("lineage", string(id.Lineage))[:8], u64(id.N), s.kindID(key.Kind))
 }
 
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -10,13 +10,13 @@ import "tram/store/table"
 
 // Schema is the number of the layout below. A newer one is refused untouched, an
 // older one is brought up to it.
-const Schema = 3
+const Schema = 4
 
 // The tables. Records stand under internal numbers that say nothing; every value is
 // sealed but for numbers, digests of digests and what stands under blind keys as such.
 const (
 	Meta      = "meta"      // name -> value
-	Keys      = "keys"      // blind(key) -> number
+	Keys      = "keys"      // blind(key), or blind(lineage), number, blind(kind) -> number
 	Stands    = "stands"    // number -> Row
 	Versions  = "versions"  // number, order -> version
 	Previews  = "previews"  // number -> version without a name

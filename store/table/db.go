@@ -267,14 +267,14 @@ func (d *DB) View(f func(*Tx) error) error {
 }
 
 // wrote notes for a copy under way what a commit wrote.
-func (d *DB) wrote(keys []string) {
+func (d *DB) wrote(keys [][]byte) {
 	d.watchMu.Lock()
 	defer d.watchMu.Unlock()
 	if d.watch == nil {
 		return
 	}
 	for _, k := range keys {
-		d.watch[k] = true
+		d.watch[string(k)] = true
 	}
 }
 

@@ -17,7 +17,7 @@ type Tx struct {
 	areas   map[string]*bbolt.Bucket
 	tallies []tally
 	changed bool
-	touched []string // keys of the file that this transaction wrote
+	touched [][]byte // keys of the file that this transaction wrote
 	rotten  error
 }
 
@@ -140,7 +140,7 @@ func (t *Tx) Rollback() error { return t.bolt.Rollback() }
 
 func (t *Tx) touch(key []byte) {
 	t.changed = true
-	t.touched = append(t.touched, string(key))
+	t.touched = append(t.touched, key)
 }
 
 // Table is a table within a transaction.

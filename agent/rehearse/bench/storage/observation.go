@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"regexp"
+	"time"
 
 	"tram/store"
 	"tram/store/practice"
@@ -21,16 +22,26 @@ func Births(entries []practice.Entry) []store.Write {
 }
 
 // observations are resources to write one by one, and the people that they are
-// about. Each has a mark where its id stands.
+// about. When all were written they come again, days later.
 type observations struct {
 	people []store.Write
-	parts  [][2][]byte // what stands before and behind the id
+	parts  []part
 	author string
+	days   int // that they are of
 }
+
+// part is a resource without what is new each time: its id and its dates.
+type part struct {
+	text  [][]byte // one more than there are gaps
+	dates []time.Time
+}
+
+// dated finds the gaps: an id to be put in, and dates.
+var dated = regexp.MustCompile(`\b20\d\d-\d\d-\d\d`)
 
 // makeObservations takes them from some days of a practice station.
 func makeObservations(days int) (observations, error) {
-	var o observations
+	o := observations{days: days}
 	station := practice.New(2, practice.Options{})
 	var base []practice.Entry
 	for d := range days {
@@ -39,26 +50,51 @@ func makeObservations(days int) (observations, error) {
 				base = append(base, e)
 				continue
 			}
-			id, err := json.Marshal(e.ID)
+			p, err := makePart(e)
 			if err != nil {
 				return o, err
 			}
-			before, after, ok := bytes.Cut(e.Resource, append([]byte(`"id":`), id...))
-			if !ok {
-				return o, fmt.Errorf("a practice record without an id")
-			}
-			o.parts = append(o.parts, [2][]byte{append(bytes.Clone(before), `"id":"`...), append([]byte{'"'}, after...)})
-			o.author = e.Author
+			o.parts, o.author = append(o.parts, p), e.Author
 		}
 	}
 	o.people = Births(append(station.Shared(), base...))
 	return o, nil
 }
 
+func makePart(e practice.Entry) (p part, err error) {
+	id, err := json.Marshal(e.ID)
+	if err != nil {
+		return p, err
+	}
+	before, after, ok := bytes.Cut(e.Resource, append([]byte(`"id":`), id...))
+	if !ok {
+		return p, fmt.Errorf("a practice record without an id")
+	}
+	p.text = append(p.text, append(bytes.Clone(before), `"id":"`...))
+	rest := append([]byte{'"'}, after...)
+	from := 0
+	for _, at := range dated.FindAllIndex(rest, -1) {
+		date, err := time.Parse(time.DateOnly, string(rest[at[0]:at[1]]))
+		if err != nil {
+			return p, err
+		}
+		p.text, p.dates = append(p.text, rest[from:at[0]]), append(p.dates, date)
+		from = at[1]
+	}
+	p.text = append(p.text, rest[from:])
+	return p, nil
+}
+
 // resource is the n-th observation under an id.
 func (o observations) resource(n int, id string) []byte {
-	p := o.parts[n%len(o.parts)]
-	return slices.Concat(p[0], []byte(id), p[1])
+	p, later := o.parts[n%len(o.parts)], n/len(o.parts)*o.days
+	out := append(make([]byte, 0, 1024), p.text[0]...)
+	out = append(append(out, id...), p.text[1]...)
+	for i, date := range p.dates {
+		out = date.AddDate(0, 0, later).AppendFormat(out, time.DateOnly)
+		out = append(out, p.text[i+2]...)
+	}
+	return out
 }
 
 // size is the mean length of a resource in bytes.

@@ -150,14 +150,14 @@ func profiled(file string) (stop func(), err error) {
 	}, nil
 }
 
-// saving lets writers of this process write.
+// saving lets writers of this process write; what they write goes on from turn to turn.
 func saving(open opening) func(context.Context, int, time.Duration) (score, error) {
+	var next atomic.Int64
 	return func(ctx context.Context, writers int, d time.Duration) (total score, err error) {
 		save, done, err := open(ctx)
 		if err != nil {
 			return total, err
 		}
-		var next atomic.Int64
 		var mu sync.Mutex
 		var failed error
 		start := time.Now()
