@@ -65,7 +65,7 @@ func (t *tx) audit(e audit.Entry) error {
 	}
 	seq := u64(t.Table(layout.Audit).Next())
 	t.keep(layout.Act, seq, b)
-	return t.putAudit(seq, e)
+	return t.putAudit(seq, e, b)
 }
 
 // decodeAudit reads an entry; its record's key stands with the record.
@@ -86,11 +86,9 @@ func (t *tx) auditTop() record.Digest {
 	return d
 }
 
-func (t *tx) putAudit(seq []byte, e audit.Entry) error {
-	l, err := audit.Link(t.auditTop(), e)
-	if err != nil {
-		return err
-	}
+// putAudit chains an entry, whose JSON is text, at its place.
+func (t *tx) putAudit(seq []byte, e audit.Entry, text []byte) error {
+	l := audit.LinkText(t.auditTop(), e, text)
 	n := t.number(e.Key)
 	act := layout.AuditEntry{Linked: l, Number: 0}
 	if n != nil {
@@ -118,7 +116,7 @@ func (t *tx) auditAgain(e layout.Entry) error {
 		return err
 	}
 	t.Table(layout.Audit).Reach(num(e.Parts[0]))
-	return t.putAudit(e.Parts[0], act)
+	return t.putAudit(e.Parts[0], act, e.Parts[1])
 }
 
 // mendAudit chains the audit's entries anew; where some are lost it says so in their
@@ -142,7 +140,11 @@ func (s *Store) mendAudit() error {
 				if err != nil {
 					return err
 				}
-				if err := t.putAudit(u64(n), l.Entry); err != nil {
+				text, err := json.Marshal(l.Entry)
+				if err != nil {
+					return err
+				}
+				if err := t.putAudit(u64(n), l.Entry, text); err != nil {
 					return err
 				}
 			}

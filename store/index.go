@@ -138,9 +138,9 @@ func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 			}
 		}
 	}
-	for _, k := range after {
-		if !contains(before, k) {
-			if err := ix.Put(k, nil); err != nil {
+	for i, k := range after {
+		if !contains(before, k) && !contains(after[:i], k) {
+			if err := ix.Add(k, nil); err != nil {
 				return err
 			}
 		}

@@ -12,20 +12,19 @@ import (
 // own adds a change to what must go up, and to its lineage's chain.
 func (t *tx) own(n []byte, p layout.Past) error {
 	name := p.Ref.Name
-	before := t.linkBefore(name)
+	before, linked := t.linkBefore(name)
 	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
 	if err := t.addRaw(layout.Own, u64(p.At), e.Encode()); err != nil {
 		return err
 	}
+	if linked {
+		return nil
+	}
 	return t.chain(before, p.Ref)
 }
 
-// chain carries a lineage's chain on by an own change; one that is in it already, as when
-// the journal makes it again, stays as it is.
+// chain carries a lineage's chain on by an own change.
 func (t *tx) chain(before record.Link, ref record.Ref) error {
-	if t.Table(layout.Links).Get(linkKey(ref.Name.Lineage, ref.Name.N)) != nil {
-		return nil
-	}
 	l := before.Next(ref.Name.N, ref.Digest)
 	return t.Table(layout.Links).Add(linkKey(l.Lineage, l.N), l.Chain[:])
 }
@@ -61,22 +60,26 @@ func (t *tx) link(l record.Link) error {
 
 // chainTop is how far a lineage's chain reaches here.
 func (t *tx) chainTop(l record.Lineage) record.Link {
-	return t.linkBefore(record.Name{Lineage: l, N: ^uint64(0)})
+	top, _ := t.linkBefore(record.Name{Lineage: l, N: ^uint64(0)})
+	return top
 }
 
-// linkBefore is the link before a change in its lineage's chain.
-func (t *tx) linkBefore(name record.Name) record.Link {
+// linkBefore is the link before a change in its lineage's chain, and reports whether
+// the change is in it already, as when the journal makes it again.
+func (t *tx) linkBefore(name record.Name) (before record.Link, linked bool) {
 	c := t.Table(layout.Links).Cursor()
-	k, v := c.Seek(linkKey(name.Lineage, name.N))
+	at := linkKey(name.Lineage, name.N)
+	k, v := c.Seek(at)
+	linked = string(k) == string(at)
 	if k == nil {
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()
 	}
 	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == name.Lineage && len(v) == len(record.Digest{}) {
-		return record.Link{Lineage: name.Lineage, N: num(k[record.LineageLen:]), Chain: record.Digest(v)}
+		return record.Link{Lineage: name.Lineage, N: num(k[record.LineageLen:]), Chain: record.Digest(v)}, linked
 	}
-	return record.Link{Lineage: name.Lineage}
+	return record.Link{Lineage: name.Lineage}, linked
 }
 
 // extend carries a peer's chain on by a change, and over what was waiting above
@@ -427,7 +430,8 @@ func (t *tx) reoffer(n []byte, p layout.Past) error {
 	if t.Table(layout.Own).Get(u64(p.At)) != nil {
 		return nil
 	}
-	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: t.linkBefore(p.Ref.Name).N}
+	before, _ := t.linkBefore(p.Ref.Name)
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
 	e.Foreign = t.Table(layout.Links).Get(linkKey(p.Ref.Name.Lineage, p.Ref.Name.N)) == nil
 	return t.putOwn(p.At, e)
 }

@@ -278,7 +278,11 @@ func (t *tx) accept(v *record.Version) error {
 		if t.s.opt.Top {
 			return nil
 		}
-		return t.chain(t.linkBefore(v.Name), p.Ref)
+		before, linked := t.linkBefore(v.Name)
+		if linked {
+			return nil
+		}
+		return t.chain(before, p.Ref)
 	}
 	old, err := t.shown(n, r)
 	if err != nil {

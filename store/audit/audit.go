@@ -55,7 +55,12 @@ func Link(prev record.Digest, e Entry) (Linked, error) {
 	if err != nil {
 		return Linked{}, fmt.Errorf("link audit entry: %w", err)
 	}
-	return Linked{e, record.Sum([]byte("tram audit 1"), prev[:], b)}, nil
+	return LinkText(prev, e, b), nil
+}
+
+// LinkText is Link for an entry whose JSON is there already.
+func LinkText(prev record.Digest, e Entry, text []byte) Linked {
+	return Linked{e, record.Sum([]byte("tram audit 1"), prev[:], text)}
 }
 
 // Verify reports whether l follows prev.

@@ -4,7 +4,6 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
-	"strings"
 
 	"tram/store/record"
 )
@@ -14,6 +13,9 @@ var ErrForm = errors.New("the stored form is not known")
 
 // lineageBytes is the length of a lineage without its text form.
 const lineageBytes = record.LineageLen * 5 / 8
+
+// lineages is how a lineage is written as text.
+var lineages = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // writer writes the short forms: numbers as varints, texts behind their length.
 type writer struct{ b []byte }
@@ -47,11 +49,11 @@ func (w *writer) name(n record.Name) {
 	if n.N == 0 {
 		return
 	}
-	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(n.Lineage)))
-	if err != nil || len(raw) != lineageBytes {
-		raw = make([]byte, lineageBytes) // no lineage
+	var raw [lineageBytes]byte // zeros where it is no lineage
+	if n.Lineage.Valid() {
+		lineages.Decode(raw[:], []byte(n.Lineage)) // cannot fail: it is valid
 	}
-	w.b = append(w.b, raw...)
+	w.b = append(w.b, raw[:]...)
 }
 
 func (w *writer) ref(r record.Ref) {
@@ -112,7 +114,7 @@ func (r *reader) name() record.Name {
 		return record.Name{}
 	}
 	raw := r.take(lineageBytes)
-	return record.Name{Lineage: record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw))), N: n}
+	return record.Name{Lineage: record.Lineage(lineages.EncodeToString(raw)), N: n}
 }
 
 func (r *reader) digest() record.Digest {

@@ -10,7 +10,14 @@ type Cursor struct {
 }
 
 // Cursor begins before the first entry.
-func (t *Table) Cursor() *Cursor { return &Cursor{t, t.bolt.Cursor()} }
+func (t *Table) Cursor() *Cursor {
+	if t.spec.Area == Small {
+		if err := t.tx.catchUp(); err != nil && t.tx.rotten == nil {
+			t.tx.rotten = err
+		}
+	}
+	return &Cursor{t, t.bolt.Cursor()}
+}
 
 // First goes to the first entry.
 func (c *Cursor) First() (key, value []byte) {

@@ -17,8 +17,15 @@ type Tx struct {
 	areas   map[string]*bbolt.Bucket
 	tallies []tally
 	changed bool
+	late    map[string]lateValue // of the small area, to be written with the tallies
 	touched [][]byte // keys of the file that this transaction wrote
 	rotten  error
+}
+
+// lateValue is a value that many writes of one transaction set; nil takes it away.
+type lateValue struct {
+	table *Table
+	value []byte
 }
 
 // names of the buckets of the areas.
@@ -86,8 +93,28 @@ func (t *Tx) Table(name string) *Table {
 	panic("no table " + name)
 }
 
-// seal writes the tallies, the last thing before a commit.
+// catchUp writes what is late.
+func (t *Tx) catchUp() error {
+	for key, l := range t.late {
+		err := error(nil)
+		if l.value == nil {
+			err = l.table.remove([]byte(key))
+		} else {
+			err = l.table.put([]byte(key), l.value)
+		}
+		if err != nil {
+			return err
+		}
+		delete(t.late, key)
+	}
+	return nil
+}
+
+// seal writes what is late, and the tallies, the last thing before a commit.
 func (t *Tx) seal() error {
+	if err := t.catchUp(); err != nil {
+		return err
+	}
 	return t.area(Small).Put([]byte(tallyKey), withSum([]byte(tallyKey), encodeTallies(t.tallies)))
 }
 
@@ -181,6 +208,9 @@ func (t *Table) value(key, stored []byte) []byte {
 // transaction ends and must not be changed.
 func (t *Table) Get(key []byte) []byte {
 	at := t.spec.physical(key)
+	if l, ok := t.tx.late[string(at)]; ok {
+		return l.value
+	}
 	stored := t.bolt.Get(at)
 	if stored == nil {
 		return nil
@@ -191,6 +221,21 @@ func (t *Table) Get(key []byte) []byte {
 // Put sets the value of a key.
 func (t *Table) Put(key, value []byte) error {
 	at := t.spec.physical(key)
+	if t.spec.Area == Small {
+		t.later(at, append([]byte{}, value...))
+		return nil
+	}
+	return t.put(at, value)
+}
+
+func (t *Table) later(at, value []byte) {
+	if t.tx.late == nil {
+		t.tx.late = map[string]lateValue{}
+	}
+	t.tx.late[string(at)], t.tx.changed = lateValue{t, value}, true
+}
+
+func (t *Table) put(at, value []byte) error {
 	old := t.bolt.Get(at)
 	stored := withSum(at, value)
 	if bytes.Equal(old, stored) {
@@ -203,7 +248,8 @@ func (t *Table) Put(key, value []byte) error {
 	return t.bolt.Put(at, stored)
 }
 
-// Add sets the value of a key that was never used: one whose number Next just drew.
+// Add sets the value of a key that has none, as the caller knows: one whose number Next
+// just drew, or that Get did not find.
 func (t *Table) Add(key, value []byte) error {
 	at := t.spec.physical(key)
 	stored := withSum(at, value)
@@ -216,6 +262,14 @@ func (t *Table) Add(key, value []byte) error {
 // Delete removes a key; one that is not there is no error.
 func (t *Table) Delete(key []byte) error {
 	at := t.spec.physical(key)
+	if t.spec.Area == Small {
+		t.later(at, nil)
+		return nil
+	}
+	return t.remove(at)
+}
+
+func (t *Table) remove(at []byte) error {
 	old := t.bolt.Get(at)
 	if old == nil {
 		return nil

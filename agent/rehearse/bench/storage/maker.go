@@ -51,7 +51,7 @@ func allMakers(ctx context.Context, dir string, obs observations, r4 *fhir.R4) (
 		{plainFile, 1, saving(w.plain)},
 		{bareSingle, 2, saving(w.single)},
 		{bareGroup, 2, saving(w.grouped)},
-		{storePut, 3, saving(w.whole)},
+		{storePut, 2, saving(w.whole)},
 	}, nil
 }
 
