@@ -157,6 +157,9 @@ func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 	if now != nil && now.Contested() {
 		return t.Table(layout.Contested).Put(n, nil)
 	}
+	if old == nil {
+		return nil
+	}
 	return t.Table(layout.Contested).Delete(n)
 }
 

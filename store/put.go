@@ -274,6 +274,7 @@ func (t *tx) accept(v *record.Version) error {
 	if err != nil {
 		return err
 	}
+	born := r.Key == record.Key{} // no row is there
 	if p, ok := r.Find(v.Name); ok {
 		if t.s.opt.Top {
 			return nil
@@ -311,6 +312,9 @@ func (t *tx) accept(v *record.Version) error {
 	}
 	if err := t.keepLost(n, v); err != nil {
 		return err
+	}
+	if born && !t.s.opt.Top {
+		return t.addRaw(layout.Stands, n, r.Encode())
 	}
 	if !t.s.opt.Top {
 		return t.putRow(n, r)
