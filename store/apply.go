@@ -332,7 +332,7 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 		}
 		if waits {
 			gone.Past = append(gone.Past, p)
-		} else if err := t.Table(layout.Versions).Delete(join(n, u64(p.At))); err != nil {
+		} else if err := t.dropVersion(join(n, u64(p.At))); err != nil {
 			return err
 		}
 	}
@@ -356,7 +356,7 @@ func (t *tx) dropGone(n []byte, name record.Name) error {
 		return nil
 	}
 	r.Past = slices.DeleteFunc(r.Past, func(o layout.Past) bool { return o == p })
-	if err := t.Table(layout.Versions).Delete(join(n, u64(p.At))); err != nil {
+	if err := t.dropVersion(join(n, u64(p.At))); err != nil {
 		return err
 	}
 	return t.putRow(n, r)

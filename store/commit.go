@@ -156,6 +156,9 @@ func (s *Store) try(group []*job) (refused int, err error) {
 	if again = again && len(t.entries) > 0; again {
 		t.entries = slices.Insert(t.entries, 0, layout.Entry{Kind: layout.Whole})
 	}
+	if err := t.catchUp(); err != nil {
+		return -1, errors.Join(err, b.Rollback())
+	}
 	if err := s.log(t); err != nil {
 		err = errors.Join(err, b.Rollback())
 		switch {

@@ -28,12 +28,50 @@ type tx struct {
 	read map[*record.Version]*facts
 	// known are numbers of keys that were looked up already.
 	known map[record.Key][]byte
+	// sealing are versions that other goroutines seal, by their keys.
+	sealing map[string]sealing
 	// after runs once it committed.
 	after []func()
 	// newPeer says that a peer was added and is not committed yet.
 	newPeer bool
 	// replaying says that the journal holds it already.
 	replaying bool
+}
+
+// sealing is a version on its way into the table.
+type sealing struct {
+	plain  []byte
+	sealed chan []byte
+}
+
+// addVersion puts a new version in; catchUp ends it.
+func (t *tx) addVersion(key, plain []byte) error {
+	if t.replaying {
+		return t.addRaw(layout.Versions, key, plain)
+	}
+	if t.sealing == nil {
+		t.sealing = map[string]sealing{}
+	}
+	sealed := make(chan []byte, 1)
+	go func() { sealed <- t.s.keys.Seal(layout.Place(layout.Versions, key), plain) }()
+	t.sealing[string(key)] = sealing{plain, sealed}
+	return nil
+}
+
+func (t *tx) dropVersion(key []byte) error {
+	delete(t.sealing, string(key))
+	return t.Table(layout.Versions).Delete(key)
+}
+
+// catchUp waits for the versions that are being sealed.
+func (t *tx) catchUp() error {
+	for key, v := range t.sealing {
+		if err := t.Table(layout.Versions).Add([]byte(key), <-v.sealed); err != nil {
+			return err
+		}
+	}
+	t.sealing = nil
+	return nil
 }
 
 // facts are what is worked out of a version once in a transaction.
@@ -245,7 +283,11 @@ func (t *tx) version(n []byte, r *layout.Row, ref record.Ref) (*record.Version, 
 }
 
 func (t *tx) versionAt(n []byte, order uint64) (*record.Version, error) {
-	plain, err := t.getRaw(layout.Versions, join(n, u64(order)))
+	key := join(n, u64(order))
+	if v, ok := t.sealing[string(key)]; ok {
+		return record.DecodeVersion(v.plain)
+	}
+	plain, err := t.getRaw(layout.Versions, key)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +311,7 @@ func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 		return nil
 	}
 	order := t.Table(layout.Order).Next()
-	if err := t.addRaw(layout.Versions, join(n, u64(order)), b); err != nil {
+	if err := t.addVersion(join(n, u64(order)), b); err != nil {
 		return err
 	}
 	r.Past = append(r.Past, layout.Past{Ref: ref, At: order})
