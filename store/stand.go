@@ -28,8 +28,10 @@ type tx struct {
 	read map[*record.Version]*facts
 	// known are numbers of keys that were looked up already.
 	known map[record.Key][]byte
-	// sealing are versions that other goroutines seal, by their keys.
+	// sealing are versions that another goroutine seals, by their keys; order is that in
+	// which they came.
 	sealing map[string]sealing
+	order   []string
 	// after runs once it committed.
 	after []func()
 	// newPeer says that a peer was added and is not committed yet.
@@ -49,12 +51,13 @@ func (t *tx) addVersion(key, plain []byte) error {
 	if t.replaying {
 		return t.addRaw(layout.Versions, key, plain)
 	}
+	sealed := make(chan []byte, 1)
+	go func() { sealed <- t.s.keys.Seal(layout.Place(layout.Versions, key), plain) }()
 	if t.sealing == nil {
 		t.sealing = map[string]sealing{}
 	}
-	sealed := make(chan []byte, 1)
-	go func() { sealed <- t.s.keys.Seal(layout.Place(layout.Versions, key), plain) }()
 	t.sealing[string(key)] = sealing{plain, sealed}
+	t.order = append(t.order, string(key))
 	return nil
 }
 
@@ -65,12 +68,16 @@ func (t *tx) dropVersion(key []byte) error {
 
 // catchUp waits for the versions that are being sealed.
 func (t *tx) catchUp() error {
-	for key, v := range t.sealing {
+	for _, key := range t.order {
+		v, ok := t.sealing[key]
+		if !ok {
+			continue // it was dropped again
+		}
 		if err := t.Table(layout.Versions).Add([]byte(key), <-v.sealed); err != nil {
 			return err
 		}
 	}
-	t.sealing = nil
+	t.sealing, t.order = nil, nil
 	return nil
 }
 

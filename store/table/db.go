@@ -98,9 +98,10 @@ func (d *DB) settle(tell func(error)) {
 	done, b := make(chan struct{}), d.bolt
 	d.settling = done
 	go func() {
-		d.unsettled = b.Sync()
+		err := b.Sync()
+		d.unsettled = err
 		close(done)
-		tell(d.unsettled)
+		tell(err)
 	}()
 }
 
