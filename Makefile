@@ -39,9 +39,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store interop scan vet build dist test-install clean
-.PHONY: help run demo test race fuzz bench interop scan vet build dist test-install test-keys clean
-.PHONY: help run demo test race fuzz bench bench-store crash kill rot full interop scan vet build dist test-install clean
+.PHONY: help run demo test race fuzz bench bench-store crash kill rot full interop scan vet build dist test-install test-keys clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)

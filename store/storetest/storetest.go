@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"tram/store"
@@ -61,9 +62,7 @@ func Check(t testing.TB, s *store.Store) {
 
 // Clock is a clock that advances by a second at each look.
 func Clock() func() record.Stamp {
-	now := int64(1_790_000_000_000)
-	return func() record.Stamp {
-		now += 1000
-		return record.Stamp{Unix: now}
-	}
+	var now atomic.Int64
+	now.Store(1_790_000_000_000)
+	return func() record.Stamp { return record.Stamp{Unix: now.Add(1000)} }
 }

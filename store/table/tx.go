@@ -18,7 +18,7 @@ type Tx struct {
 	tallies []tally
 	changed bool
 	late    map[string]lateValue // of the small area, to be written with the tallies
-	touched [][]byte // keys of the file that this transaction wrote
+	touched [][]byte             // keys of the file that this transaction wrote
 	rotten  error
 }
 
