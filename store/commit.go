@@ -29,6 +29,71 @@ type job struct {
 	err   chan error
 }
 
+// tx is a transaction with the seal over it.
+type tx struct {
+	*table.Tx
+	s *Store
+	// entries are what the journal must hold before this commits.
+	entries []layout.Entry
+	// logged is where the journal holds them.
+	logged journal.Position
+	// read are versions of which more was worked out already.
+	read map[*record.Version]*facts
+	// known are numbers of keys that were looked up already.
+	known map[record.Key][]byte
+	// sealing are versions that another goroutine seals, by their keys; order is that in
+	// which they came.
+	sealing map[string]sealing
+	order   []string
+	// after runs once it committed.
+	after []func()
+	// newPeer says that a peer was added and is not committed yet.
+	newPeer bool
+	// replaying says that the journal holds it already.
+	replaying bool
+}
+
+// sealing is a version on its way into the table.
+type sealing struct {
+	plain  []byte
+	sealed chan []byte
+}
+
+// addVersion puts a new version in; catchUp ends it.
+func (t *tx) addVersion(key, plain []byte) error {
+	if t.replaying {
+		return t.addRaw(layout.Versions, key, plain)
+	}
+	sealed := make(chan []byte, 1)
+	go func() { sealed <- t.s.keys.Seal(layout.Place(layout.Versions, key), plain) }()
+	if t.sealing == nil {
+		t.sealing = map[string]sealing{}
+	}
+	t.sealing[string(key)] = sealing{plain, sealed}
+	t.order = append(t.order, string(key))
+	return nil
+}
+
+func (t *tx) dropVersion(key []byte) error {
+	delete(t.sealing, string(key))
+	return t.Table(layout.Versions).Delete(key)
+}
+
+// catchUp waits for the versions that are being sealed.
+func (t *tx) catchUp() error {
+	for _, key := range t.order {
+		v, ok := t.sealing[key]
+		if !ok {
+			continue // it was dropped again
+		}
+		if err := t.Table(layout.Versions).Add([]byte(key), <-v.sealed); err != nil {
+			return err
+		}
+	}
+	t.sealing, t.order = nil, nil
+	return nil
+}
+
 // maxGroup bounds how many writers share one pair of syncs.
 const maxGroup = 256
 
@@ -191,7 +256,7 @@ func (s *Store) try(group []*job) (refused int, err error) {
 // certain.
 func (s *Store) settled(err error) {
 	if err != nil {
-		s.stop(err)
+		_ = s.stop(err) // nobody waits for it: each write from now on says it
 	}
 }
 
@@ -235,161 +300,6 @@ func (s *Store) failed(t *tx, cause error) error {
 // bbolt tells only by its text that the file could not grow.
 func noRoom(err error) bool {
 	return !errors.Is(err, table.ErrUnknown) && (seal.Full(err) || errors.Is(err, bolterrors.ErrMaxSizeReached) || strings.Contains(err.Error(), "file resize error"))
-}
-
-// replay makes again what the journal has and the database has not, and returns
-// how many commits that were.
-func (s *Store) replay() (commits int, err error) {
-	var at journal.Position
-	err = s.view(func(tx *tx) error {
-		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(layout.Journal)))
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	if s.journal.End().Before(at) {
-		s.opt.Log.Warn("journal is older than the records; it begins anew")
-		return 0, s.journal.Pass(at)
-	}
-	void, err := s.voided(at)
-	if err != nil {
-		return 0, err
-	}
-	var r replayer
-	err = s.journal.Replay(at, func(end journal.Position, b []byte) error {
-		if void[end] {
-			return nil
-		}
-		es, err := layout.DecodeEntries(b)
-		if err != nil {
-			return err
-		}
-		if isVoid(es) {
-			return nil
-		}
-		commits++
-		if r.entries, r.end = append(r.entries, es...), end; len(r.entries) < maxGroup {
-			return nil
-		}
-		return r.flush(s)
-	})
-	if err = errors.Join(err, r.flush(s)); err != nil {
-		return commits, fmt.Errorf("replay: %w", err)
-	}
-	if commits > 0 {
-		s.opt.Log.Info("replayed journal", "commits", commits)
-	}
-	return commits, nil
-}
-
-// voided are the ends of the journal's entries behind a position that were taken
-// back.
-func (s *Store) voided(after journal.Position) (map[journal.Position]bool, error) {
-	void := map[journal.Position]bool{}
-	err := s.journal.Replay(after, func(_ journal.Position, b []byte) error {
-		es, err := layout.DecodeEntries(b)
-		if err != nil {
-			return err
-		}
-		if isVoid(es) {
-			void[journal.PositionOf(es[0].Parts[0])] = true
-		}
-		return nil
-	})
-	return void, err
-}
-
-// remakes reports whether the journal makes again all of the transaction that the
-// database lost behind a position.
-func (s *Store) remakes(after journal.Position) (bool, error) {
-	void, err := s.voided(after)
-	if err != nil {
-		return false, err
-	}
-	whole, found := false, errors.New("found")
-	err = s.journal.Replay(after, func(end journal.Position, b []byte) error {
-		es, err := layout.DecodeEntries(b)
-		if err != nil {
-			return err
-		}
-		if void[end] || isVoid(es) {
-			return nil
-		}
-		whole = len(es) > 0 && es[0].Kind == layout.Whole
-		return found
-	})
-	if errors.Is(err, found) {
-		err = nil
-	}
-	return whole, err
-}
-
-func isVoid(es []layout.Entry) bool { return len(es) == 1 && es[0].Kind == layout.Void }
-
-// replayer gathers what is replayed in one transaction.
-type replayer struct {
-	entries []layout.Entry
-	end     journal.Position
-}
-
-func (r *replayer) flush(s *Store) error {
-	if len(r.entries) == 0 {
-		return nil
-	}
-	err := s.db.Update(func(b *table.Tx) error {
-		t := &tx{Tx: b, s: s, replaying: true}
-		for _, e := range r.entries {
-			if err := t.again(e); err != nil {
-				return err
-			}
-		}
-		return t.Table(layout.Meta).Put([]byte(layout.Journal), r.end.Bytes())
-	})
-	r.entries = nil
-	return err
-}
-
-// again makes an entry again; one that is there already changes nothing.
-func (t *tx) again(e layout.Entry) error {
-	switch e.Kind {
-	case layout.Put:
-		v, err := record.DecodeVersion(e.Parts[0])
-		if err != nil {
-			return err
-		}
-		return t.accept(v)
-	case layout.Taken:
-		return t.takeAgain(e)
-	case layout.Setting:
-		return t.putRaw(layout.Settings, e.Parts[0], e.Parts[1])
-	case layout.Act:
-		return t.auditAgain(e)
-	case layout.Peer:
-		var p Peer
-		if err := json.Unmarshal(e.Parts[0], &p); err != nil {
-			return err
-		}
-		return t.addPeer(p)
-	}
-	return nil
-}
-
-func (t *tx) takeAgain(e layout.Entry) error {
-	var d record.Decided
-	err := json.Unmarshal(e.Parts[1], &d)
-	if err != nil {
-		return err
-	}
-	if d.Version, err = record.DecodeVersion(e.Parts[2]); err != nil {
-		return err
-	}
-	if len(e.Parts[3]) > 0 {
-		if d.Merge, err = record.DecodeVersion(e.Parts[3]); err != nil {
-			return err
-		}
-	}
-	return t.take(string(e.Parts[0]), d)
 }
 
 // keepJournal is how long the journal keeps what the centre has, by the centre's

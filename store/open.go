@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -280,4 +281,159 @@ func (s *Store) AddKeySlot(o seal.Opener) error {
 		return err
 	}
 	return s.copySlots()
+}
+
+// replay makes again what the journal has and the database has not, and returns
+// how many commits that were.
+func (s *Store) replay() (commits int, err error) {
+	var at journal.Position
+	err = s.view(func(tx *tx) error {
+		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(layout.Journal)))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if s.journal.End().Before(at) {
+		s.opt.Log.Warn("journal is older than the records; it begins anew")
+		return 0, s.journal.Pass(at)
+	}
+	void, err := s.voided(at)
+	if err != nil {
+		return 0, err
+	}
+	var r replayer
+	err = s.journal.Replay(at, func(end journal.Position, b []byte) error {
+		if void[end] {
+			return nil
+		}
+		es, err := layout.DecodeEntries(b)
+		if err != nil {
+			return err
+		}
+		if isVoid(es) {
+			return nil
+		}
+		commits++
+		if r.entries, r.end = append(r.entries, es...), end; len(r.entries) < maxGroup {
+			return nil
+		}
+		return r.flush(s)
+	})
+	if err = errors.Join(err, r.flush(s)); err != nil {
+		return commits, fmt.Errorf("replay: %w", err)
+	}
+	if commits > 0 {
+		s.opt.Log.Info("replayed journal", "commits", commits)
+	}
+	return commits, nil
+}
+
+// voided are the ends of the journal's entries behind a position that were taken
+// back.
+func (s *Store) voided(after journal.Position) (map[journal.Position]bool, error) {
+	void := map[journal.Position]bool{}
+	err := s.journal.Replay(after, func(_ journal.Position, b []byte) error {
+		es, err := layout.DecodeEntries(b)
+		if err != nil {
+			return err
+		}
+		if isVoid(es) {
+			void[journal.PositionOf(es[0].Parts[0])] = true
+		}
+		return nil
+	})
+	return void, err
+}
+
+// remakes reports whether the journal makes again all of the transaction that the
+// database lost behind a position.
+func (s *Store) remakes(after journal.Position) (bool, error) {
+	void, err := s.voided(after)
+	if err != nil {
+		return false, err
+	}
+	whole, found := false, errors.New("found")
+	err = s.journal.Replay(after, func(end journal.Position, b []byte) error {
+		es, err := layout.DecodeEntries(b)
+		if err != nil {
+			return err
+		}
+		if void[end] || isVoid(es) {
+			return nil
+		}
+		whole = len(es) > 0 && es[0].Kind == layout.Whole
+		return found
+	})
+	if errors.Is(err, found) {
+		err = nil
+	}
+	return whole, err
+}
+
+func isVoid(es []layout.Entry) bool { return len(es) == 1 && es[0].Kind == layout.Void }
+
+// replayer gathers what is replayed in one transaction.
+type replayer struct {
+	entries []layout.Entry
+	end     journal.Position
+}
+
+func (r *replayer) flush(s *Store) error {
+	if len(r.entries) == 0 {
+		return nil
+	}
+	err := s.db.Update(func(b *table.Tx) error {
+		t := &tx{Tx: b, s: s, replaying: true}
+		for _, e := range r.entries {
+			if err := t.again(e); err != nil {
+				return err
+			}
+		}
+		return t.Table(layout.Meta).Put([]byte(layout.Journal), r.end.Bytes())
+	})
+	r.entries = nil
+	return err
+}
+
+// again makes an entry again; one that is there already changes nothing.
+func (t *tx) again(e layout.Entry) error {
+	switch e.Kind {
+	case layout.Put:
+		v, err := record.DecodeVersion(e.Parts[0])
+		if err != nil {
+			return err
+		}
+		return t.accept(v)
+	case layout.Taken:
+		return t.takeAgain(e)
+	case layout.Setting:
+		return t.putRaw(layout.Settings, e.Parts[0], e.Parts[1])
+	case layout.Act:
+		return t.auditAgain(e)
+	case layout.Peer:
+		var p Peer
+		if err := json.Unmarshal(e.Parts[0], &p); err != nil {
+			return err
+		}
+		return t.addPeer(p)
+	}
+	return nil
+}
+
+func (t *tx) takeAgain(e layout.Entry) error {
+	var d record.Decided
+	err := json.Unmarshal(e.Parts[1], &d)
+	if err != nil {
+		return err
+	}
+	if d.Version, err = record.DecodeVersion(e.Parts[2]); err != nil {
+		return err
+	}
+	if len(e.Parts[3]) > 0 {
+		if d.Merge, err = record.DecodeVersion(e.Parts[3]); err != nil {
+			return err
+		}
+	}
+	return t.take(string(e.Parts[0]), d)
 }

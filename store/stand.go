@@ -9,77 +9,10 @@ import (
 	"time"
 
 	"tram/store/fhir"
-	"tram/store/journal"
 	"tram/store/layout"
 	"tram/store/record"
 	"tram/store/space"
-	"tram/store/table"
 )
-
-// tx is a transaction with the seal over it.
-type tx struct {
-	*table.Tx
-	s *Store
-	// entries are what the journal must hold before this commits.
-	entries []layout.Entry
-	// logged is where the journal holds them.
-	logged journal.Position
-	// read are versions of which more was worked out already.
-	read map[*record.Version]*facts
-	// known are numbers of keys that were looked up already.
-	known map[record.Key][]byte
-	// sealing are versions that another goroutine seals, by their keys; order is that in
-	// which they came.
-	sealing map[string]sealing
-	order   []string
-	// after runs once it committed.
-	after []func()
-	// newPeer says that a peer was added and is not committed yet.
-	newPeer bool
-	// replaying says that the journal holds it already.
-	replaying bool
-}
-
-// sealing is a version on its way into the table.
-type sealing struct {
-	plain  []byte
-	sealed chan []byte
-}
-
-// addVersion puts a new version in; catchUp ends it.
-func (t *tx) addVersion(key, plain []byte) error {
-	if t.replaying {
-		return t.addRaw(layout.Versions, key, plain)
-	}
-	sealed := make(chan []byte, 1)
-	go func() { sealed <- t.s.keys.Seal(layout.Place(layout.Versions, key), plain) }()
-	if t.sealing == nil {
-		t.sealing = map[string]sealing{}
-	}
-	t.sealing[string(key)] = sealing{plain, sealed}
-	t.order = append(t.order, string(key))
-	return nil
-}
-
-func (t *tx) dropVersion(key []byte) error {
-	delete(t.sealing, string(key))
-	return t.Table(layout.Versions).Delete(key)
-}
-
-// catchUp waits for the versions that are being sealed.
-func (t *tx) catchUp() error {
-	for _, key := range t.order {
-		v, ok := t.sealing[key]
-		if !ok {
-			continue // it was dropped again
-		}
-		if err := t.Table(layout.Versions).Add([]byte(key), <-v.sealed); err != nil {
-			return err
-		}
-	}
-	t.sealing, t.order = nil, nil
-	return nil
-}
 
 // facts are what is worked out of a version once in a transaction.
 type facts struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"tram/store/record"
 )
@@ -13,9 +14,6 @@ var ErrForm = errors.New("the stored form is not known")
 
 // lineageBytes is the length of a lineage without its text form.
 const lineageBytes = record.LineageLen * 5 / 8
-
-// lineages is how a lineage is written as text.
-var lineages = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // writer writes the short forms: numbers as varints, texts behind their length.
 type writer struct{ b []byte }
@@ -49,11 +47,27 @@ func (w *writer) name(n record.Name) {
 	if n.N == 0 {
 		return
 	}
-	var raw [lineageBytes]byte // zeros where it is no lineage
-	if n.Lineage.Valid() {
-		lineages.Decode(raw[:], []byte(n.Lineage)) // cannot fail: it is valid
+	w.b = appendLineage(w.b, n.Lineage)
+}
+
+// appendLineage appends a lineage's 80 bits; zeros where it is none.
+func appendLineage(b []byte, l record.Lineage) []byte {
+	if !l.Valid() {
+		return append(b, make([]byte, lineageBytes)...)
 	}
-	w.b = append(w.b, raw[:]...)
+	bits, have := uint64(0), 0
+	for i := range len(l) {
+		digit := l[i] - 'a'
+		if l[i] <= '7' {
+			digit = l[i] - '2' + 26
+		}
+		bits, have = bits<<5|uint64(digit), have+5
+		if have >= 8 {
+			have -= 8
+			b = append(b, byte(bits>>have))
+		}
+	}
+	return b
 }
 
 func (w *writer) ref(r record.Ref) {
@@ -114,7 +128,7 @@ func (r *reader) name() record.Name {
 		return record.Name{}
 	}
 	raw := r.take(lineageBytes)
-	return record.Name{Lineage: record.Lineage(lineages.EncodeToString(raw)), N: n}
+	return record.Name{Lineage: record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw))), N: n}
 }
 
 func (r *reader) digest() record.Digest {

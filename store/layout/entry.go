@@ -26,8 +26,20 @@ type Entry struct {
 	Parts [][]byte
 }
 
-// parts is how many parts an entry of each kind has.
-var parts = map[byte]int{Put: 1, Taken: 4, Void: 1, Setting: 2, Act: 2, Peer: 1, Whole: 0}
+// parts is how many parts an entry of each kind has; -1 for an unknown kind.
+func parts(kind byte) int {
+	switch kind {
+	case Taken:
+		return 4
+	case Setting, Act:
+		return 2
+	case Put, Void, Peer:
+		return 1
+	case Whole:
+		return 0
+	}
+	return -1
+}
 
 // EncodeEntries writes the entries of one transaction.
 func EncodeEntries(es []Entry) []byte {
@@ -53,8 +65,8 @@ func DecodeEntries(stored []byte) ([]Entry, error) {
 	var out []Entry
 	for len(b.b) > 0 {
 		e := Entry{Kind: b.byte()}
-		n, known := parts[e.Kind]
-		if !known {
+		n := parts(e.Kind)
+		if n < 0 {
 			return nil, ErrForm
 		}
 		for range n {

@@ -36,13 +36,11 @@ type part struct {
 	dates []time.Time
 }
 
-// dated finds the gaps: an id to be put in, and dates.
-var dated = regexp.MustCompile(`\b20\d\d-\d\d-\d\d`)
-
 // makeObservations takes them from some days of a practice station.
 func makeObservations(days int) (observations, error) {
 	o := observations{days: days}
 	station := practice.New(2, practice.Options{})
+	dates := regexp.MustCompile(`\b20\d\d-\d\d-\d\d`)
 	var base []practice.Entry
 	for d := range days {
 		for _, e := range station.Day(d) {
@@ -50,7 +48,7 @@ func makeObservations(days int) (observations, error) {
 				base = append(base, e)
 				continue
 			}
-			p, err := makePart(e)
+			p, err := makePart(e, dates)
 			if err != nil {
 				return o, err
 			}
@@ -61,7 +59,7 @@ func makeObservations(days int) (observations, error) {
 	return o, nil
 }
 
-func makePart(e practice.Entry) (p part, err error) {
+func makePart(e practice.Entry, dates *regexp.Regexp) (p part, err error) {
 	id, err := json.Marshal(e.ID)
 	if err != nil {
 		return p, err
@@ -73,7 +71,7 @@ func makePart(e practice.Entry) (p part, err error) {
 	p.text = append(p.text, append(bytes.Clone(before), `"id":"`...))
 	rest := append([]byte{'"'}, after...)
 	from := 0
-	for _, at := range dated.FindAllIndex(rest, -1) {
+	for _, at := range dates.FindAllIndex(rest, -1) {
 		date, err := time.Parse(time.DateOnly, string(rest[at[0]:at[1]]))
 		if err != nil {
 			return p, err
