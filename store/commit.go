@@ -221,9 +221,6 @@ func (s *Store) try(group []*job) (refused int, err error) {
 	if again = again && len(t.entries) > 0; again {
 		t.entries = slices.Insert(t.entries, 0, layout.Entry{Kind: layout.Whole})
 	}
-	if err := t.catchUp(); err != nil {
-		return -1, errors.Join(err, b.Rollback())
-	}
 	if err := s.log(t); err != nil {
 		err = errors.Join(err, b.Rollback())
 		switch {
@@ -261,17 +258,22 @@ func (s *Store) settled(err error) {
 }
 
 // log puts a transaction's changes into the journal, and the journal's
-// position into the transaction.
+// position into the transaction, while its versions are sealed.
 func (s *Store) log(t *tx) error {
 	if len(t.entries) == 0 || t.replaying {
-		return nil
+		return t.catchUp()
 	}
-	at, err := s.journal.Append(layout.EncodeEntries(t.entries))
-	if err != nil {
+	written := make(chan error, 1)
+	go func() {
+		var err error
+		t.logged, err = s.journal.Append(layout.EncodeEntries(t.entries))
+		written <- err
+	}()
+	sealed := t.catchUp()
+	if err := errors.Join(<-written, sealed); err != nil {
 		return err
 	}
-	t.logged = at
-	return t.Table(layout.Meta).Put([]byte(layout.Journal), at.Bytes())
+	return t.Table(layout.Meta).Put([]byte(layout.Journal), t.logged.Bytes())
 }
 
 // keep notes what the journal must hold of this transaction.
