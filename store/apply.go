@@ -110,6 +110,9 @@ func (t *tx) take(peer string, d record.Decided) error {
 	} else if err := t.refuse(peer, d); err != nil {
 		return err
 	}
+	if d.Foreign {
+		return nil
+	}
 	return t.extend(d.Ref.Name, d.Prev, d.Ref.Digest)
 }
 

@@ -14,6 +14,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -65,6 +66,7 @@ type Options struct {
 	R4      *fhir.R4            // required
 	Zone    *time.Location      // whose days a search for dates means; nil is UTC
 	Clock   func() record.Stamp // nil is the PC's clock
+	Random  io.Reader           // of which lineages are drawn; nil is the system's
 	Log     *slog.Logger        // nil is silence
 	// Progress is told how much of the database is read before it is opened, in bytes;
 	// nil for nobody.
@@ -120,6 +122,9 @@ func Open(o Options) (*Store, error) {
 	o.Keys = openers(o)
 	if o.Clock == nil {
 		o.Clock = func() record.Stamp { return record.Stamp{Unix: time.Now().UnixMilli()} }
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -251,7 +256,9 @@ type Life struct {
 
 func (s *Store) startLineage(tx *tx) error {
 	var raw [10]byte
-	rand.Read(raw[:])
+	if _, err := io.ReadFull(s.opt.Random, raw[:]); err != nil {
+		return fmt.Errorf("draw a lineage: %w", err)
+	}
 	l := record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw[:])))
 	b := tx.Table(layout.Lives)
 	life := Life{Lineage: l, At: s.opt.Clock().Unix}

@@ -69,6 +69,9 @@ type Decided struct {
 	// none is needed. The replica that applies it names it. Without a version in
 	// Change it is upstream's own word, above On alone.
 	Merge *Version
+	// Foreign says that the peer hands in what another made: it goes into no chain,
+	// which is its maker's to carry on.
+	Foreign bool `json:"foreign,omitempty"`
 }
 
 // Arrival is a change that came down from upstream together with how the

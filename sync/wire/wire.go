@@ -9,6 +9,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 
 	"tram/store/record"
 )
@@ -49,6 +50,12 @@ type Hello struct {
 	Want    []Want    `json:"want,omitempty"`
 	// Report is the status report.
 	Report json.RawMessage `json:"report,omitempty"`
+}
+
+// Owns reports whether a lineage is one of the asker's own; of others it may hand in
+// changes, but says nothing of their chain.
+func (h *Hello) Owns(l record.Lineage) bool {
+	return h.Life == l || slices.Contains(h.Continues, l) || slices.ContainsFunc(h.Links, func(k record.Link) bool { return k.Lineage == l })
 }
 
 // Compare asks which buckets of a feed's tree differ.

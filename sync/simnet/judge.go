@@ -1,0 +1,147 @@
+package simnet
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// settle lets all links work until nothing moves any more, and judges.
+func (w *world) settle() {
+	w.flying = nil
+	w.say("        all links work from here on")
+	rng := rand.New(rand.NewPCG(0, 0))
+	for round := 0; ; round++ {
+		if round == 40 {
+			w.bad("the replicas do not come to rest")
+			break
+		}
+		if round > 5 {
+			w.story = w.story[:len(w.story)-len(w.stations)] // it repeats itself
+		}
+		quiet := true
+		for _, r := range w.stations {
+			res := w.exchange(r, whole, rng)
+			quiet = quiet && !res.More && !res.Waiting && res.Received == 0 && res.Sent == 0
+		}
+		if quiet || w.broken != nil || len(w.wrong) > 20 {
+			break
+		}
+	}
+	w.nothingLost()
+	w.allEqual()
+	w.greenIsTrue()
+	w.sound()
+}
+
+// nothingLost holds that every value that a person saved is still there for people,
+// unless somebody who saw it replaced it, or every copy of it was destroyed.
+func (w *world) nothingLost() {
+	have := map[record.Key]map[string]bool{}
+	for _, t := range w.model.order {
+		known := w.model.tokens[t]
+		if known.replaced || known.gone {
+			continue
+		}
+		if have[known.key] == nil {
+			have[known.key] = kept(w.centre, known.key)
+			for _, r := range w.stations {
+				if st, err := r.Get(known.key); err == nil && st.Parked != "" {
+					for parked := range shown(st.Shown) {
+						have[known.key][parked] = true
+					}
+				}
+			}
+		}
+		if !have[known.key][t] {
+			w.bad("the value %s of %s, saved as %s at %s (%s), is lost", t, known.key, known.name, known.at.label, known.where)
+		}
+	}
+}
+
+// allEqual holds that who holds a record shows it as the centre does.
+func (w *world) allEqual() {
+	for _, key := range w.model.keys() {
+		want := text(w.centre, key)
+		for _, r := range w.stations {
+			st, err := r.Get(key)
+			if errors.Is(err, record.ErrNotFound) || err == nil && st.Parked != "" {
+				continue
+			}
+			if got := text(r, key); got != want {
+				w.bad("%s shows %s as\n    %s\n  and the centre as\n    %s", r.label, key, got, want)
+			}
+		}
+		w.inScope(key, want)
+	}
+}
+
+// inScope holds that the stations that may see a person do.
+func (w *world) inScope(key record.Key, want string) {
+	if key.Kind != "Patient" || want == "not there" {
+		return
+	}
+	names, err := w.centre.ScopeOf(key)
+	if err != nil {
+		w.bad("the centre does not know who holds %s: %v", key, err)
+	}
+	for _, r := range w.stations {
+		has := text(r, key) != "not there"
+		if in := slices.Contains(names, r.name); in && !has {
+			w.bad("%s lacks %s, which is in its scope", r.label, key)
+		}
+	}
+}
+
+func text(r *replica, key record.Key) string {
+	st, err := r.Get(key)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		return "not there"
+	case err != nil:
+		return err.Error()
+	case st.Shown.Deleted:
+		return "deleted"
+	}
+	return string(st.Shown.Content)
+}
+
+// greenIsTrue holds that what a station says is at the centre is there; not while the
+// centre was restored and the station has not heard of it.
+func (w *world) greenIsTrue() {
+	for _, t := range w.model.order {
+		known := w.model.tokens[t]
+		for _, r := range w.stations {
+			if r.green != w.model.restores {
+				continue
+			}
+			place, err := r.PlaceOf(known.key, known.name)
+			if err != nil || place != record.Centre {
+				continue
+			}
+			if _, err := w.centre.Version(known.key, known.name); err != nil {
+				w.bad("%s says that %s of %s is at the centre: %v", r.label, known.name, known.key, err)
+			}
+		}
+	}
+}
+
+// sound holds every invariant of every store.
+func (w *world) sound() {
+	for _, r := range w.everybody() {
+		found, err := r.Check(context.Background())
+		if err != nil {
+			w.bad("%s cannot be checked: %v", r.label, err)
+		}
+		for _, f := range found {
+			w.bad("check of %s: %s: %s %s", r.label, f.Code, f.Key, f.Text)
+		}
+		if _, err := r.Search(query.Query{Kind: "Patient"}); err != nil {
+			w.bad("%s cannot search: %v", r.label, err)
+		}
+	}
+}

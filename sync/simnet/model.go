@@ -1,0 +1,136 @@
+package simnet
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"tram/store/record"
+)
+
+// model is what people know: which values they saved, and which of them they replaced
+// knowingly. A value is a number that occurs once in the world.
+type model struct {
+	tokens   map[string]*token
+	order    []string // as they were saved
+	next     int
+	restores int // of the centre
+}
+
+// token is one value.
+type token struct {
+	key      record.Key
+	name     record.Name // of the version that set it
+	at       *replica
+	where    string
+	replaced bool // by a person who saw it
+	gone     bool // every copy of it was destroyed
+}
+
+// fresh draws a value.
+func (m *model) fresh() string {
+	m.next++
+	return fmt.Sprint(7_000_000 + m.next)
+}
+
+// keys are the records that values were saved in, in the order of the first.
+func (m *model) keys() []record.Key {
+	var out []record.Key
+	for _, t := range m.order {
+		if key := m.tokens[t].key; !slices.Contains(out, key) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// saved notes what a person was told is saved: what stood there before, and what now.
+func (m *model) saved(r *replica, v *record.Version, where string, before, after map[string]bool) {
+	for t := range before {
+		if known := m.tokens[t]; known != nil && !after[t] {
+			known.replaced = true
+		}
+	}
+	for t := range after {
+		if m.tokens[t] == nil {
+			m.tokens[t] = &token{key: v.Key, name: v.Name, at: r, where: where}
+			m.order = append(m.order, t)
+		}
+	}
+}
+
+// tokensIn are the values in a text.
+func tokensIn(texts ...[]byte) map[string]bool {
+	out := map[string]bool{}
+	for _, b := range texts {
+		for _, t := range regexp.MustCompile(`\b7\d{6}\b`).FindAllString(string(b), -1) {
+			out[t] = true
+		}
+	}
+	return out
+}
+
+// shown are the values that a version shows, those contested too.
+func shown(v *record.Version) map[string]bool {
+	texts := [][]byte{v.Content}
+	for _, c := range v.Conflicts() {
+		for _, cand := range c.Values {
+			texts = append(texts, cand.Value)
+		}
+	}
+	return tokensIn(texts...)
+}
+
+// kept are the values that a replica still has of a record: shown, contested, in the
+// vault, or lost in a merge of its history.
+func kept(r *replica, key record.Key) map[string]bool {
+	var texts [][]byte
+	if st, err := r.Get(key); err == nil {
+		for t := range shown(st.Shown) {
+			texts = append(texts, []byte(t+" "))
+		}
+	}
+	lost := func(ls []record.Lost) {
+		for _, l := range ls {
+			texts = append(texts, l.Value)
+		}
+	}
+	if all, err := r.History(key); err == nil {
+		for _, v := range all {
+			lost(v.Lost)
+		}
+	}
+	if items, err := r.Vault(key, 1000); err == nil {
+		for _, item := range items {
+			lost([]record.Lost{item.Lost})
+		}
+	}
+	return tokensIn(texts...)
+}
+
+// destroyed marks what no copy holds any more after a replica lost its present state:
+// what somebody still shows, or has not handed in yet, must survive.
+func (w *world) destroyed() {
+	have := map[record.Key]map[string]bool{}
+	for _, t := range w.model.order {
+		known := w.model.tokens[t]
+		if known.replaced || known.gone {
+			continue
+		}
+		if have[known.key] == nil {
+			have[known.key] = w.survives(known.key)
+		}
+		known.gone = !have[known.key][t]
+	}
+}
+
+// survives are the values of a record that some replica has.
+func (w *world) survives(key record.Key) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range w.everybody() {
+		for t := range kept(r, key) {
+			out[t] = true
+		}
+	}
+	return out
+}

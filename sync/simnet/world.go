@@ -1,0 +1,158 @@
+package simnet
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"tram/store"
+	"tram/store/record"
+	"tram/sync/engine"
+)
+
+// world is one run.
+type world struct {
+	o        Options
+	dir      string
+	rng      *rand.Rand // for what no step decides: lineages
+	now      int64      // Unix milliseconds, true everywhere
+	folders  int
+	centre   *replica
+	stations []*replica
+	flying   []flight
+	model    model
+	story    []string
+	wrong    []string
+	happened map[string]int
+	broken   error // of the machine; the run ends
+}
+
+// replica is one PC with its records.
+type replica struct {
+	*store.Store
+	label  string // for people: a, b, a' for a's clone
+	name   string // by which the centre knows it
+	dir    string
+	ahead  int64 // of its clock before the true one, ms
+	offset int64 // as it was measured in the last exchange
+	carry  *engine.Carry
+	copies []string // folders of former states, oldest first
+	green  int      // how many restores of the centre it has met
+}
+
+// flight is a request that is still on its way.
+type flight struct {
+	from    *replica
+	request []byte
+}
+
+// begin is when every world begins, in Unix milliseconds: 2026-01-01.
+const begin = 1_767_225_600_000
+
+func newWorld(o Options, dir string, seed uint64) (*world, error) {
+	w := &world{o: o, dir: dir, rng: rand.New(rand.NewPCG(seed, 3)), now: begin, happened: map[string]int{}}
+	w.model.tokens = map[string]*token{}
+	w.centre = &replica{label: "centre", name: "centre"}
+	if err := w.open(w.centre, w.folder()); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"a", "b"} {
+		r := &replica{label: name, name: name}
+		w.stations = append(w.stations, r)
+		if err := w.open(r, w.folder()); err != nil {
+			return nil, err
+		}
+		if err := w.centre.AddPeer(context.Background(), store.Peer{Name: name, Station: name}); err != nil {
+			return nil, err
+		}
+	}
+	return w, w.people()
+}
+
+// people gives every world some whom all know, and states to go back to.
+func (w *world) people() error {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 3 {
+		w.birthAt(w.centre, rng)
+	}
+	for _, key := range w.model.keys() {
+		for _, r := range w.stations {
+			w.grant(r.name, key)
+		}
+	}
+	for _, r := range w.stations {
+		w.exchange(r, whole, rng)
+	}
+	for _, r := range w.everybody() {
+		r.copies = append(r.copies, w.copyOf(r.dir))
+	}
+	return w.broken
+}
+
+func (w *world) folder() string {
+	w.folders++
+	return filepath.Join(w.dir, fmt.Sprintf("%03d", w.folders))
+}
+
+// Read gives the randomness of lineages.
+func (w *world) Read(b []byte) (int, error) {
+	for i := 0; i < len(b); i += 8 {
+		copy(b[i:], binary.BigEndian.AppendUint64(nil, w.rng.Uint64()))
+	}
+	return len(b), nil
+}
+
+// open opens a replica's store in a folder.
+func (w *world) open(r *replica, dir string) error {
+	s, err := store.Open(store.Options{Dir: dir, Name: r.name, Top: r.name == "centre", R4: w.o.R4, Random: w, Clock: func() record.Stamp {
+		w.now += 1000
+		return record.Stamp{Unix: w.now + r.ahead, Offset: r.offset}
+	}})
+	r.Store, r.dir = s, dir
+	return err
+}
+
+// copyOf is a copy of a folder as a power cut would leave it.
+func (w *world) copyOf(dir string) string {
+	to := w.folder()
+	w.fail(os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+// reopen lets a replica go on from another folder, without what it had in memory.
+func (w *world) reopen(r *replica, dir string) {
+	w.fail(r.Close())
+	if err := w.open(r, dir); err != nil {
+		w.bad("%s does not open: %v", r.label, err)
+		w.fail(err)
+		return
+	}
+	r.carry, r.offset = nil, 0
+}
+
+func (w *world) close() {
+	for _, r := range append(w.stations, w.centre) {
+		if r != nil && r.Store != nil {
+			r.Close()
+		}
+	}
+}
+
+func (w *world) fail(err error) {
+	if err != nil && w.broken == nil {
+		w.broken = err
+	}
+}
+
+func (w *world) say(format string, args ...any) {
+	w.story = append(w.story, fmt.Sprintf(format, args...))
+}
+
+func (w *world) bad(format string, args ...any) {
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+func (w *world) everybody() []*replica { return append([]*replica{w.centre}, w.stations...) }

@@ -1,0 +1,131 @@
+package simnet
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// action is a kind of step; do reports whether it happened.
+type action struct {
+	name   string
+	weight int
+	do     func(w *world, rng *rand.Rand) bool
+}
+
+func actions() []action {
+	return []action{
+		{"birth", 6, (*world).birth},
+		{"edit", 14, (*world).edit},
+		{"rivals", 4, (*world).rival},
+		{"observation", 3, (*world).observe},
+		{"deletion", 2, (*world).remove},
+		{"decision", 6, (*world).decide},
+		{"visit", 3, (*world).visit},
+		{"sync", 16, (*world).sync},
+		{"bad sync", 10, (*world).badSync},
+		{"late arrival", 4, func(w *world, rng *rand.Rand) bool { return w.arrive(rng) }},
+		{"kill", 4, (*world).kill},
+		{"copy", 3, (*world).copyState},
+		{"station restored", 2, (*world).restoreStation},
+		{"centre restored", 1, (*world).restoreCentre},
+		{"clone", 1, (*world).clone},
+		{"clock set", 2, (*world).setClock},
+		{"conflict in pieces", 1, (*world).pieces},
+	}
+}
+
+func (w *world) sync(rng *rand.Rand) bool {
+	r := w.station(rng)
+	for range 6 {
+		res := w.exchange(r, whole, rng)
+		if !res.More && !res.Waiting {
+			break
+		}
+	}
+	return true
+}
+
+func (w *world) badSync(rng *rand.Rand) bool {
+	how := []string{cutUp, cutDown, cutDown, lostAnswer, repeated, delayed}[rng.IntN(6)]
+	w.exchange(w.station(rng), how, rng)
+	return true
+}
+
+// kill ends a program without notice; what its disk holds is what goes on.
+func (w *world) kill(rng *rand.Rand) bool {
+	r := w.anyone(rng)
+	w.reopen(r, w.copyOf(r.dir))
+	w.say("%-7s is killed, and starts again", r.label)
+	w.greenIsTrue()
+	return true
+}
+
+// copyState keeps a replica's state for a later restore.
+func (w *world) copyState(rng *rand.Rand) bool {
+	r := w.anyone(rng)
+	r.copies = append(r.copies, w.copyOf(r.dir))
+	w.say("%-7s is copied", r.label)
+	return true
+}
+
+func (w *world) restore(r *replica, rng *rand.Rand) bool {
+	if len(r.copies) == 0 {
+		return false
+	}
+	w.reopen(r, w.copyOf(r.copies[rng.IntN(len(r.copies))]))
+	w.say("%-7s goes on from a copy", r.label)
+	w.destroyed()
+	return true
+}
+
+func (w *world) restoreStation(rng *rand.Rand) bool { return w.restore(w.station(rng), rng) }
+
+func (w *world) restoreCentre(rng *rand.Rand) bool {
+	if !w.restore(w.centre, rng) {
+		return false
+	}
+	w.model.restores++
+	return true
+}
+
+// clone lets a copy of a station's folder run as a second PC.
+func (w *world) clone(rng *rand.Rand) bool {
+	if len(w.stations) > 3 {
+		return false
+	}
+	of := w.station(rng)
+	r := &replica{label: of.label + "'", name: of.name, ahead: of.ahead, offset: of.offset, green: of.green}
+	if err := w.open(r, w.copyOf(of.dir)); err != nil {
+		w.bad("a clone of %s does not open: %v", of.label, err)
+		return false
+	}
+	w.stations = append(w.stations, r)
+	w.say("%-7s is a clone of %s", r.label, of.label)
+	return true
+}
+
+func (w *world) setClock(rng *rand.Rand) bool {
+	const year = 365 * 24 * 3600 * 1000
+	r := w.station(rng)
+	r.ahead = []int64{0, -3 * year, 5 * year, 60_000, -86_400_000}[rng.IntN(5)]
+	w.say("%-7s has its clock ahead by %d s", r.label, r.ahead/1000)
+	return true
+}
+
+// pieces makes a conflict, and lets one side decide while the other sets on.
+func (w *world) pieces(rng *rand.Rand) bool {
+	if !w.rival(rng) {
+		return false
+	}
+	order := rng.Perm(len(w.stations))
+	for _, i := range order {
+		w.exchange(w.stations[i], whole, rng)
+	}
+	did := w.decide(rng)
+	w.edit(rng)
+	slices.Reverse(order)
+	for _, i := range order {
+		w.exchange(w.stations[i], whole, rng)
+	}
+	return did
+}
