@@ -151,6 +151,11 @@ func (t *tx) answered(a record.Answer) error {
 	if err := t.putOwn(p.At, e); err != nil || r.Gone {
 		return err
 	}
+	if a.Verdict.Taken() {
+		if err := t.unparkBehind(n, r); err != nil {
+			return err
+		}
+	}
 	if last := lastOf(r.Pending); last == a.Ref {
 		r.Parked = ""
 		if a.Verdict == record.Parked {
@@ -159,6 +164,30 @@ func (t *tx) answered(a record.Answer) error {
 		return t.putRow(n, r)
 	}
 	return nil
+}
+
+// unparkBehind offers again what upstream did not take for its base alone, now that the
+// base is taken.
+func (t *tx) unparkBehind(n []byte, r *layout.Row) error {
+	for _, p := range r.Pending {
+		v, _ := r.Find(p.Name)
+		e, waits, err := t.ownAt(v.At)
+		if err != nil {
+			return err
+		}
+		if !waits || e.Reason != record.BaseParked {
+			continue
+		}
+		e.Verdict, e.Reason = "", ""
+		if err := t.putOwn(v.At, e); err != nil {
+			return err
+		}
+	}
+	if r.Parked != record.BaseParked {
+		return nil
+	}
+	r.Parked = ""
+	return t.putRow(n, r)
 }
 
 // answeredForeign keeps upstream's word on what another replica made and upstream
