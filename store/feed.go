@@ -302,3 +302,40 @@ func (s *Store) Epoch() (string, error) {
 	})
 	return e, err
 }
+
+// offerOwn pages through the own changes that upstream has not answered, or
+// that it waits for.
+func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
+	page := record.Page{Cursor: record.Cursor{Seq: after}}
+	c := t.Table(layout.Own).Cursor()
+	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
+		e, err := t.openOwn(k, v)
+		if err != nil {
+			return page, err
+		}
+		if e.Verdict == record.Parked {
+			continue
+		}
+		if len(page.Changes) == max {
+			page.More = true
+			return page, nil
+		}
+		n := u64(e.Number)
+		r, err := t.row(n)
+		if err != nil {
+			return page, err
+		}
+		page.Cursor.Seq = num(k)
+		ver, err := t.version(n, r, e.Ref)
+		if err != nil {
+			if r.Gone {
+				continue
+			}
+			return page, fmt.Errorf("offer %s: %w", r.Key, err)
+		}
+		_, holds := r.Find(ver.Base.Name)
+		c := record.Change{Seq: num(k), Key: r.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Version: ver}
+		page.Changes = append(page.Changes, c)
+	}
+	return page, nil
+}

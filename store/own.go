@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"tram/store/layout"
@@ -151,10 +150,14 @@ func (t *tx) answered(a record.Answer) error {
 	if err := t.putOwn(p.At, e); err != nil || r.Gone {
 		return err
 	}
-	if a.Verdict.Taken() {
-		if err := t.unparkBehind(n, r); err != nil {
-			return err
-		}
+	switch {
+	case a.Verdict.Taken():
+		err = t.unparkBehind(n, r)
+	case a.Verdict == record.Waits:
+		err = t.offerBase(n, r, p)
+	}
+	if err != nil {
+		return err
 	}
 	if last := lastOf(r.Pending); last == a.Ref {
 		r.Parked = ""
@@ -162,6 +165,19 @@ func (t *tx) answered(a record.Answer) error {
 			r.Parked = a.Reason
 		}
 		return t.putRow(n, r)
+	}
+	return nil
+}
+
+// offerBase offers what a version was made from, which upstream asks for: it may be of
+// another's making, and lost there.
+func (t *tx) offerBase(n []byte, r *layout.Row, p layout.Past) error {
+	v, err := t.versionAt(n, p.At)
+	if err != nil {
+		return err
+	}
+	if base, ok := r.Find(v.Base.Name); ok {
+		return t.reoffer(n, base)
 	}
 	return nil
 }
@@ -291,43 +307,6 @@ func (s *Store) Receipts() ([]record.Receipt, error) {
 		})
 	})
 	return out, err
-}
-
-// offerOwn pages through the own changes that upstream has not answered, or
-// that it waits for.
-func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
-	page := record.Page{Cursor: record.Cursor{Seq: after}}
-	c := t.Table(layout.Own).Cursor()
-	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
-		e, err := t.openOwn(k, v)
-		if err != nil {
-			return page, err
-		}
-		if e.Verdict == record.Parked {
-			continue
-		}
-		if len(page.Changes) == max {
-			page.More = true
-			return page, nil
-		}
-		n := u64(e.Number)
-		r, err := t.row(n)
-		if err != nil {
-			return page, err
-		}
-		page.Cursor.Seq = num(k)
-		ver, err := t.version(n, r, e.Ref)
-		if err != nil {
-			if r.Gone {
-				continue
-			}
-			return page, fmt.Errorf("offer %s: %w", r.Key, err)
-		}
-		_, holds := r.Find(ver.Base.Name)
-		c := record.Change{Seq: num(k), Key: r.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Version: ver}
-		page.Changes = append(page.Changes, c)
-	}
-	return page, nil
 }
 
 // recentLives is how many lineages a replica names when it asks.

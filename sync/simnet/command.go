@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"tram/store/fhir"
+	"tram/store/space"
 	"tram/sync/merge"
 )
 
@@ -50,6 +51,9 @@ type runCmd struct {
 	Rare  bool   `help:"Fail where a kind of step or fault never happened." default:"true" negatable:""`
 }
 
+// memory is how much the program uses before it collects garbage often, in bytes.
+const memory = 1 << 30
+
 // errWrong ends a run in which something does not hold.
 var errWrong = errors.New("not all worlds came to what people were told")
 
@@ -63,11 +67,10 @@ func (c runCmd) Run(ctx context.Context, out io.Writer) error {
 		c.From = rand.Uint64N(1 << 40)
 	}
 	fmt.Fprintf(out, "seeds %d to %d, %d steps each\n", c.From, c.From+uint64(c.Seeds)-1, c.Steps)
+	space.Memory(memory)
 	began := time.Now()
 	var sum tally
-	if err := c.play(ctx, o, out, &sum); err != nil {
-		return err
-	}
+	stopped := c.play(ctx, o, out, &sum)
 	took := time.Since(began)
 	fmt.Fprintf(out, "%d worlds in %.1f s, %.1f a second: %d wrong\n", sum.worlds, took.Seconds(), float64(sum.worlds)/took.Seconds(), len(sum.bad))
 	never := sum.print(out)
@@ -76,13 +79,15 @@ func (c runCmd) Run(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "first wrong: seed %d\n", sum.bad[0].Seed)
 	}
 	for _, bad := range sum.bad[:min(c.Show, len(sum.bad))] {
-		short, err := Shrink(ctx, o, bad)
+		short, err := Shrink(context.WithoutCancel(ctx), o, bad)
 		if err != nil {
 			return err
 		}
 		draw(out, short)
 	}
 	switch {
+	case stopped != nil:
+		return stopped
 	case len(sum.bad) > 0:
 		return errWrong
 	case c.Rare && len(never) > 0:

@@ -93,7 +93,9 @@ func (w *world) take(r *replica, ask *engine.Ask, answer []byte) (res engine.Res
 	if err == nil {
 		r.carry = &res.Next
 		r.offset = -r.ahead
-		r.green = w.model.restores
+		if res.Equal {
+			r.green = w.model.restores
+		}
 	}
 	return res, err == nil
 }
