@@ -27,6 +27,12 @@ WITHIN  ?= 200
 EVERY   ?= 1
 TORTURE ?=
 
+# How many worlds sim plays, and from which seed on; 0 draws one. HIDE is how many seeds
+# a deliberate fault may hide from.
+SEEDS ?= 1000
+FROM  ?= 0
+HIDE  ?= 500
+
 # At how many places rot damages a database, and at how many it is cut off.
 ROT     ?= 2000
 CUTS    ?= 200
@@ -39,7 +45,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store crash kill rot full interop scan vet build dist test-install test-keys clean
+.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -63,6 +69,16 @@ rot: ## damage the database of a store at ROT random places, and cut it off at C
 
 full: $(BUILD)/bin/tram-torture ## fill small file systems at every stage; needs root and btrfs-progs
 	$< full $(TORTURE)
+
+$(BUILD)/bin/tram-sim: FORCE
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./sync/simnet/tram-sim
+
+sim: $(BUILD)/bin/tram-sim ## play SEEDS worlds of replicas in which everything goes wrong
+	$< run --seeds $(SEEDS) --from $(FROM)
+
+sim-faults: $(BUILD)/bin/tram-sim ## build the product with one deliberate fault at a time, and let sim find each
+	$< break --seeds $(HIDE) --go "$(GO)"
 
 FORCE:
 

@@ -46,6 +46,8 @@ func floors() []floor {
 		{"sync/engine", "the exchange joins bytes and rules"},
 		{"sync/engine/enginetest", "one exam for every replica, of what the engine asks of it"},
 		{"sync/carry", "a carrier moves what the engine says"},
+		{"sync/simnet", "worlds that go wrong are played on what carriers move"},
+		{"sync/simnet/tram-sim", "a program only starts its library"},
 		{"sync/central", "the centre serves what carriers bring"},
 		{"sync/central/tram-central", "a program only starts its library"},
 		{"agent/config agent/service", "the ground of the agent's wing"},
@@ -87,6 +89,7 @@ func bans() []ban {
 		{"agent/tram", "tram/sync/central/... database/sql/... github.com/jackc/pgx/... github.com/lib/pq/...",
 			"a station's PC is old, and never holds what only the centre may"},
 		{"sync/... agent/... installer/...", "tram/store/storetest/torture/...", "what breaks disks on purpose has no place in a program"},
+		{"agent/... installer/... sync/central/...", "tram/sync/simnet", "worlds that go wrong have no place in a program"},
 		{"...", "tram/store/storetest tram/sync/engine/enginetest testing", "what tests lean on has no place in a program"},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"tram/store/record"
 	"tram/store/storetest"
 	"tram/sync/carry"
+	"tram/sync/engine"
 	"tram/sync/wire"
 )
 
@@ -296,4 +297,71 @@ func TestTrap15UploadStopsAtTheFirstRefused(t *testing.T) {
 	if list[3].Reason != record.BaseParked {
 		t.Errorf("made from a parked one: %q", list[3].Reason)
 	}
+}
+
+// TestWhatAnotherMadeBeginsNoChain restores the centre to before a's entries, of which b
+// has the last. b hands it back first; a's own chain is carried on from its beginning.
+func TestWhatAnotherMadeBeginsNoChain(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a := w.stations["a"]
+	k := w.bornAtCentre()
+	w.sync("a", "b")
+	back := w.copyOfCentre()
+	a.edit(t, k, hoa+phone("0901"))
+	last := a.edit(t, k, hoa+phone("0902"))
+	w.sync("a", "b")
+	w.restoreCentre(back)
+	w.sync("b")
+	w.sync("a", "b")
+	w.want(k, "0902")
+	if p, err := a.PlaceOf(k, last.Name); err != nil || p != record.Centre {
+		t.Errorf("a's entry is %q, %v; want at the centre", p, err)
+	}
+}
+
+// TestWhatIsMadeFromALostMergeComesToo restores the centre to before a merge on which b
+// went on, and which b alone has: the centre asks for it, though b did not make it.
+func TestWhatIsMadeFromALostMergeComesToo(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.stations["a"], w.stations["b"]
+	k := w.bornAtCentre()
+	w.sync("a", "b")
+	back := w.copyOfCentre()
+	a.edit(t, k, hoa+phone("0901"))
+	w.sync("a")
+	b.edit(t, k, hoa+`,"maritalStatus":{"text":"M"}`)
+	w.sync("b")
+	b.edit(t, k, hoa+phone("0903"))
+	w.editAtCentre(k, hoa+`,"maritalStatus":{"text":"N"}`)
+	w.sync("b")
+	w.sync("a")
+	w.restoreCentre(back)
+	w.sync("a")
+	w.sync("b")
+	w.sync("a")
+	w.want(k, "0903")
+	if page, err := b.Offer(engine.Upstream, record.Cursor{}, 9); err != nil || len(page.Changes) != 0 {
+		t.Errorf("b still offers %d changes, %v", len(page.Changes), err)
+	}
+}
+
+// TestWhatWaitsForItsBaseIsNotParked hands a restored centre two entries without what
+// they were made from: both wait, and are taken when it has come.
+func TestWhatWaitsForItsBaseIsNotParked(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	k := a.born(t, hoa)
+	w.sync("a")
+	back := w.copyOfCentre()
+	a.edit(t, k, hoa+phone("0901"))
+	w.sync("a")
+	a.edit(t, k, hoa+phone("0902"))
+	a.edit(t, k, hoa+phone("0903"))
+	w.restoreCentre(back)
+	w.once("a")
+	if st, err := a.Get(k); err != nil || st.Parked != "" {
+		t.Errorf("it is parked for %q, %v", st.Parked, err)
+	}
+	w.sync("a")
+	w.want(k, "0903")
 }

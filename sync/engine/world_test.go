@@ -276,6 +276,35 @@ func (w *world) restore(name, from string) {
 	w.stations[name] = &station{Store: storetest.Open(w.t, store.Options{Name: name, Dir: from, R4: old.R4()}), dir: from, name: name}
 }
 
+// bornAtCentre is a person whom the centre made and every station holds.
+func (w *world) bornAtCentre() record.Key {
+	w.t.Helper()
+	c := &station{Store: w.centre, name: "centre"}
+	k := c.born(w.t, hoa)
+	w.share(k)
+	return k
+}
+
+func (w *world) editAtCentre(k record.Key, rest string) {
+	w.t.Helper()
+	(&station{Store: w.centre, name: "centre"}).edit(w.t, k, rest)
+}
+
+// copyOfCentre copies the centre's folder; restoreCentre lets it go on from the copy.
+func (w *world) copyOfCentre() string {
+	w.t.Helper()
+	to := filepath.Join(w.t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(w.centre.Dir())); err != nil {
+		w.t.Fatal(err)
+	}
+	return to
+}
+
+func (w *world) restoreCentre(from string) {
+	w.t.Helper()
+	w.centre = storetest.Open(w.t, store.Options{Name: "centre", Top: true, Dir: from, R4: w.centre.R4()})
+}
+
 func (w *world) want(k record.Key, parts ...string) {
 	w.t.Helper()
 	got := w.equal(k)
