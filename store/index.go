@@ -154,13 +154,7 @@ func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 		num, key := num(n), r.Key
 		t.after = append(t.after, func() { t.s.people.Set(num, key, now) })
 	}
-	if now != nil && now.Contested() {
-		return t.Table(layout.Contested).Put(n, nil)
-	}
-	if old == nil {
-		return nil
-	}
-	return t.Table(layout.Contested).Delete(n)
+	return t.contest(n, old, now)
 }
 
 // countShown counts a record that begins or ceases to show something, so that

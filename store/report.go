@@ -2,6 +2,9 @@ package store
 
 import (
 	"encoding/base64"
+	"errors"
+	"math"
+	"slices"
 
 	"tram/store/layout"
 	"tram/store/query"
@@ -64,13 +67,15 @@ func (s *Store) Waiting() (Counts, error) {
 	return c, err
 }
 
-// Entry is one own change and where it is.
+// Entry is one own change and where it is. Verdict and Reason are upstream's answer
+// as long as there is no receipt; empty before any.
 type Entry struct {
 	Key     record.Key
 	Version record.Name
 	Stamp   record.Stamp
 	Author  string
 	Place   record.Place
+	Verdict record.Verdict
 	Reason  record.Reason
 }
 
@@ -88,7 +93,7 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 			if err != nil {
 				return err
 			}
-			entry := Entry{Key: r.Key, Version: e.Ref.Name, Place: record.Here, Reason: e.Reason}
+			entry := Entry{Key: r.Key, Version: e.Ref.Name, Place: record.Here, Verdict: e.Verdict, Reason: e.Reason}
 			if e.Verdict == record.Parked {
 				entry.Place = record.NeedsUs
 			}
@@ -100,6 +105,64 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 		return nil
 	})
 	return out, err
+}
+
+// Made lists the entries made here from a moment on and before another (Unix
+// milliseconds, offset applied), newest first, each with where it is. It goes back
+// until an entry that is older for sure, over at most so many versions, and tells
+// whether it broke off there.
+func (s *Store) Made(from, to int64, most int) (out []Entry, partial bool, err error) {
+	lives, err := s.Lives(math.MaxInt)
+	if err != nil {
+		return nil, false, err
+	}
+	mine := map[record.Lineage]bool{}
+	for _, l := range lives {
+		mine[l.Lineage] = true
+	}
+	err = s.view(func(tx *tx) error {
+		c := tx.Table(layout.Order).Cursor()
+		for k, n := c.Last(); k != nil; k, n = c.Prev() {
+			if most--; most < 0 {
+				partial = true
+				return nil
+			}
+			r, err := tx.row(n)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(r.Past, func(p layout.Past) bool { return p.At == num(k) })
+			if i < 0 || !mine[r.Past[i].Ref.Name.Lineage] {
+				continue
+			}
+			v, err := tx.versionAt(n, num(k))
+			if errors.Is(err, record.ErrNotFound) {
+				continue // it left this replica's scope
+			}
+			if err != nil {
+				return err
+			}
+			at := v.Stamp.Corrected()
+			if at < from && !v.Stamp.Doubt {
+				return nil
+			}
+			if at < from || at >= to {
+				continue
+			}
+			e := Entry{Key: r.Key, Version: v.Name, Stamp: v.Stamp, Author: v.Author}
+			if e.Place, err = tx.placeOf(num(k)); err != nil {
+				return err
+			}
+			own, _, err := tx.ownAt(num(k))
+			if err != nil {
+				return err
+			}
+			e.Verdict, e.Reason = own.Verdict, own.Reason
+			out = append(out, e)
+		}
+		return nil
+	})
+	return out, partial, err
 }
 
 // PlaceOf tells where one version is: at the centre only by its receipt, or
@@ -237,4 +300,106 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 		return nil
 	})
 	return out, next, err
+}
+
+// Contest is an element of a kind about which people disagree; Path as in
+// record.Mark.
+type Contest struct{ Kind, Path string }
+
+// Tally counts what people have to look at. Its maps must not be changed.
+type Tally struct {
+	// Contested are the open conflicts.
+	Contested map[Contest]int
+	// Untold are, by author, values that were made here and did not win, and that
+	// their author has not seen yet.
+	Untold map[string]int
+}
+
+// contest keeps which records have an open conflict.
+func (t *tx) contest(n []byte, old, now *record.Version) error {
+	contested := now != nil && now.Contested()
+	if contested || old != nil && old.Contested() {
+		t.retally()
+	}
+	if contested {
+		return t.Table(layout.Contested).Put(n, nil)
+	}
+	if old == nil {
+		return nil
+	}
+	return t.Table(layout.Contested).Delete(n)
+}
+
+// tallied is the last Tally, and the generation of conflicts and vault that it is of.
+type tallied struct {
+	now, of uint64
+	Tally
+}
+
+// retally forgets the last Tally when the transaction is committed.
+func (t *tx) retally() {
+	t.after = append(t.after, func() {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		t.s.tally.now++
+	})
+}
+
+// Tally reads all open conflicts and the whole vault, but only when one of them
+// changed since the last time.
+func (s *Store) Tally() (Tally, error) {
+	s.mu.Lock()
+	have := s.tally
+	s.mu.Unlock()
+	if have.Contested != nil && have.of == have.now {
+		return have.Tally, nil
+	}
+	out := Tally{Contested: map[Contest]int{}, Untold: map[string]int{}}
+	lives, err := s.Lives(math.MaxInt)
+	if err != nil {
+		return out, err
+	}
+	mine := map[record.Lineage]bool{}
+	for _, l := range lives {
+		mine[l.Lineage] = true
+	}
+	err = s.view(func(tx *tx) error {
+		err := tx.Table(layout.Contested).ForEach(func(n, _ []byte) error {
+			r, err := tx.row(n)
+			if err != nil {
+				return err
+			}
+			v, err := tx.shown(n, r)
+			if err != nil || v == nil {
+				return err
+			}
+			for _, c := range v.Conflicts() {
+				out.Contested[Contest{r.Key.Kind, c.Path}]++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Table(layout.Vault).ForEach(func(k, v []byte) error {
+			var item VaultItem
+			if err := tx.open(layout.Vault, k, v, &item); err != nil {
+				return err
+			}
+			for i, w := range item.Lost.By {
+				again := slices.ContainsFunc(item.Lost.By[:i], func(o record.Writer) bool { return o.Author == w.Author })
+				if mine[w.Name.Lineage] && !again && !slices.Contains(item.Told, w.Author) {
+					out.Untold[w.Author]++
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return out, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tally.of, s.tally.Tally = have.now, out
+	return out, nil
 }

@@ -111,6 +111,7 @@ type Store struct {
 	state   space.State   // of the disks
 	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
+	tally   tallied
 }
 
 // Open opens the store in a folder, making it when it is missing, and replays

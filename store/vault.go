@@ -58,6 +58,7 @@ func (s *Store) Told(ctx context.Context, id uint64, who string) error {
 			return err
 		}
 		item.Told = append(item.Told, who)
+		tx.retally()
 		return tx.put(layout.Vault, u64(id), item)
 	})
 }
@@ -112,6 +113,7 @@ func (s *Store) Reinstate(ctx context.Context, id uint64, author string) (*recor
 		}
 		slices.Sort(item.Told)
 		item.Told = slices.Compact(item.Told)
+		tx.retally()
 		return tx.put(layout.Vault, u64(id), item)
 	})
 	if err != nil {
@@ -132,6 +134,9 @@ type VaultItem struct {
 
 // keepLost puts the values that a merge decided against into the vault.
 func (t *tx) keepLost(n []byte, v *record.Version) error {
+	if len(v.Lost) > 0 {
+		t.retally()
+	}
 	for _, l := range v.Lost {
 		seq := t.Table(layout.Vault).Next()
 		item := VaultItem{ID: seq, Key: v.Key, Merge: v.Name, Lost: l, At: v.Stamp.Corrected()}
@@ -156,6 +161,7 @@ func (t *tx) lostOf(n []byte) (out [][]byte) {
 
 // dropLost takes a record's values out of the vault.
 func (t *tx) dropLost(n []byte) error {
+	t.retally()
 	var err error
 	for _, at := range t.lostOf(n) {
 		err = errors.Join(err, t.Table(layout.Vault).Delete(at), t.Table(layout.VaultOf).Delete(join(n, at)))

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -26,11 +27,12 @@ func lose(t *testing.T, c *store.Store, base *record.Version, marks []record.Mar
 	for i := range marks {
 		marks[i].Alts[0].By, marks[i].Alts[1].By, marks[i].By = []record.Name{there.Name}, []record.Name{minh.Name}, []record.Name{there.Name}
 	}
+	writers := []record.Writer{{Name: there.Name, Author: there.Author, Stamp: there.Stamp}, {Name: minh.Name, Author: "minh", Stamp: minh.Stamp}}
 	ch := own(t, b)[0]
 	d := decided(t, c, ch)
 	d.Verdict, d.Merge = record.Merged, &record.Version{Key: base.Key, Base: there.Ref(), Includes: []record.Ref{ch.Ref},
 		Seen: there.Seen.Union(ch.Version.Seen), Author: "merge", Content: there.Content, Lost: lost,
-		Trace: record.Trace{Born: there.Trace.Born, Marks: append(marks, there.Trace.Marks...), Writers: there.Trace.Writers}}
+		Trace: record.Trace{Born: there.Trace.Born, Marks: append(marks, there.Trace.Marks...), Writers: append(writers, there.Trace.Writers...)}}
 	apply(t, c, record.Stretch{Peer: "b", Taken: []record.Decided{d}})
 	st, err := c.Get(base.Key)
 	if err != nil {
@@ -138,4 +140,39 @@ func TestReinstateRefusesWhatHasNoPlace(t *testing.T) {
 	if _, err := b.Reinstate(context.Background(), kept, "lan"); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("a record that was given up: %v, want ErrNotFound", err)
 	}
+}
+
+// TestTallyFollowsConflictsAndVault counts, after each step, what is contested and
+// whose values nobody told them about: those made here, whoever else has seen them.
+func TestTallyFollowsConflictsAndVault(t *testing.T) {
+	t.Parallel()
+	s := top(t, "b")
+	base := born(t, s, hoa)
+	grant(t, s, base.Key, "b")
+	tally := func(when, want string) {
+		t.Helper()
+		got, err := s.Tally()
+		if text := fmt.Sprint(got.Contested, got.Untold); err != nil || text != want {
+			t.Errorf("%s: %s, %v; want %s", when, text, err, want)
+		}
+	}
+	tally("at first", "map[] map[]")
+	alts := []record.Alt{{Value: []byte(`{"birthDate":"1961-02-03"}`)}, {Value: []byte(`{"birthDate":"1962-02-03"}`)}}
+	m := lose(t, s, base, []record.Mark{{Path: "birthDate", Alts: alts}})
+	tally("merged", "map[{Patient birthDate}:1] map[]")
+	put(t, s, store.Write{Key: base.Key, Base: m.Name.String(), Author: "lan", Decisions: []record.Decision{
+		{Path: "birthDate", Value: []byte(`{"birthDate":"1963-02-03"}`), Closes: []record.Name{alts[0].By[0], alts[1].By[0]}}}})
+	tally("decided for a third value; the other value that gave way was made elsewhere", "map[] map[hoa:1]")
+	for _, it := range vaultOf(t, s, base.Key) {
+		if err := s.Told(context.Background(), it.ID, "lan"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tally("seen by somebody else", "map[] map[hoa:1]")
+	for _, it := range vaultOf(t, s, base.Key) {
+		if err := s.Told(context.Background(), it.ID, "hoa"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tally("seen by who wrote it", "map[] map[]")
 }
