@@ -85,6 +85,12 @@ func (c *Classes) Of(kind, path string) Class {
 	return Class{Name: Safety}
 }
 
+// Class says, of an element that a record.Mark names, which it is, without items, and
+// the name of its class.
+func (m *Merger) Class(kind, path string) (element, class string) {
+	return plain(path), m.classes.Of(kind, path).Name
+}
+
 // plain is a path without the identities of items: "contact{0}/telecom" is
 // "contact.telecom".
 func plain(path string) string {

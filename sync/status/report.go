@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tram/store/record"
 )
@@ -12,9 +13,10 @@ const (
 	// MaxReport is how long an encoded report may be, in bytes.
 	MaxReport = 1024
 	// maxRead is how much a reader takes: a newer station may say more.
-	maxRead  = 4 << 10
-	maxCodes = 8
-	maxInt   = 1 << 50 // above every time in milliseconds and every disk in bytes
+	maxRead   = 4 << 10
+	maxCodes  = 8
+	maxGroups = 12
+	maxInt    = 1 << 50 // above every time in milliseconds and every disk in bytes
 )
 
 // ErrReport says that a text is no status report.
@@ -69,6 +71,15 @@ type Position struct {
 	At      int64          `json:"at"`
 }
 
+// Group is how many elements of one kind and path are contested, with the class by
+// which merging treats them. Element is a path without items: "contact.telecom".
+type Group struct {
+	Kind    string `json:"k"`
+	Element string `json:"e"`
+	Class   string `json:"c"`
+	N       int64  `json:"n"`
+}
+
 // Report is what a station says of itself. It holds counts and codes, never a
 // patient's data. Times are Unix milliseconds by the station's own clock, 0
 // for never; sizes are bytes. Readers ignore fields they do not know.
@@ -114,6 +125,10 @@ type Report struct {
 	// Codes are the values that the station found by itself, beside those that
 	// Judge draws from the figures; the first 8 travel.
 	Codes []Code `json:"hc,omitempty"`
+	// Contested are the groups of what a person must decide, the biggest first; as many
+	// as there is room for travel, and Rest counts the elements of all others.
+	Contested []Group `json:"cg,omitempty"`
+	Rest      int64   `json:"cr,omitempty"`
 }
 
 // Encode is the report as compact JSON of at most MaxReport bytes. Texts and
@@ -155,7 +170,7 @@ func (r Report) bounded() Report {
 	r.Receipt.N = min(r.Receipt.N, maxInt)
 	for _, n := range []*int64{
 		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
-		&r.Conflicts, &r.Untold, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up,
+		&r.Conflicts, &r.Untold, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
 	} {
 		*n = max(0, min(*n, maxInt))
 	}
@@ -166,7 +181,33 @@ func (r Report) bounded() Report {
 		}
 	}
 	r.Codes = codes
+	return r.grouped()
+}
+
+// grouped keeps the groups that there is room for and adds the others to the rest.
+func (r Report) grouped() Report {
+	groups := r.Contested
+	r.Contested = nil
+	for _, g := range groups {
+		g = Group{plain(g.Kind, 40), plain(g.Element, 60), plain(g.Class, 16), max(0, min(g.N, maxInt))}
+		with := r
+		with.Contested = append(slices.Clone(r.Contested), g)
+		switch {
+		case g.N == 0:
+		case g.Kind != "" && g.Element != "" && len(with.Contested) <= maxGroups && with.fits():
+			r = with
+		default:
+			r.Rest = min(r.Rest+g.N, maxInt)
+		}
+	}
 	return r
+}
+
+// fits reports whether there is room, however large the rest becomes.
+func (r Report) fits() bool {
+	r.Rest = maxInt
+	b, err := json.Marshal(r)
+	return err == nil && len(b) <= MaxReport
 }
 
 // plain keeps of s the letters, digits and - . _ +, at most n of them, so that

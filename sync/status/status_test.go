@@ -227,6 +227,33 @@ func TestReportFitsIntoOneKilobyte(t *testing.T) {
 	}
 }
 
+// The biggest groups travel, the others are added up, and nothing is lost of the sum.
+func TestReportGroupsWhatIsContested(t *testing.T) {
+	r := good()
+	sum := int64(0)
+	for i := range 40 {
+		n := int64(40 - i)
+		r.Contested = append(r.Contested, Group{"MedicationRequest", fmt.Sprint("dosageInstruction.timing", i), "safety", n})
+		sum += n
+	}
+	got, err := Parse(r.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Contested) < 3 || got.Contested[0] != r.Contested[0] || got.Contested[2] != r.Contested[2] {
+		t.Errorf("%d groups, %+v; want the biggest", len(got.Contested), got.Contested)
+	}
+	for _, g := range got.Contested {
+		sum -= g.N
+	}
+	if got.Rest != sum {
+		t.Errorf("the rest is %d, want %d", got.Rest, sum)
+	}
+	if again, err := Parse(got.Encode()); err != nil || !reflect.DeepEqual(again, got) {
+		t.Errorf("read and said again: %+v, %v\nwant %+v", again, err, got)
+	}
+}
+
 // No text of a report holds more than what one word is made of, whatever was
 // put there.
 func TestReportHoldsNoFreeText(t *testing.T) {
