@@ -25,6 +25,7 @@ import (
 	"tram/store/record"
 	"tram/store/seal"
 	"tram/store/space"
+	"tram/sync/proof"
 	"tram/sync/trust"
 )
 
@@ -41,6 +42,7 @@ type cli struct {
 	Deny  denyCmd  `cmd:"" help:"End a station's access, or give it back."`
 	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
 
+	Proof   proofCmd   `cmd:"" help:"Certificates of a day that stations print."`
 	Check   checkCmd   `cmd:"" help:"Hold every invariant of the records against them."`
 	Repair  repairCmd  `cmd:"" help:"Make the database anew from what is good of it and the journal. While the centre is stopped."`
 	Backup  backupCmd  `cmd:"" help:"Write all records into one sealed file."`
@@ -90,7 +92,7 @@ func explain(words map[string]string, err error) string {
 	for _, known := range []struct {
 		err error
 		key string
-	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {fs.ErrPermission, "no-rights"}} {
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}} {
 		if errors.Is(err, known.err) && words[known.key] != "" {
 			return words[known.key]
 		}
@@ -145,6 +147,8 @@ type asked struct {
 	PIN     string   `json:"pin,omitempty"`
 	Program string   `json:"program,omitempty"`
 	File    string   `json:"file,omitempty"`
+
+	Proof json.RawMessage `json:"proof,omitempty"`
 }
 
 type said struct {
@@ -153,6 +157,7 @@ type said struct {
 	Token string     `json:"token,omitempty"`
 
 	Found []store.Finding `json:"found,omitempty"`
+	Ruled []ruling        `json:"ruled,omitempty"`
 }
 
 // do does what a command asks.
@@ -168,6 +173,8 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		return said{}, c.Deny(ctx, a.Replica, !a.Undo)
 	case "check":
 		return c.check(ctx)
+	case "proof":
+		return c.prove(a.Proof)
 	case "backup":
 		return said{}, c.backUp(ctx, a.File)
 	case "staff":

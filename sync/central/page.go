@@ -1,6 +1,7 @@
 package central
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	_ "embed"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +66,7 @@ func (c *Centre) pages(address string) (http.Handler, error) {
 	if err := toml.Unmarshal(wordsTable, &words); err != nil {
 		return nil, fmt.Errorf("read words: %w", err)
 	}
-	t, err := template.New("page").Funcs(template.FuncMap{"ago": ago, "size": size}).Parse(pageTemplate)
+	t, err := template.New("page").Funcs(template.FuncMap{"ago": ago, "size": size, "class": class}).Parse(pageTemplate)
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
@@ -169,6 +171,16 @@ type view struct {
 	Wrong    string // what was wrong with the sign-in
 	Stations []line
 	Now      int64
+	// Contested adds up what all stations say is contested; Rest is what they do not
+	// name.
+	Contested []total
+	Rest      int64
+}
+
+// total is a group of contested elements at all stations.
+type total struct {
+	status.Group
+	Stations int
 }
 
 // line is one station with what is most important about it.
@@ -205,10 +217,37 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request, user, wrong string)
 		for _, s := range list {
 			v.Stations = append(v.Stations, newLine(lang, s, v.Now))
 		}
+		v.Contested, v.Rest = addUp(list)
 	}
 	if err := p.page.Execute(w, v); err != nil {
 		p.c.o.Log.Warn("page cut", "err", err)
 	}
+}
+
+// maxTotals is how many groups the page lists; the rest is added up.
+const maxTotals = 30
+
+// addUp adds the stations' groups up, the biggest first.
+func addUp(list []Station) (out []total, rest int64) {
+	at := map[status.Group]int{}
+	for _, s := range list {
+		rest += s.Report.Rest
+		for _, g := range s.Report.Contested {
+			n := g.N
+			g.N = 0
+			i, ok := at[g]
+			if !ok {
+				i = len(out)
+				at[g], out = i, append(out, total{Group: g})
+			}
+			out[i].N, out[i].Stations = out[i].N+n, out[i].Stations+1
+		}
+	}
+	slices.SortStableFunc(out, func(a, b total) int { return cmp.Compare(b.N, a.N) })
+	for _, t := range out[min(maxTotals, len(out)):] {
+		rest += t.N
+	}
+	return out[:min(maxTotals, len(out))], rest
 }
 
 func newLine(lang string, s Station, now int64) line {
@@ -294,6 +333,14 @@ func ago(now, at int64) string {
 
 // size is a number of bytes in GB.
 func size(n int64) string { return fmt.Sprintf("%.1f GB", float64(n)/(1<<30)) }
+
+// class is a class of elements in words; a newer one shows its name.
+func class(words map[string]string, name string) string {
+	if w := words["class-"+name]; w != "" {
+		return w
+	}
+	return name
+}
 
 // ReadHere finds a running centre by its data folder.
 func ReadHere(dir string) (Here, error) {

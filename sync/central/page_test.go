@@ -171,6 +171,30 @@ func TestFleetPage(t *testing.T) {
 	}
 }
 
+func TestFleetPageShowsConflictsByElement(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	b.setUp("hoa")
+	birth := status.Group{Kind: "Patient", Element: "birthDate", Class: "safety", N: 3}
+	dose := status.Group{Kind: "MedicationRequest", Element: "dosageInstruction", Class: "moon", N: 2}
+	for name, groups := range map[string][]status.Group{"tram-a": {birth, dose}, "tram-b": {birth}} {
+		p := s.enrolledPC(name)
+		r := status.Report{Station: name, Made: s.clock().UnixMilli(), Conflicts: 5, Contested: groups, Rest: 4}
+		_, err := p.tell(r.Encode())
+		must(t, err)
+	}
+	for lang, w := range allWords(t) {
+		_, text := b.get("/?lang=" + lang)
+		for _, want := range []string{w["contested"], "Patient.birthDate (" + w["class-safety"] + "): 3", "MedicationRequest.dosageInstruction (moon): 2",
+			"<td>Patient</td><td>birthDate</td><td>" + w["class-safety"] + `</td><td class="n">6</td><td class="n">2</td>`,
+			w["rest"] + ": 4", w["rest"] + `</td><td class="n">8</td>`} {
+			if !strings.Contains(html.UnescapeString(text), want) {
+				t.Errorf("%s lacks %q in\n%s", lang, want, text)
+			}
+		}
+	}
+}
+
 func TestFleetForPrograms(t *testing.T) {
 	s := newSite(t)
 	out, err := s.do(context.Background(), asked{Do: "staff", User: "hoa", PIN: pin, Program: "monitor"})
