@@ -31,6 +31,7 @@ import (
 	"tram/store/rest"
 	"tram/store/space"
 	"tram/sync/merge"
+	"tram/sync/proof"
 	"tram/sync/status"
 )
 
@@ -71,6 +72,7 @@ type Agent struct {
 	mu      sync.Mutex
 	sync    health.Sync
 	link    link
+	last    proof.Last // comparison with the centre
 	codes   []status.Code
 	station string
 }
@@ -173,7 +175,7 @@ func (a *Agent) serve(ctx context.Context, l net.Listener, h http.Handler) error
 func (a *Agent) handler(here Here) (http.Handler, error) {
 	pages, err := web.New(web.Options{
 		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
-		Rest: a.face(here.Address), Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
+		Last: a.compared, Rest: a.face(here.Address), Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
 	})
 	if err != nil {
 		return nil, err
@@ -277,5 +279,5 @@ func (a *Agent) Report() status.Report {
 	sync := a.sync
 	sync.Lineage = a.store.Lineage()
 	p := health.Program{Station: a.station, Version: Version, Slot: a.store.KeySlot(), Up: time.Since(a.began)}
-	return health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
+	return a.tallied(health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...))
 }

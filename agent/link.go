@@ -16,6 +16,7 @@ import (
 	"tram/store/record"
 	"tram/sync/carry"
 	"tram/sync/engine"
+	"tram/sync/proof"
 	"tram/sync/status"
 	"tram/sync/trust"
 	"tram/sync/wire"
@@ -289,6 +290,9 @@ func (a *Agent) note(res engine.Result, err error, at int64) {
 		failure = refusals(res.Refused)
 	}
 	a.sync = a.sync.After(at, failure)
+	if err == nil && res.Proved {
+		a.last = proof.Last{At: res.Time, Equal: res.Equal}
+	}
 	if rerr == nil {
 		for _, r := range receipts {
 			a.received(r)

@@ -87,6 +87,7 @@ func (a *Agent) local(token string) http.Handler {
 		list, err := a.conflicts()
 		answer(w, list, err)
 	})
+	mux.HandleFunc("GET /local/proof", a.sendProof)
 	mux.HandleFunc("GET /local/check", func(w http.ResponseWriter, r *http.Request) {
 		found, err := a.store.Check(r.Context())
 		answer(w, found, err)

@@ -60,7 +60,7 @@ func TestReportIsWhatWasCollected(t *testing.T) {
 		status.FileAside, status.Practice, status.FileAside)
 	want := status.Report{
 		Station: "tram-a", Version: "1.2", Made: 10_000, Offset: 500, Doubt: true, OS: "linux", Arch: "amd64",
-		DiskFree: 5, DiskTotal: 9, Database: 3, People: 7, Records: 40, Waiting: 6, Parked: 2, Conflicts: 3, Untold: 4,
+		DiskFree: 5, DiskTotal: 9, Database: 3, People: 7, Records: 40, Waiting: 6, Parked: 2, Conflicts: 3,
 		Oldest: 8_000, Tried: 9_000, Synced: 7_000, Failures: 1, Failure: status.FailLater, Lineage: lin,
 		Receipt: status.Position{Lineage: lin, N: 8, At: 6}, Up: 90, Slot: "file", Codes: []status.Code{status.FileAside, status.Practice},
 	}

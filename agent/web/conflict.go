@@ -58,7 +58,8 @@ type lostValue struct {
 	By     []writer
 	Mine   bool // the user typed it and has not seen this yet
 	Told   bool
-	Stuck  bool // cannot be put back by itself
+	Stuck  bool   // cannot be put back by itself
+	Back   string // the page to come back to; "" for that of all
 }
 
 // conflictsPage is what needs a decision, and what was decided by rule.
@@ -71,6 +72,9 @@ type conflictsPage struct {
 // maxConflicts is how many a page lists. More than that is no list for a person
 // but a fault of the way records are kept, and the count in the head says so.
 const maxConflicts = 200
+
+// maxLooked bounds how far back the start page looks for values of its user's own.
+const maxLooked = 2000
 
 // conflicts lists everything that needs a person: what upstream did not take, what
 // two people wrote differently, and values that gave way by rule.
@@ -239,7 +243,7 @@ func (c *call) decide() error {
 	if d.Value == nil {
 		return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "fault.no-meaning", false)
 	}
-	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: c.user.User})
+	made, err := c.Store.Put(c.r.Context(), store.Write{Key: key, Base: st.Tag(), Decisions: []record.Decision{d}, Author: c.user.User})
 	var invalid *store.InvalidError
 	switch {
 	case errors.Is(err, record.ErrStale):
@@ -247,6 +251,9 @@ func (c *call) decide() error {
 	case errors.As(err, &invalid):
 		return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "fault.no-meaning", false)
 	case err != nil:
+		return err
+	}
+	if err := c.sawOwn(made[0]); err != nil {
 		return err
 	}
 	return c.goTo("/conflicts/"+key.String(), "decided")
@@ -258,8 +265,8 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, names := c.show[c.lang], c.names()
 	var out []lostValue
+	names := c.names()
 	for _, it := range list {
 		if !c.user.Role.Sees(it.Key.Kind) {
 			continue
@@ -271,27 +278,38 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 		if err != nil {
 			return nil, err
 		}
-		content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+		l, holds, err := c.lostOf(it, st, names)
 		if err != nil {
 			return nil, err
 		}
-		l := lostValue{ID: it.ID, Key: it.Key, Policy: it.Lost.Policy, Mine: mine(it, c.user.User), Told: slices.Contains(it.Told, c.user.User)}
-		_, l.Person = c.personOf(content)
-		l.Label = s.Kind(it.Key.Kind)
-		if it.Lost.Path != "" {
-			l.Label += " › " + s.Path(it.Key.Kind, it.Lost.Path)
+		if !holds {
+			out = append(out, l)
 		}
-		l.Value, l.Won = c.lostText(it, it.Lost.Value), c.lostText(it, it.Lost.Won)
-		holds, can := backAgain(c.Store, st, it)
-		if l.Stuck = !can; holds {
-			continue
-		}
-		for _, w := range it.Lost.By {
-			l.By = append(l.By, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
-		}
-		out = append(out, l)
 	}
 	return out, nil
+}
+
+// lostOf reads a value that did not win, and reports whether the record shows it all
+// the same.
+func (c *call) lostOf(it store.VaultItem, st *record.Stand, names func(string) string) (l lostValue, holds bool, err error) {
+	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return l, false, err
+	}
+	s := c.show[c.lang]
+	l = lostValue{ID: it.ID, Key: it.Key, Policy: it.Lost.Policy, Mine: mine(it, c.user.User), Told: slices.Contains(it.Told, c.user.User)}
+	_, l.Person = c.personOf(content)
+	l.Label = s.Kind(it.Key.Kind)
+	if it.Lost.Path != "" {
+		l.Label += " › " + s.Path(it.Key.Kind, it.Lost.Path)
+	}
+	l.Value, l.Won = c.lostText(it, it.Lost.Value), c.lostText(it, it.Lost.Won)
+	holds, can := backAgain(c.Store, st, it)
+	l.Stuck = !can
+	for _, w := range it.Lost.By {
+		l.By = append(l.By, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
+	}
+	return l, holds, nil
 }
 
 // lostText is a value of the vault in words; "" for an absent one.
@@ -310,7 +328,7 @@ func mine(it store.VaultItem, user string) bool {
 
 // lostBy lists the values of a user that did not win and that they did not see.
 func (c *call) lostBy(user string) ([]store.VaultItem, error) {
-	list, err := c.Store.Vault(record.Key{}, maxConflicts)
+	list, err := c.Store.Vault(record.Key{}, maxLooked)
 	return slices.DeleteFunc(list, func(it store.VaultItem) bool {
 		if !mine(it, user) {
 			return true
@@ -352,7 +370,11 @@ func (c *call) seen() error {
 	if err := c.Store.Told(c.r.Context(), it.ID, c.user.User); err != nil {
 		return err
 	}
-	return c.goTo("/conflicts", "seen")
+	back := "/conflicts"
+	if c.r.PostForm.Has("back") {
+		back = localPath(c.r.PostForm.Get("back"))
+	}
+	return c.goTo(back, "seen")
 }
 
 // bringBack makes a new version in which a value that did not win holds.

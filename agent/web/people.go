@@ -24,7 +24,8 @@ type peoplePage struct {
 	Found []store.Person
 	More  bool
 	Total int
-	Told  int // values of the user's own that did not win and were not seen yet
+	Told  int         // values of the user's own that did not win and were not seen yet
+	Gave  []lostValue // the first of them
 }
 
 // home goes to the desk: that is what the day begins with.
@@ -50,11 +51,11 @@ func (c *call) people() error {
 			p.Found = p.Found[:listed]
 		}
 	}
-	lost, err := c.lostBy(c.user.User)
-	if err != nil {
+	var err error
+	if p.Gave, p.Told, err = c.notices(); err != nil {
 		return err
 	}
-	p.Told, p.Total = len(lost), int(c.Report().People)
+	p.Total = int(c.Report().People)
 	c.render(http.StatusOK, "people", "people.title", p)
 	return nil
 }

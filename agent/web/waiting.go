@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -148,53 +149,23 @@ func bars(list []waitingLine, now time.Time) []bar {
 }
 
 // certify counts the entries made here today and those that the centre proved to
-// hold. It reads back from the newest until yesterday's begin.
+// hold.
 func (c *call) certify() (certificate, error) {
-	var d certificate
-	lives, err := c.Store.Lives(1000)
-	if err != nil {
-		return d, err
-	}
 	now := c.Now().In(c.Zone)
 	start := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location()).UnixMilli()
-	// Versions come in the order of arrival, so own ones of yesterday end the day.
-	q := store.Since{Limit: 200}
-	for looked := 0; ; {
-		versions, next, err := c.Store.HistoryAll(q)
-		if err != nil {
-			return d, err
+	list, partial, err := c.Store.Made(start, math.MaxInt64, maxToday)
+	d := certificate{Made: len(list), Partial: partial}
+	for _, e := range list {
+		switch e.Place {
+		case record.Centre:
+			d.Received++
+		case record.NeedsUs:
+			d.You++
+		default:
+			d.Waiting++
 		}
-		for _, v := range versions {
-			looked++
-			if !slices.ContainsFunc(lives, func(l store.Life) bool { return l.Lineage == v.Name.Lineage }) {
-				continue
-			}
-			if v.Stamp.Corrected() < start {
-				return d, nil
-			}
-			place, err := c.Store.PlaceOf(v.Key, v.Name)
-			if err != nil {
-				return d, err
-			}
-			d.Made++
-			switch place {
-			case record.Centre:
-				d.Received++
-			case record.NeedsUs:
-				d.You++
-			default:
-				d.Waiting++
-			}
-		}
-		if next == "" {
-			return d, nil
-		}
-		if looked >= maxToday {
-			d.Partial = true
-			return d, nil
-		}
-		q.Page = next
 	}
+	return d, err
 }
 
 // cause is the health value that says why entries stay here; nil for none.

@@ -24,6 +24,7 @@ import (
 	"tram/agent/web/show"
 	"tram/store"
 	"tram/store/account"
+	"tram/sync/proof"
 	"tram/sync/status"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	Report func() status.Report
 	// SyncNow asks for an exchange soon and returns at once; nil where there is none.
 	SyncNow func()
+	// Last is how the station and its centre compared last; nil for never.
+	Last func() proof.Last
 	// Listen is the address that the pages are served on, "127.0.0.1:8642", and
 	// Hosts are further names ("host:port") under which a browser may ask for them.
 	Listen string
@@ -154,7 +157,10 @@ func (w *Web) routes() {
 		"POST /record/{kind}/{id}/reissue": (*call).reissue,
 		"POST /record/{kind}/{id}/wrong":   (*call).wrong,
 		"GET /record/{kind}/{id}/audit":    (*call).audit,
+		"GET /record/{kind}/{id}/vault":    (*call).recordVault,
 		"GET /waiting":                     (*call).waiting,
+		"GET /waiting/proof":               (*call).proof,
+		"GET /waiting/proof.json":          (*call).proofFile,
 		"POST /sync":                       (*call).sync,
 		"GET /conflicts":                   (*call).conflicts,
 		"GET /conflicts/{kind}/{id}":       (*call).conflict,

@@ -8,6 +8,13 @@
   var lock = document.getElementById("lock-form");
   var active = Date.now(), told = Date.now(), dirty = false, leaving = false;
 
+  // Printing is offered where there is something to print with.
+  var print = document.querySelector("button[data-print]");
+  if (print) {
+    print.hidden = false;
+    print.addEventListener("click", function () { window.print(); });
+  }
+
   function send() {
     var body = new URLSearchParams();
     if (form && dirty) {

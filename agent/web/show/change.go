@@ -131,13 +131,35 @@ func (s *Show) Typed(kind, path string, like *fhir.Value, text string) (*fhir.Va
 		if !ok || strings.HasPrefix(f.Name, "_") {
 			continue
 		}
-		v := typed(e, f.Value, text)
+		v := s.coded(e, text)
+		if v == nil {
+			v = typed(e, f.Value, text)
+		}
 		if v == nil {
 			return nil, false
 		}
 		return fhir.NewObject(fhir.Field{Name: f.Name, Value: v}), true
 	}
 	return nil, false
+}
+
+// coded finds the code of an element whose words were typed; nil where it has none.
+func (s *Show) coded(e fhir.Elem, text string) *fhir.Value {
+	text = strings.TrimSpace(text)
+	for _, code := range e.Codes {
+		switch e.Type {
+		case "code":
+			if strings.EqualFold(text, s.Code(e.Base, code)) {
+				return fhir.NewString(code)
+			}
+		case "CodeableConcept":
+			c := fhir.NewObject(fhir.Field{Name: "system", Value: fhir.NewString(e.CodeSystem)}, fhir.Field{Name: "code", Value: fhir.NewString(code)})
+			if e.CodeSystem != "" && strings.EqualFold(text, s.coding(e.Base, c)) {
+				return fhir.NewObject(fhir.Field{Name: "coding", Value: fhir.NewArray(c)})
+			}
+		}
+	}
+	return nil
 }
 
 // typed makes one value of an element's type. A new text drops the codes of the old
