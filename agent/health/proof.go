@@ -44,7 +44,9 @@ func Certify(s *store.Store, station, version string, day time.Time, now record.
 		return c, err
 	}
 	c.Entries, c.Partial = len(list), partial
-	account(&c, list, receipts)
+	if err := account(s, &c, list, receipts); err != nil {
+		return c, err
+	}
 	c.Others = max(0, counts.Waiting+counts.Parked-c.Wait())
 	if err := books(s, &c, list); err != nil {
 		return c, err
@@ -64,9 +66,9 @@ func Certify(s *store.Store, station, version string, day time.Time, now record.
 	return c, nil
 }
 
-// account sorts the day's entries: those that a receipt covers by receipt, the
-// others by why they wait.
-func account(c *proof.Certificate, list []store.Entry, receipts []record.Receipt) {
+// account sorts the day's entries: those that a receipt covers by receipt, those that
+// only the centre had, the others by why they wait.
+func account(s *store.Store, c *proof.Certificate, list []store.Entry, receipts []record.Receipt) error {
 	for _, e := range slices.Backward(list) { // the oldest first
 		if e.Stamp.Doubt {
 			c.Doubtful++
@@ -74,6 +76,14 @@ func account(c *proof.Certificate, list []store.Entry, receipts []record.Receipt
 		by := slices.IndexFunc(receipts, func(r record.Receipt) bool { return r.Lineage == e.Version.Lineage && r.N >= e.Version.N })
 		if e.Place == record.Centre && by >= 0 {
 			received(c, receipts[by], e)
+			continue
+		}
+		_, linked, err := s.Chain(e.Version.Lineage, e.Version.N)
+		if err != nil {
+			return err
+		}
+		if e.Place == record.Centre && !linked {
+			c.Returned++ // it is in no chain of this database: it came down
 			continue
 		}
 		g := proof.Group{Why: why(e), Reason: e.Reason}
@@ -93,6 +103,7 @@ func account(c *proof.Certificate, list []store.Entry, receipts []record.Receipt
 	slices.SortStableFunc(c.Waiting, func(a, b proof.Group) int {
 		return cmp.Compare(slices.Index(order, a.Why), slices.Index(order, b.Why))
 	})
+	return nil
 }
 
 func received(c *proof.Certificate, r record.Receipt, e store.Entry) {

@@ -85,6 +85,42 @@ func TestCertificateCountsByReceipt(t *testing.T) {
 	}
 }
 
+// What the centre did not take and somebody corrected waits for its receipt like all
+// else, and what a restored station got back is not said to be under one.
+func TestCertificateNeedsTheReceipt(t *testing.T) {
+	day := time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
+	s := storetest.Open(t, store.Options{Name: "tram-a", Clock: func() record.Stamp { return record.Stamp{Unix: day.UnixMilli()} }})
+	ctx := context.Background()
+	k := record.Key{Kind: "Patient", ID: s.NewID()}
+	write := func(base, rest string) *record.Version {
+		v, err := s.Put(ctx, store.Write{Key: k, Base: base, Author: "lan", Content: []byte(`{"resourceType":"Patient","id":"` + k.ID + `"` + rest + `}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v[0]
+	}
+	first := write("", "")
+	link, _, err := s.Chain(s.Lineage(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := write(first.Name.String(), `,"active":true`)
+	lost := record.Version{Key: record.Key{Kind: "Patient", ID: "x"}, Name: record.Name{Lineage: s.Lineage(), N: 1 << 40}, Author: "lan", Stamp: first.Stamp, Content: []byte(`{"resourceType":"Patient","id":"x"}`)}
+	lost.Seen = record.Seen{}.With(lost.Name)
+	err = s.Apply(ctx, record.Stretch{Peer: store.Upstream, Cursor: &record.Cursor{Feed: record.OwnFeed, Epoch: "e", Seq: 1},
+		Arrived:  []record.Arrival{{Change: record.Change{Seq: 1, Key: lost.Key, Ref: lost.Ref(), Version: &lost}}},
+		Receipts: []record.Receipt{{Link: link, Epoch: "e", At: 5}},
+		Answers:  []record.Answer{{Key: k, Ref: first.Ref(), Verdict: record.Accepted}, {Key: k, Ref: second.Ref(), Verdict: record.Parked, Reason: record.NotAllowed}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(store.Any, `,"active":false`)
+	c, err := Certify(s, "tram-a", "1", day, record.Stamp{}, proof.Last{})
+	if err != nil || c.Entries != 4 || c.Took() != 1 || c.Returned != 1 || c.Wait() != 2 || c.Waiting[0].Why != proof.Unproved || c.Waiting[0].Names[0] != second.Name {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // A clock that was wrong for a while hides no entry that was made before.
 func TestCertificateGoesOverWrongClocks(t *testing.T) {
 	day := time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)

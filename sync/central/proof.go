@@ -88,7 +88,7 @@ func (j *judgement) station() error {
 func (j *judgement) sum() error {
 	took, wait := j.cert.Took(), j.cert.Wait()
 	is := holds
-	if took+wait != j.cert.Entries {
+	if took+wait+j.cert.Returned != j.cert.Entries {
 		is = fails
 	}
 	j.say(is, "proof-sum", j.cert.Entries, took, wait)

@@ -61,7 +61,8 @@ type Certificate struct {
 	Doubt bool `json:"doubt,omitempty"`
 	// Lineages are the present one and those of the day, each as far as it reaches.
 	Lineages []record.Link `json:"lineages"`
-	// Entries is how many versions were made on the day: those Received and Waiting.
+	// Entries is how many versions were made on the day: those Received, Waiting, and
+	// Returned, which this station had lost and got back from the centre.
 	// Partial says that there are more than could be counted, Doubtful how many were
 	// made while the clock was in doubt.
 	Entries  int        `json:"entries"`
@@ -69,6 +70,7 @@ type Certificate struct {
 	Doubtful int        `json:"doubtful,omitempty"`
 	Received []Received `json:"received,omitempty"`
 	Waiting  []Group    `json:"waiting,omitempty"`
+	Returned int        `json:"returned,omitempty"`
 	// Others is how many entries of other days wait.
 	Others int    `json:"others,omitempty"`
 	Feeds  []Feed `json:"feeds"`

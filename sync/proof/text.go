@@ -93,6 +93,9 @@ func (w *writer) head(c Certificate) []string {
 	if c.Doubtful > 0 {
 		out = append(out, w.say("doubtful", c.Doubtful))
 	}
+	if c.Returned > 0 {
+		out = append(out, w.say("returned", c.Returned))
+	}
 	if c.Others > 0 {
 		out = append(out, w.say("others", c.Others))
 	}
