@@ -49,12 +49,12 @@ func TestEveryPageAnswersInBothLanguages(t *testing.T) {
 	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
 	b := s.as("trang")
 	b.post("/people", url.Values{"q": {"nguyen"}})
-	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
+	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|proof|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
 	kinds := regexp.MustCompile(`[{}]|%!|\[object|&lt;nil|ZgotmplZ`)
 	titles := map[string]map[string]bool{}
 	for _, path := range []string{"/people", "/people/new", "/person/" + patient, "/person/" + patient + "?kind=Observation", "/person/" + patient + "/edit",
 		"/person/" + patient + "/visit", "/person/" + patient + "/allergy", "/record/" + some.String(), "/record/" + some.String() + "?raw", "/record/" + some.String() + "/history",
-		"/record/" + some.String() + "/audit", "/record/Patient/" + patient + "/audit", "/waiting", "/conflicts", "/conflicts/" + v.Key.String(), "/state", "/me", "/staff", "/signin", "/nothing"} {
+		"/record/" + some.String() + "/audit", "/record/Patient/" + patient + "/audit", "/record/" + v.Key.String() + "/vault", "/waiting", "/waiting/proof", "/conflicts", "/conflicts/" + v.Key.String(), "/state", "/me", "/staff", "/signin", "/nothing"} {
 		titles[path] = map[string]bool{}
 		for _, lang := range []string{"vi", "en"} {
 			if code, _, _ := b.post("/language", url.Values{"lang": {lang}, "back": {"/people"}}); code != http.StatusSeeOther {
