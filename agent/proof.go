@@ -59,8 +59,8 @@ var errDay = errors.New("a day is written as 2026-11-27")
 
 // sendProof sends the certificate of a day, today's where none is named.
 func (a *Agent) sendProof(w http.ResponseWriter, r *http.Request) {
-	now := a.clock.Stamp()
-	day := now.Time().Local()
+	rep := a.Report()
+	day := time.UnixMilli(rep.Made + rep.Offset)
 	if text := r.URL.Query().Get("day"); text != "" {
 		var err error
 		if day, err = time.ParseInLocation(time.DateOnly, text, time.Local); err != nil {
@@ -68,10 +68,7 @@ func (a *Agent) sendProof(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	a.mu.Lock()
-	station := a.station
-	a.mu.Unlock()
-	c, err := health.Certify(a.store, station, Version, day, now, a.compared())
+	c, err := health.Certify(a.store, rep, day, a.compared())
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -112,7 +109,7 @@ func (c proofCmd) Run(t *tool) error {
 	if c.JSON {
 		return printJSON(t.out, raw)
 	}
-	sections, err := proof.Sections(cert, digest, t.lang())
+	sections, err := proof.Sections(cert, digest, t.lang(), nil)
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,16 @@ package health
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"tram/store"
 	"tram/store/record"
 	"tram/sync/proof"
+	"tram/sync/status"
 )
 
 // maxDay bounds over how many versions a certificate goes back, and maxNamed how many
@@ -19,15 +22,19 @@ const (
 )
 
 // Certify makes the certificate of the day on which the moment day is, where day's
-// zone is. Now is the present moment's stamp, and last how both sides compared last.
+// zone is. The report is the station's of this moment, and last how both sides
+// compared last.
 // The entries are read before the receipts, and the cursors before the trees, so
 // that what an exchange brings meanwhile makes the certificate say less, never more.
-func Certify(s *store.Store, station, version string, day time.Time, now record.Stamp, last proof.Last) (proof.Certificate, error) {
+func Certify(s *store.Store, r status.Report, day time.Time, last proof.Last) (proof.Certificate, error) {
 	from := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, day.Location())
 	to := from.AddDate(0, 0, 1)
 	_, zone := from.Zone()
-	c := proof.Certificate{Station: station, Version: version, Day: from.Format(time.DateOnly), Zone: zone / 60, From: from.UnixMilli(), To: to.UnixMilli(),
-		Made: now.Corrected(), Doubt: now.Doubt, Last: last}
+	c := proof.Certificate{Station: r.Station, Version: r.Version, Day: from.Format(time.DateOnly), Zone: zone / 60, From: from.UnixMilli(), To: to.UnixMilli(),
+		Made: r.Made + r.Offset, Doubt: r.Doubt, Last: last}
+	if h := Cause(r, r.Made+r.Offset); h != nil {
+		c.Cause = h.Code
+	}
 	list, partial, err := s.Made(c.From, c.To, maxDay)
 	if err != nil {
 		return c, err
@@ -143,6 +150,26 @@ func books(s *store.Store, c *proof.Certificate, list []store.Entry) error {
 			return err
 		}
 		c.Lineages = append(c.Lineages, link)
+	}
+	return nil
+}
+
+// Cause is the health value that keeps entries from the centre, without words; nil
+// for none. One failure is no alarm elsewhere; here somebody asks for its reason.
+func Cause(r status.Report, now int64) *status.Health {
+	tries := strconv.FormatInt(r.Failures, 10)
+	if r.Failures > 0 {
+		r.Failures = max(r.Failures, 100)
+	}
+	// Only what lies on the way to the centre explains why entries stay.
+	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
+		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.NotEnrolled}
+	for _, h := range status.Judge(r, now) {
+		if slices.Contains(way, h.Code) {
+			h.Params = maps.Clone(h.Params)
+			h.Params["failures"] = tries
+			return &h
+		}
 	}
 	return nil
 }

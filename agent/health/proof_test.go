@@ -11,6 +11,7 @@ import (
 	"tram/store/record"
 	"tram/store/storetest"
 	"tram/sync/proof"
+	"tram/sync/status"
 )
 
 // TestCertificateCountsByReceipt makes six entries on one day and one on the day
@@ -49,11 +50,11 @@ func TestCertificateCountsByReceipt(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := proof.Last{At: 5, Equal: true}
-	c, err := Certify(s, "tram-a", "1.2", now.In(day.Location()), record.Stamp{Unix: 70, Offset: 7}, last)
+	c, err := Certify(s, status.Report{Station: "tram-a", Version: "1.2", Made: 70, Offset: 7, Failures: 1, Failure: status.FailCut}, now.In(day.Location()), last)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Day != "2026-11-27" || c.Zone != 420 || c.From != day.UnixMilli() || c.To != day.Add(24*time.Hour).UnixMilli() || c.Made != 77 || c.Last != last {
+	if c.Day != "2026-11-27" || c.Zone != 420 || c.From != day.UnixMilli() || c.To != day.Add(24*time.Hour).UnixMilli() || c.Made != 77 || c.Last != last || c.Cause != status.LinkCuts {
 		t.Errorf("the day: %+v", c)
 	}
 	if c.Entries != 6 || c.Took() != 2 || c.Wait() != 4 || c.Others != 1 || c.Partial {
@@ -79,7 +80,7 @@ func TestCertificateCountsByReceipt(t *testing.T) {
 	if err != nil || len(c.Feeds) != 2 || c.Feeds[0].Root != tree.Root() {
 		t.Errorf("feeds %+v, %v", c.Feeds, err)
 	}
-	before, err := Certify(s, "tram-a", "1.2", day.Add(-time.Minute), record.Stamp{}, proof.Last{})
+	before, err := Certify(s, status.Report{}, day.Add(-time.Minute), proof.Last{})
 	if err != nil || before.Entries != 1 || before.Waiting[0].Names[0] != yesterday.Name || before.Others != 4 {
 		t.Errorf("the day before: %+v, %v", before, err)
 	}
@@ -115,7 +116,7 @@ func TestCertificateNeedsTheReceipt(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(store.Any, `,"active":false`)
-	c, err := Certify(s, "tram-a", "1", day, record.Stamp{}, proof.Last{})
+	c, err := Certify(s, status.Report{}, day, proof.Last{})
 	if err != nil || c.Entries != 4 || c.Took() != 1 || c.Returned != 1 || c.Wait() != 2 || c.Waiting[0].Why != proof.Unproved || c.Waiting[0].Names[0] != second.Name {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -133,7 +134,7 @@ func TestCertificateGoesOverWrongClocks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := Certify(s, "tram-a", "1", day, stamp, proof.Last{})
+	c, err := Certify(s, status.Report{Doubt: true}, day, proof.Last{})
 	if err != nil || c.Entries != 2 || c.Doubtful != 1 || !c.Doubt || c.Others != 1 {
 		t.Errorf("%+v, %v; want two entries, one in doubt", c, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"tram/agent/health"
-	"tram/store/record"
 	"tram/sync/proof"
 )
 
@@ -32,7 +31,7 @@ func (c *call) dayProof() (proof.Certificate, error) {
 	if c.Last != nil {
 		last = c.Last()
 	}
-	return health.Certify(c.Store, r.Station, c.Version, now, record.Stamp{Unix: r.Made, Offset: r.Offset, Doubt: r.Doubt}, last)
+	return health.Certify(c.Store, r, now, last)
 }
 
 // proof shows the certificate of a day. It holds no patient's data.
@@ -46,7 +45,7 @@ func (c *call) proof() error {
 		return err
 	}
 	p := proofPage{Day: made.Day}
-	if p.Sections, err = proof.Sections(made, digest, c.lang); err != nil {
+	if p.Sections, err = proof.Sections(made, digest, c.lang, c.show[c.lang].Kind); err != nil {
 		return err
 	}
 	c.render(http.StatusOK, "proof", "proof.title", p)

@@ -21,7 +21,7 @@ func TestCertificateOfTheDayIsPrinted(t *testing.T) {
 	_, page, _ := b.get("/waiting")
 	want(t, "waiting", page, `href="/waiting/proof"`)
 	_, page, _ = b.get("/waiting/proof")
-	want(t, "the certificate", page, "trạm tram-a, ngày 21/09/2026", "Ghi 1 mục, trung tâm đã nhận 0, còn chờ 1.", "Patient 1", "Chưa gửi", "Chưa so sánh lần nào", "data-print")
+	want(t, "the certificate", page, "trạm tram-a, ngày 21/09/2026", "Ghi 1 mục, trung tâm đã nhận 0, còn chờ 1.", "Người dân 1", "Chưa gửi", "Chưa so sánh lần nào", "data-print")
 	if strings.Contains(page, "Hoà") || strings.Contains(page, v.Key.ID) {
 		t.Error("the certificate names a person")
 	}

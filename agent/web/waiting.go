@@ -2,13 +2,11 @@ package web
 
 import (
 	"encoding/json"
-	"maps"
 	"math"
 	"net/http"
-	"slices"
-	"strconv"
 	"time"
 
+	"tram/agent/health"
 	"tram/store"
 	"tram/store/audit"
 	"tram/store/fhir"
@@ -170,23 +168,12 @@ func (c *call) certify() (certificate, error) {
 
 // cause is the health value that says why entries stay here; nil for none.
 func (c *call) cause(r status.Report) *status.Health {
-	// One failure is no alarm elsewhere; on this page somebody asks for its reason.
-	tries := strconv.FormatInt(r.Failures, 10)
-	if r.Failures > 0 {
-		r.Failures = max(r.Failures, 100)
+	h := health.Cause(r, c.Now().UnixMilli()+r.Offset)
+	if h == nil {
+		return nil
 	}
-	// Only what lies on the way to the centre explains why entries stay.
-	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
-		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.NotEnrolled}
-	for _, h := range status.Judge(r, c.Now().UnixMilli()+r.Offset) {
-		if slices.Contains(way, h.Code) {
-			h.Params = maps.Clone(h.Params)
-			h.Params["failures"] = tries
-			h = h.In(c.lang)
-			return &h
-		}
-	}
-	return nil
+	said := h.In(c.lang)
+	return &said
 }
 
 // sync asks for an exchange. The answer does not wait for it: a thin link may

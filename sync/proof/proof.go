@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"tram/store/record"
+	"tram/sync/status"
 )
 
 // Errors of a file.
@@ -70,7 +71,9 @@ type Certificate struct {
 	Doubtful int        `json:"doubtful,omitempty"`
 	Received []Received `json:"received,omitempty"`
 	Waiting  []Group    `json:"waiting,omitempty"`
-	Returned int        `json:"returned,omitempty"`
+	// Cause is the health value that keeps entries from being sent; empty for none.
+	Cause    status.Code `json:"cause,omitempty"`
+	Returned int         `json:"returned,omitempty"`
 	// Others is how many entries of other days wait.
 	Others int    `json:"others,omitempty"`
 	Feeds  []Feed `json:"feeds"`

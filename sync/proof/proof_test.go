@@ -13,6 +13,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"tram/store/record"
+	"tram/sync/status"
 )
 
 const life = record.Lineage("abcdefghij234567")
@@ -21,7 +22,7 @@ const life = record.Lineage("abcdefghij234567")
 func day() Certificate {
 	link := record.Link{Lineage: life, N: 7, Chain: record.Sum([]byte("x"))}
 	return Certificate{Form: Form, Station: "tram-a", Version: "1", Day: "2026-11-27", Zone: 420, From: 1, To: 2, Made: 1_795_000_000_000, Doubt: true,
-		Lineages: []record.Link{link}, Entries: 4, Partial: true, Doubtful: 1, Returned: 3, Others: 5,
+		Lineages: []record.Link{link}, Entries: 4, Partial: true, Doubtful: 1, Cause: status.NoLink, Returned: 3, Others: 5,
 		Received: []Received{{record.Receipt{Link: link, Epoch: "e", At: 5, Sig: []byte("sig")}, []uint64{3, 7}, map[string]int{"Patient": 1, "Flag": 1}}},
 		Waiting: []Group{{Parked, record.IDTaken, []record.Name{{Lineage: life, N: 8}}, map[string]int{"Patient": 1}},
 			{Unsent, "", []record.Name{{Lineage: life, N: 9}}, map[string]int{"Observation": 1}}},
@@ -81,10 +82,10 @@ func TestFileOfTomorrow(t *testing.T) {
 func TestCertificateInWords(t *testing.T) {
 	for lang, wants := range map[string][]string{
 		"vi": {"trạm tram-a, ngày 27/11/2026", "Ghi 4 mục, trung tâm đã nhận 2, còn chờ 2.", "giờ +07:00", "Hồ sơ khác đã dùng số này", "hai bên giống nhau"},
-		"en": {"station tram-a, 27/11/2026", "4 entries, 2 received by the centre, 2 wait.", "UTC+07:00", "2 entries by its receipt for book " + string(life) + " up to 7", "Flag 1, Patient 1",
-			"Another record has the same number", "Not sent yet", "both sides were equal", "5 entries of other days", "3 more came back from the centre", "clock may have been wrong"},
+		"en": {"station tram-a, 27/11/2026", "4 entries, 2 received by the centre, 2 wait.", "UTC+07:00", "2 entries by its receipt for book " + string(life) + " up to 7", "<Flag> 1, <Patient> 1",
+			"Another record has the same number", "Not sent yet; they go by themselves at the next connection. No link to the centre.", "both sides were equal", "5 entries of other days", "3 more came back from the centre", "clock may have been wrong"},
 	} {
-		sections, err := Sections(day(), record.Sum([]byte("d")), lang)
+		sections, err := Sections(day(), record.Sum([]byte("d")), lang, func(k string) string { return "<" + k + ">" })
 		if err != nil {
 			t.Fatal(err)
 		}

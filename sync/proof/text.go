@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -29,9 +30,10 @@ type writer struct {
 	words map[string]string
 	lang  string
 	zone  *time.Location
+	kind  func(string) string
 }
 
-func newWriter(c Certificate, lang string) (*writer, error) {
+func newWriter(c Certificate, lang string, kind func(string) string) (*writer, error) {
 	var table map[string]map[string]string
 	if err := toml.Unmarshal(wordsTable, &table); err != nil {
 		return nil, fmt.Errorf("read words: %w", err)
@@ -39,7 +41,7 @@ func newWriter(c Certificate, lang string) (*writer, error) {
 	if table[lang] == nil {
 		lang = "en"
 	}
-	return &writer{table[lang], lang, time.FixedZone("", c.Zone*60)}, nil
+	return &writer{table[lang], lang, time.FixedZone("", c.Zone*60), kind}, nil
 }
 
 func (w *writer) say(key string, args ...any) string {
@@ -59,16 +61,20 @@ func (w *writer) kinds(counts map[string]int) string {
 	names := slices.Sorted(maps.Keys(counts))
 	slices.SortStableFunc(names, func(a, b string) int { return counts[b] - counts[a] })
 	for i, k := range names {
-		names[i] = fmt.Sprintf("%s %d", k, counts[k])
+		said := k
+		if w.kind != nil {
+			said = w.kind(k)
+		}
+		names[i] = fmt.Sprintf("%s %d", said, counts[k])
 	}
 	return strings.Join(names, ", ")
 }
 
 // Sections says a certificate in a language ("vi"; "en" for any other): the first
 // section's title names station and day, its first line sums the day up. Digest is
-// the file's.
-func Sections(c Certificate, digest record.Digest, lang string) ([]Section, error) {
-	w, err := newWriter(c, lang)
+// the file's; kind says what a kind of record is called, nil by FHIR's name.
+func Sections(c Certificate, digest record.Digest, lang string, kind func(string) string) ([]Section, error) {
+	w, err := newWriter(c, lang, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +82,14 @@ func Sections(c Certificate, digest record.Digest, lang string) ([]Section, erro
 	if t, err := time.Parse(time.DateOnly, c.Day); err == nil {
 		day = t.Format("02/01/2006")
 	}
-	return append([]Section{
-		{w.say("title", c.Station, day), w.head(c)},
+	return []Section{
+		{w.say("title", cmp.Or(c.Station, "–"), day), w.head(c)},
 		{w.say("received"), w.received(c)},
 		{w.say("waiting"), w.waiting(c)},
 		{w.say("books"), w.books(c)},
 		{w.say("roots"), w.roots(c)},
-	}, Section{w.say("digest"), []string{digest.String(), w.say("check")}}), nil
+		{w.say("digest"), []string{digest.String(), w.say("check")}},
+	}, nil
 }
 
 func (w *writer) head(c Certificate) []string {
@@ -127,6 +134,10 @@ func (w *writer) waiting(c Certificate) []string {
 			title, todo := status.ReasonWords(w.lang, g.Reason)
 			why += " " + title + ". " + todo
 		}
+		if g.Why == Unsent && c.Cause != "" {
+			title, _ := status.Words(w.lang, string(c.Cause))
+			why += " " + title + "."
+		}
 		out = append(out, w.say("group", len(g.Names), w.kinds(g.Kinds), why))
 	}
 	if len(out) == 0 {
@@ -138,7 +149,9 @@ func (w *writer) waiting(c Certificate) []string {
 func (w *writer) books(c Certificate) []string {
 	var out []string
 	for _, l := range c.Lineages {
-		out = append(out, w.say("book", l.Lineage, l.N, l.Chain))
+		if l.N > 0 {
+			out = append(out, w.say("book", l.Lineage, l.N, l.Chain))
+		}
 	}
 	return out
 }
