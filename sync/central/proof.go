@@ -7,7 +7,9 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"tram/store/record"
 	"tram/sync/proof"
@@ -39,9 +41,19 @@ type judgement struct {
 func (j *judgement) say(is, word string, args ...any) {
 	r := ruling{Is: is, Word: word}
 	for _, a := range args {
-		r.Args = append(r.Args, fmt.Sprint(a))
+		r.Args = append(r.Args, printable(fmt.Sprint(a)))
 	}
 	j.out = append(j.out, r)
+}
+
+// printable keeps what a terminal only shows: the file comes from outside.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // prove holds a station's certificate against the centre's records. It fails with

@@ -111,6 +111,17 @@ func TestCertificateIsChecked(t *testing.T) {
 	want("a day later", good, "whole/holds", "sum/holds", "signed/holds", "chain/holds", "held/holds", "came/holds", "chain/holds", "moved-own/open", "equal-shared/holds")
 }
 
+func TestCertificateMovesNoTerminal(t *testing.T) {
+	s := newSite(t)
+	b, _, err := proof.Encode(proof.Certificate{Station: "tram\x1b[2J\n-x"})
+	must(t, err)
+	got, err := s.prove(b)
+	must(t, err)
+	if i := slices.IndexFunc(got.Ruled, func(r ruling) bool { return r.Word == "proof-stranger" }); i < 0 || got.Ruled[i].Args[0] != "tram[2J-x" {
+		t.Errorf("got %+v", got.Ruled)
+	}
+}
+
 // A restored centre does not hold what it signed for later.
 func TestCertificateAtRestoredCentre(t *testing.T) {
 	s := newSite(t)
