@@ -75,6 +75,16 @@ type EnrolAnswer struct {
 	Root        string `json:"root"`
 	ReceiptKey  []byte `json:"receiptKey"`
 	Sig         []byte `json:"sig"`
+	// StickKey is the centre's key for sticks, StickSig the root's signature on it;
+	// a centre that knows no sticks leaves both out.
+	StickKey string `json:"stickKey,omitempty"`
+	StickSig []byte `json:"stickSig,omitempty"`
+}
+
+// stickSigned is what StickSig covers.
+func (a EnrolAnswer) stickSigned() []byte {
+	sum := sha256.Sum256([]byte("tram stick key 1\n" + a.StickKey + "\n"))
+	return sum[:]
 }
 
 // signed is what the answer's signature covers.
@@ -113,6 +123,12 @@ func (a *Authority) answer(replica, cert string) (EnrolAnswer, error) {
 	ans := EnrolAnswer{Replica: replica, Certificate: cert, Root: a.RootPEM(), ReceiptKey: a.ReceiptKey()}
 	var err error
 	if ans.Sig, err = ecdsa.SignASN1(rand.Reader, a.key, ans.signed()); err != nil {
+		return EnrolAnswer{}, fmt.Errorf("sign the enrolment answer: %w", err)
+	}
+	if ans.StickKey, err = a.StickKey(); err != nil {
+		return EnrolAnswer{}, err
+	}
+	if ans.StickSig, err = ecdsa.SignASN1(rand.Reader, a.key, ans.stickSigned()); err != nil {
 		return EnrolAnswer{}, fmt.Errorf("sign the enrolment answer: %w", err)
 	}
 	return ans, nil
@@ -169,8 +185,10 @@ func FinishEnrol(i *Identity, root, station string, a EnrolAnswer) (*Identity, e
 		return nil, fmt.Errorf("check the enrolment answer: it is for another key: %w", ErrForeign)
 	case len(a.ReceiptKey) != ed25519.PublicKeySize:
 		return nil, fmt.Errorf("check the enrolment answer: no receipt key: %w", ErrForeign)
+	case a.StickKey != "" && !ecdsa.VerifyASN1(pub, a.stickSigned(), a.StickSig):
+		return nil, fmt.Errorf("check the enrolment answer: a key for sticks that the root did not sign: %w", ErrForeign)
 	}
-	return &Identity{i.key, name, cert, trusted, a.ReceiptKey}, nil
+	return &Identity{i.key, name, cert, trusted, a.ReceiptKey, a.StickKey}, nil
 }
 
 // RootPEM is the centre's root; empty before enrolment.

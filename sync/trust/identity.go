@@ -22,6 +22,8 @@ type Identity struct {
 	cert    *x509.Certificate
 	root    *x509.Certificate
 	receipt ed25519.PublicKey
+	// stickKey is the centre's key for sticks; "" where it gave none.
+	stickKey string
 }
 
 // NewIdentity makes a new P-256 key. It is to be kept before its request is
@@ -100,6 +102,7 @@ type keptIdentity struct {
 	Certificate []byte `json:"certificate,omitempty"`
 	Root        []byte `json:"root,omitempty"`
 	ReceiptKey  []byte `json:"receiptKey,omitempty"`
+	StickKey    string `json:"stickKey,omitempty"`
 }
 
 func (i *Identity) encode() ([]byte, error) {
@@ -109,7 +112,7 @@ func (i *Identity) encode() ([]byte, error) {
 	}
 	k := keptIdentity{Key: key}
 	if i.Enrolled() {
-		k.Certificate, k.Root, k.ReceiptKey = i.cert.Raw, i.root.Raw, i.receipt
+		k.Certificate, k.Root, k.ReceiptKey, k.StickKey = i.cert.Raw, i.root.Raw, i.receipt, i.stickKey
 	}
 	return json.Marshal(k)
 }
@@ -139,6 +142,6 @@ func decodeIdentity(plain []byte) (*Identity, error) {
 	if !key.PublicKey.Equal(i.cert.PublicKey) || len(k.ReceiptKey) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("the parts do not belong together")
 	}
-	i.receipt = k.ReceiptKey
+	i.receipt, i.stickKey = k.ReceiptKey, k.StickKey
 	return i, nil
 }
