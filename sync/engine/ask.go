@@ -68,6 +68,8 @@ type Ask struct {
 	cursors map[string]record.Cursor
 	welcome bool
 	reoffer []record.Key
+	late    *Late // of a request made before; nil in an exchange that goes on
+	behind  bool  // the late answer's feeds are older than what came down
 }
 
 // NewAsk begins an exchange.
@@ -166,6 +168,9 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 // answer takes upstream's word on one change that was sent. A verdict unknown
 // here counts as parked.
 func (a *Ask) answer(ans record.Answer) error {
+	if !a.sent[ans.Ref] && a.late != nil {
+		return nil // it waits no longer
+	}
 	if !a.sent[ans.Ref] {
 		return fmt.Errorf("%w: an answer to what was not asked", wire.ErrNonsense)
 	}
@@ -191,12 +196,16 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 		if err != nil {
 			return err
 		}
-		rec.Void = append(rec.Void, known)
+		if a.late == nil || a.late.Unheard(l.Lineage) {
+			rec.Void = append(rec.Void, known)
+		}
 	}
 	if err := a.o.Replica.Recover(ctx, rec); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	a.res.Next.Compare = append(a.res.Next.Compare, w.Unknown...)
+	if !a.behind {
+		a.res.Next.Compare = append(a.res.Next.Compare, w.Unknown...)
+	}
 	return nil
 }
 
@@ -244,6 +253,9 @@ func (a *Ask) receipt(r record.Receipt) error {
 func (a *Ask) arrival(c record.Change) error {
 	if c.Version == nil && c.Ref.IsZero() || c.Version != nil && !sound(c.Version) {
 		return fmt.Errorf("%w: a change without a version", wire.ErrNonsense)
+	}
+	if a.behind {
+		return nil
 	}
 	a.stretch.Arrived = append(a.stretch.Arrived, record.Arrival{Change: c})
 	a.res.Received++

@@ -26,6 +26,10 @@ func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
 	if cursor != nil {
 		c := *cursor
 		before = a.cursors[c.Feed]
+		st.Cursor = cursor
+		if a.behind || !a.news(&st, before) {
+			return nil
+		}
 		c.Turn = before.Turn
 		if a.adopts(c) {
 			c.Turn++
@@ -83,6 +87,9 @@ func (a *Ask) apply(ctx context.Context, st record.Stretch, before record.Cursor
 
 // leaves finds what one bucket lacks on either side.
 func (a *Ask) leaves(l wire.Leaves) error {
+	if a.behind {
+		return nil
+	}
 	want := a.want(l.Feed, l.End)
 	if l.Bucket == wire.NoBucket {
 		return nil
@@ -138,7 +145,7 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 		a.res.More = true
 		return nil
 	}
-	if e.Roots == nil || e.More || a.res.Refused != "" {
+	if e.Roots == nil || e.More || a.behind || a.res.Refused != "" {
 		return nil
 	}
 	a.res.Equal, a.res.Proved = true, true

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"tram/store/record"
+)
+
+// Asked is what stays of a request whose answer may come weeks later, twice, or
+// after the answer to a later one: what that answer is held against. It is plain
+// data, to be kept.
+type Asked struct {
+	Cursors []record.Cursor `json:"cursors"`
+	// Offered is how far the own changes went into the request.
+	Offered uint64 `json:"offered,omitempty"`
+	Carry   *Carry `json:"carry,omitempty"`
+}
+
+// Asked is what Resume needs when the answer comes, once Next gave io.EOF.
+func (a *Ask) Asked() Asked {
+	return Asked{Cursors: a.st.Cursors, Offered: a.res.Offered.Seq, Carry: a.o.Carry}
+}
+
+// Late is a request, and what is known of its answer before it is taken.
+type Late struct {
+	Asked
+	// Ends are the cursors of the answer's last mark in each feed.
+	Ends []record.Cursor
+	// Unheard reports whether upstream said nothing more of a lineage since the
+	// request was made: only then does what it lacks void a receipt.
+	Unheard func(record.Lineage) bool
+}
+
+// Resume is the asking half of a request made before, ready to Take its answer.
+// Answers and receipts are taken for what still waits. The feeds are taken where
+// the answer is not older than what came down meanwhile, and left otherwise
+// (replication.md, rules 12 and 14): the next request asks from where they stand.
+func Resume(o AskOptions, l Late) (*Ask, error) {
+	o.Carry = l.Carry
+	a, err := NewAsk(o)
+	if err != nil {
+		return nil, err
+	}
+	a.out, a.res.Ended, a.late = nil, true, &l
+	for after := (record.Cursor{}); after.Seq < l.Offered; {
+		page, err := o.Replica.Offer(Upstream, after, maxStretch)
+		if err != nil {
+			return nil, fmt.Errorf("ask: %w", err)
+		}
+		for _, c := range page.Changes {
+			if c.Seq <= l.Offered {
+				a.sent[c.Ref] = true
+			}
+		}
+		a.res.Sent, after = len(a.sent), page.Cursor
+		if !page.More {
+			break
+		}
+	}
+	a.behind = !l.current(a.st.Cursors)
+	return a, nil
+}
+
+// current reports whether the answer tells of every feed at least as much as has
+// come down by now, counted in the same turn and epoch.
+func (l *Late) current(now []record.Cursor) bool {
+	for _, c := range now {
+		was, end := cursorOf(l.Cursors, c.Feed), cursorOf(l.Ends, c.Feed)
+		if was == c {
+			continue
+		}
+		if was.Turn != c.Turn || end.Epoch != c.Epoch || was.Seq > c.Seq || end.Seq < c.Seq {
+			return false
+		}
+	}
+	return true
+}
+
+func cursorOf(list []record.Cursor, feed string) record.Cursor {
+	i := slices.IndexFunc(list, func(c record.Cursor) bool { return c.Feed == feed })
+	if i < 0 {
+		return record.Cursor{Feed: feed}
+	}
+	return list[i]
+}
+
+// news leaves out of a late stretch what the feed's cursor has stepped over, and
+// reports whether anything is left: a change or a place further on.
+func (a *Ask) news(st *record.Stretch, before record.Cursor) bool {
+	if a.late == nil || st.Cursor == nil || a.adopts(*st.Cursor) || before.Seq == 0 {
+		return true
+	}
+	if st.Cursor.Epoch != before.Epoch || st.Cursor.Seq <= before.Seq {
+		return false
+	}
+	st.Arrived = slices.DeleteFunc(st.Arrived, func(in record.Arrival) bool { return in.Seq <= before.Seq })
+	return true
+}
