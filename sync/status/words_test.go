@@ -69,6 +69,7 @@ func expected(t *testing.T) []string {
 		{"place.", ground, "Place"},
 		{"verdict.", ground, "Verdict"},
 		{"reason.", ground, "Reason"},
+		{"stick.", ".", "Stick"},
 	} {
 		for _, c := range constants(t, list.dir, list.typ) {
 			out = append(out, list.prefix+c)
