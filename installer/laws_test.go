@@ -49,6 +49,7 @@ func floors() []floor {
 		{"sync/carry", "a carrier moves what the engine says"},
 		{"sync/simnet", "worlds that go wrong are played on what carriers move"},
 		{"sync/simnet/tram-sim", "a program only starts its library"},
+		{"sync/carry/stick", "files are one more carrier, and are sealed and signed by trust"},
 		{"sync/central", "the centre serves what carriers bring"},
 		{"sync/central/tram-central", "a program only starts its library"},
 		{"agent/config agent/service", "the ground of the agent's wing"},

@@ -1,0 +1,151 @@
+package stick
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tram/store"
+	"tram/store/record"
+	"tram/sync/carry"
+	"tram/sync/engine"
+	"tram/sync/status"
+	"tram/sync/trust"
+	"tram/sync/wire"
+)
+
+// Centre is the serving end. Several may work on one store at once.
+type Centre struct {
+	Store     *store.Store
+	Authority *trust.Authority
+	// Begin makes the serving half for a replica whose key, by its fingerprint,
+	// signed a request; nil where this is not the key of that replica. It may be
+	// called again for one request. What it hears was said long ago: it must not
+	// take it for a PC that speaks now (replication.md, rule 19).
+	Begin func(replica, key string, p engine.Pace) (*engine.Serve, error)
+	Now   func() int64 // the centre's clock in Unix milliseconds
+}
+
+// kept is what a centre keeps of a replica's files.
+type kept struct {
+	Last uint64          `json:"last"` // the highest number read
+	Read []record.Digest `json:"read"` // the sums of the files read last
+}
+
+// maxRead is how many files of a replica are told apart from new ones.
+const maxRead = 64
+
+// Take takes a request in and makes its answer, also for one that was taken
+// before: the answer may have been lost. The file has no name where there is none.
+func (c *Centre) Take(ctx context.Context, b []byte) (Result, File, error) {
+	var res Result
+	f, err := c.take(ctx, b, &res)
+	res, err = told(res, err)
+	return res, f, err
+}
+
+func (c *Centre) take(ctx context.Context, b []byte, res *Result) (File, error) {
+	f, err := read(b)
+	if err != nil {
+		return File{}, err
+	}
+	self := trust.Fingerprint(c.Authority.Root().PublicKey)
+	if f.Dir != up || f.To != self {
+		return File{}, refusal{status.StickForeign}
+	}
+	replica, key, err := c.Authority.VerifyStick(f.Cert, f.signed, f.sig)
+	if err != nil || replica != f.From {
+		return File{}, refusal{status.StickAltered}
+	}
+	res.Station, res.N, res.Made = f.From, f.N, f.Time
+	body, err := f.open(c.Authority)
+	if err != nil {
+		return File{}, err
+	}
+	answer, err := c.serve(ctx, f.From, key, body, res)
+	if err != nil {
+		return File{}, err
+	}
+	h := header{From: self, To: f.From, Dir: down, N: f.N, Time: c.Now(), Re: f.sum}
+	out, _, err := write(h, c.Authority, f.Key, answer)
+	if err != nil {
+		return File{}, err
+	}
+	code, err := c.note(ctx, f)
+	if res.Code = code; res.Refused != "" {
+		res.Code = status.StickRefused
+	}
+	return File{nameOf(f.From, down, f.N), out}, err
+}
+
+// serve takes a request's stream and makes that of its answer. Where the answer
+// does not fit into a file it serves again, and gives less: what was taken is
+// known then.
+func (c *Centre) serve(ctx context.Context, replica, key string, body []byte, res *Result) ([]byte, error) {
+	for p := pace(); ; p = slower(p) {
+		serve, err := c.Begin(replica, key, p)
+		if err != nil {
+			return nil, err
+		}
+		if serve == nil {
+			return nil, refusal{status.StickStranger}
+		}
+		if err := carry.Receive(ctx, bytes.NewReader(body), serve.Take); err != nil {
+			return nil, err
+		}
+		res.Sent, res.Taken, res.Received = 0, 0, 0
+		answer, err := stream(func() (*wire.Frame, error) {
+			f, err := serve.Next()
+			res.count(f)
+			return f, err
+		})
+		if !errors.Is(err, errLarge) || p.Down == 1 {
+			return answer, err
+		}
+	}
+}
+
+// count counts what an answer says.
+func (r *Result) count(f *wire.Frame) {
+	switch {
+	case f == nil:
+	case f.Answer != nil:
+		r.Sent++
+		if f.Answer.Verdict.Taken() {
+			r.Taken++
+		}
+	case f.Change != nil:
+		r.Received++
+	case f.Welcome != nil:
+		r.Refused = f.Welcome.Refused
+	}
+}
+
+// note remembers that a file was read, and tells whether it was before, or
+// whether numbers before it have not come.
+func (c *Centre) note(ctx context.Context, f *sheet) (status.Stick, error) {
+	code := status.StickTaken
+	err := c.Store.UpdateSetting(ctx, bookSetting+"/"+f.From, func(b []byte) ([]byte, error) {
+		var k kept
+		if b != nil {
+			if err := json.Unmarshal(b, &k); err != nil {
+				return nil, fmt.Errorf("read what came on sticks: %w", err)
+			}
+		}
+		switch {
+		case slices.Contains(k.Read, f.sum):
+			code = status.StickAgain
+			return json.Marshal(k)
+		case k.Last != 0 && f.N > k.Last+1:
+			code = status.StickGap
+		}
+		k.Last = max(k.Last, f.N)
+		k.Read = append(k.Read, f.sum)
+		k.Read = k.Read[max(0, len(k.Read)-maxRead):]
+		return json.Marshal(k)
+	})
+	return code, err
+}
