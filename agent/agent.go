@@ -69,6 +69,8 @@ type Agent struct {
 	began  time.Time
 	nudge  chan struct{} // asks for an exchange now
 
+	exchanging sync.Mutex // one exchange with the centre at a time, whatever carries it
+
 	mu      sync.Mutex
 	sync    health.Sync
 	link    link
@@ -144,6 +146,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.intake.Run(ctx) })
 	g.Go(func() error { return a.speak(ctx) })
 	g.Go(func() error { return a.tend(ctx) })
+	if c.Stick.Folder != "" {
+		g.Go(func() error { return a.watchSticks(ctx) })
+	}
 	if a.o.File != "" {
 		g.Go(func() error { return config.Watch(ctx, a.o.File, a.reload, a.badSettings) })
 	}

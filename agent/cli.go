@@ -41,6 +41,7 @@ type cli struct {
 	Run       runCmd       `cmd:"" help:"Run the station until it is stopped."`
 	Status    statusCmd    `cmd:"" help:"Say how the running station is."`
 	Sync      syncCmd      `cmd:"" help:"Speak with the centre."`
+	Stick     stickCmd     `cmd:"" help:"Exchange with the centre by USB stick."`
 	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Proof     proofCmd     `cmd:"" help:"Print the certificate of a day: what was entered, what the centre signed for, what waits and why."`

@@ -251,6 +251,8 @@ func (a *Agent) hangUp() {
 
 // exchange runs one exchange and notes how it went.
 func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
+	a.exchanging.Lock()
+	defer a.exchanging.Unlock()
 	ask, err := engine.NewAsk(engine.AskOptions{
 		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
 		Verify: func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },

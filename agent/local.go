@@ -15,6 +15,7 @@ import (
 	"tram/agent/intake"
 	"tram/store/record"
 	"tram/store/seal"
+	"tram/sync/carry/stick"
 	"tram/sync/status"
 )
 
@@ -101,6 +102,7 @@ func (a *Agent) local(token string) http.Handler {
 	mux.HandleFunc("GET /local/backup", a.sendBackup)
 	mux.HandleFunc("POST /local/backup", a.checkBackup)
 	mux.HandleFunc("POST /local/import", a.importFile)
+	a.stickFace(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(got), []byte(token)) != 1 {
@@ -180,7 +182,7 @@ func call(folder, method, path, file string, body io.Reader, v any) error {
 		return errNotRunning
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 2*stick.MaxFile))
 	if err != nil {
 		return err
 	}

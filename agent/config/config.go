@@ -30,6 +30,7 @@ type Config struct {
 	Centre  Centre
 	Page    Page
 	Drop    Drop
+	Stick   Stick
 	Sync    Sync
 	Log     Log
 }
@@ -66,6 +67,11 @@ type Drop struct {
 	Folder     string        // absolute; "" means inside Data.Folder
 	Poll       time.Duration // how often the folder is looked at, beside being told of changes
 	References string        // "strict": a reference to nothing sets a file aside; "lenient": it does not
+}
+
+// Stick is where USB sticks appear.
+type Stick struct {
+	Folder string // absolute, a stick's own or one in which sticks are mounted; "" means that none are looked for
 }
 
 // Sync is when the station speaks with its centre.

@@ -34,6 +34,7 @@ func settings() []setting {
 		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),
 		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),
 		choice("drop.references", false, func(c *Config) *string { return &c.Drop.References }, "strict", "lenient"),
+		folder("stick.folder", func(c *Config) *string { return &c.Stick.Folder }),
 		duration("sync.every", "5m", 10*time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.Sync.Every }),
 		duration("sync.urgent", "2s", 0, time.Hour, func(c *Config) *time.Duration { return &c.Sync.Urgent }),
 		choice("log.level", true, func(c *Config) *string { return &c.Log.Level }, "debug", "info", "warn", "error"),

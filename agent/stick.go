@@ -1,0 +1,265 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"tram/sync/carry/stick"
+	"tram/sync/status"
+	"tram/sync/trust"
+)
+
+// desk is this station at a stick: what it makes and takes goes on beside no other
+// exchange.
+type desk struct{ a *Agent }
+
+func (d desk) station() (*stick.Station, error) {
+	a := d.a
+	a.mu.Lock()
+	id := a.link.identity
+	a.mu.Unlock()
+	if id == nil || !id.Enrolled() {
+		return nil, trust.ErrNotEnrolled
+	}
+	return &stick.Station{Store: a.store, Identity: id, Merger: a.merger, Report: func() []byte { return a.Report().Encode() },
+		Now: func() int64 { return a.clock.Stamp().Unix }}, nil
+}
+
+// Make makes the next request.
+func (d desk) Make(ctx context.Context) (stick.File, error) {
+	d.a.exchanging.Lock()
+	defer d.a.exchanging.Unlock()
+	s, err := d.station()
+	if err != nil {
+		return stick.File{}, err
+	}
+	return s.Make(ctx)
+}
+
+// Take takes an answer, and notes when the centre gave it.
+func (d desk) Take(ctx context.Context, b []byte) (stick.Result, error) {
+	d.a.exchanging.Lock()
+	defer d.a.exchanging.Unlock()
+	s, err := d.station()
+	if err != nil {
+		return stick.Result{}, err
+	}
+	res, err := s.Take(ctx, b)
+	if err != nil || res.Code != status.StickTaken {
+		return res, err
+	}
+	receipts, err := d.a.store.Receipts()
+	d.a.mu.Lock()
+	defer d.a.mu.Unlock()
+	for _, r := range receipts {
+		d.a.received(r)
+	}
+	d.a.sync.Synced = max(d.a.sync.Synced, res.Made-d.a.clock.Stamp().Offset)
+	return res, err
+}
+
+// stickFace is what the command line asks about sticks; the files go over the
+// connection, since the service may not reach where a stick is.
+func (a *Agent) stickFace(mux *http.ServeMux) {
+	mux.HandleFunc("POST /local/stick/make", func(w http.ResponseWriter, r *http.Request) {
+		f, err := desk{a}.Make(r.Context())
+		a.answerStick(w, f, err)
+	})
+	mux.HandleFunc("POST /local/stick/take", func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, stick.MaxFile+1))
+		if err != nil {
+			http.Error(w, "the file is too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		res, err := desk{a}.Take(r.Context(), b)
+		a.answerStick(w, res, err)
+	})
+}
+
+func (a *Agent) answerStick(w http.ResponseWriter, v any, err error) {
+	for _, known := range []struct {
+		err error
+		key string
+	}{{trust.ErrNotEnrolled, "stick-not-enrolled"}, {stick.ErrNoKey, "stick-no-key"}} {
+		if errors.Is(err, known.err) {
+			err = errors.New(words(a.settings().Station.Language, known.key))
+		}
+	}
+	answer(w, v, err)
+}
+
+// remote is the running station at a stick, for the command line.
+type remote struct{ folder string }
+
+func (r remote) Make(context.Context) (stick.File, error) {
+	var f stick.File
+	return f, call(r.folder, "POST", "/local/stick/make", "", nil, &f)
+}
+
+func (r remote) Take(_ context.Context, b []byte) (stick.Result, error) {
+	var res stick.Result
+	return res, call(r.folder, "POST", "/local/stick/take", "", bytes.NewReader(b), &res)
+}
+
+type stickCmd struct {
+	Write stickWriteCmd `cmd:"" help:"Put what waits onto a stick for the centre."`
+	Read  stickReadCmd  `cmd:"" help:"Take the centre's answers from a stick."`
+}
+
+type stickWriteCmd struct {
+	Dir string `arg:"" help:"Where the stick is." type:"existingdir"`
+}
+
+func (c stickWriteCmd) Run(ctx context.Context, t *tool) error {
+	name, err := t.stationName()
+	if err != nil {
+		return err
+	}
+	file, err := stick.Write(ctx, c.Dir, name, remote{t.conf.Data.Folder})
+	if err != nil {
+		return t.stickTrouble(err)
+	}
+	fmt.Fprintf(t.out, words(t.lang(), "stick-written")+"\n", file)
+	return nil
+}
+
+type stickReadCmd struct {
+	Dir string `arg:"" help:"Where the stick is." type:"existingdir"`
+}
+
+func (c stickReadCmd) Run(ctx context.Context, t *tool) error {
+	name, err := t.stationName()
+	if err != nil {
+		return err
+	}
+	files, err := stick.Read(ctx, c.Dir, name, remote{t.conf.Data.Folder})
+	for _, f := range files {
+		title, todo := status.StickWords(t.lang(), f.Code)
+		fmt.Fprintf(t.out, words(t.lang(), "stick-file")+"\n", f.File, title, f.Sent, f.Taken, f.Received, todo)
+	}
+	if err != nil {
+		return t.stickTrouble(err)
+	}
+	if len(files) == 0 {
+		fmt.Fprintf(t.out, words(t.lang(), "stick-none")+"\n", name)
+	}
+	return nil
+}
+
+// stationName asks the running station for its name.
+func (t *tool) stationName() (string, error) {
+	var s State
+	if err := call(t.conf.Data.Folder, "GET", "/local/status", "", nil, &s); err != nil {
+		return "", err
+	}
+	return s.Report.Station, nil
+}
+
+func (t *tool) stickTrouble(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return errors.New(words(t.lang(), "stick-folder"))
+	}
+	return err
+}
+
+// stickSettle is how long a stick may take to be mounted once its folder is there.
+const stickSettle = time.Second
+
+// watchSticks exchanges with every stick that appears in the folder of the
+// settings, or in a folder below it, until ctx ends. It also looks now and then: a
+// stick mounted over a folder that was there is told by nobody.
+func (a *Agent) watchSticks(ctx context.Context) error {
+	c := a.settings()
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch for sticks: %w", err)
+	}
+	defer w.Close()
+	if err := w.Add(c.Stick.Folder); err != nil {
+		a.o.Log.Warn("the folder for sticks is not watched, only looked at", "err", err)
+	}
+	seen := map[string]string{}
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Events:
+			next.Reset(stickSettle)
+		case <-w.Errors:
+			next.Reset(stickSettle)
+		case <-next.C:
+			seen = a.visitSticks(ctx, c.Stick.Folder, seen)
+			next.Reset(a.settings().Drop.Poll)
+		}
+	}
+}
+
+// visitSticks visits each stick that is not as the last visit left it, and gives
+// how they are left now. A stick that was away is visited again.
+func (a *Agent) visitSticks(ctx context.Context, folder string, seen map[string]string) map[string]string {
+	now := map[string]string{}
+	for _, pattern := range []string{"", "*", filepath.Join("*", "*")} {
+		found, err := filepath.Glob(filepath.Join(folder, pattern, stick.Folder))
+		if err != nil {
+			a.o.Log.Warn("cannot look for sticks", "err", err)
+		}
+		for _, at := range found {
+			if looks := looksLike(at); looks == "" || looks == seen[at] {
+				now[at] = looks
+				continue
+			}
+			a.visitStick(ctx, filepath.Dir(at))
+			now[at] = looksLike(at)
+		}
+	}
+	return now
+}
+
+func (a *Agent) visitStick(ctx context.Context, dir string) {
+	d := desk{a}
+	s, err := d.station()
+	if err != nil {
+		a.o.Log.Warn("a stick, and this station is not enrolled", "err", err)
+		return
+	}
+	files, err := stick.Read(ctx, dir, s.Identity.Replica(), d)
+	for _, f := range files {
+		a.o.Log.Info("file from a stick", "file", f.File, "code", f.Code, "taken", f.Taken, "received", f.Received)
+	}
+	if err == nil {
+		_, err = stick.Write(ctx, dir, s.Identity.Replica(), d)
+	}
+	if err != nil {
+		a.o.Log.Warn("stick not exchanged", "err", err)
+		return
+	}
+	a.o.Log.Info("stick exchanged", "files", len(files))
+}
+
+// looksLike tells one state of a stick's folder from another; "" where it is none.
+func looksLike(at string) string {
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return ""
+	}
+	out := "."
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			out += fmt.Sprintln(e.Name(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return out
+}
