@@ -31,6 +31,7 @@ import (
 	"tram/sync/engine"
 	"tram/sync/merge"
 	"tram/sync/trust"
+	"tram/sync/wire"
 )
 
 // Options say where a centre lives.
@@ -191,18 +192,27 @@ func (c *Centre) begin(w http.ResponseWriter, r *http.Request) *engine.Serve {
 	if !ok {
 		return nil
 	}
-	epoch, err := c.store.Epoch()
+	now := c.o.Now().UnixMilli()
+	serve, err := c.serving(peer, now, c.hear(peer, now), engine.DefaultPace())
 	if err != nil {
 		c.o.Log.Error("cannot read the epoch", "err", err)
 		http.Error(w, "the centre's records cannot be read now; come later", http.StatusServiceUnavailable)
 		return nil
 	}
-	now := c.o.Now().UnixMilli()
+	return serve
+}
+
+// serving makes the serving half for a replica, whatever carries the exchange.
+func (c *Centre) serving(peer string, now int64, hear func(wire.Hello) wire.Refusal, p engine.Pace) (*engine.Serve, error) {
+	epoch, err := c.store.Epoch()
+	if err != nil {
+		return nil, err
+	}
 	return engine.NewServe(engine.ServeOptions{
 		Replica: c.store, Name: c.store.Name(), Peer: peer, Epoch: epoch, Merger: c.merger, R4: c.r4, Now: now,
-		Sign: c.authority.SignReceipt, Hear: c.hear(peer, now), Admit: c.admit,
-		MaxContent: fhir.DefaultLimits().Bytes, Pace: engine.DefaultPace(),
-	})
+		Sign: c.authority.SignReceipt, Hear: hear, Admit: c.admit,
+		MaxContent: fhir.DefaultLimits().Bytes, Pace: p,
+	}), nil
 }
 
 // peer is the replica that a request comes from; it answers those without, and

@@ -26,6 +26,7 @@ import (
 	"tram/store/seal"
 	"tram/store/space"
 	"tram/sync/proof"
+	"tram/sync/carry/stick"
 	"tram/sync/trust"
 )
 
@@ -47,6 +48,8 @@ type cli struct {
 	Repair  repairCmd  `cmd:"" help:"Make the database anew from what is good of it and the journal. While the centre is stopped."`
 	Backup  backupCmd  `cmd:"" help:"Write all records into one sealed file."`
 	Restore restoreCmd `cmd:"" help:"Put a backup into an empty data folder."`
+
+	Stick stickCmd `cmd:"" help:"Exchange with stations by USB stick."`
 
 	Recovery recoveryCmd `cmd:"" help:"The key that opens stations' records when nothing else does."`
 }
@@ -158,6 +161,7 @@ type said struct {
 
 	Found []store.Finding `json:"found,omitempty"`
 	Ruled []ruling        `json:"ruled,omitempty"`
+	Files []stick.Outcome `json:"files,omitempty"`
 }
 
 // do does what a command asks.
@@ -177,6 +181,9 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		return c.prove(a.Proof)
 	case "backup":
 		return said{}, c.backUp(ctx, a.File)
+	case "stick":
+		files, err := c.Stick(ctx, a.File)
+		return said{Files: files}, err
 	case "staff":
 		book := account.New(c.store, c.o.Now, account.Cost{})
 		if err := book.Add(ctx, a.User, a.User, account.Admin, a.PIN, ""); err != nil {

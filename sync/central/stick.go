@@ -1,0 +1,77 @@
+package central
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"tram/sync/carry/stick"
+	"tram/sync/engine"
+	"tram/sync/status"
+	"tram/sync/wire"
+)
+
+// Stick takes what stations wrote onto the stick mounted at dir, and puts the
+// answers beside it.
+func (c *Centre) Stick(ctx context.Context, dir string) ([]stick.Outcome, error) {
+	now := c.o.Now().UnixMilli()
+	desk := stick.Centre{Store: c.store, Authority: c.authority, Now: func() int64 { return now },
+		Begin: func(replica, key string, p engine.Pace) (*engine.Serve, error) {
+			if c.stranger(replica, key) {
+				return nil, nil
+			}
+			return c.serving(replica, now, c.hearStick(ctx, replica, now), p)
+		}}
+	return desk.Visit(ctx, dir)
+}
+
+// hearStick is hear for what was said when the stick was written. Only a newer
+// report is kept. A lineage that has long been followed may still come by: no
+// stick makes a second PC of it, nor does it go before who speaks live
+// (replication.md, rule 19).
+func (c *Centre) hearStick(ctx context.Context, peer string, now int64) func(wire.Hello) wire.Refusal {
+	return func(h wire.Hello) wire.Refusal {
+		rep, bad := status.Parse(h.Report)
+		m, err := c.change(ctx, peer, func(m *member) {
+			old, none := status.Parse(m.Report)
+			said := rep.Made + rep.Offset
+			if bad == nil && (none != nil || said > old.Made+old.Offset) {
+				m.Report, m.Seen = rep.Encode(), max(m.Seen, min(now, said))
+			}
+		})
+		switch {
+		case err != nil:
+			c.o.Log.Error("cannot keep a report", "replica", peer, "err", err)
+			return wire.Stopped
+		case m.Denied:
+			return wire.Revoked
+		case slices.Contains(m.Twin, h.Life):
+			return wire.SecondPC
+		}
+		return ""
+	}
+}
+
+type stickCmd struct {
+	Take stickTakeCmd `cmd:"" help:"Take what stations wrote, and write the answers."`
+}
+
+type stickTakeCmd struct {
+	Dir  string `arg:"" help:"Where the stick is." type:"existingdir"`
+	Data string `required:"" help:"Data folder." type:"path"`
+}
+
+func (s stickTakeCmd) Run(ctx context.Context, t *tool) error {
+	res, err := t.ask(ctx, s.Data, asked{Do: "stick", File: s.Dir})
+	if err != nil {
+		return err
+	}
+	if len(res.Files) == 0 {
+		fmt.Fprintf(t.out, t.words["stick-none"]+"\n", s.Dir)
+	}
+	for _, f := range res.Files {
+		title, todo := status.StickWords(t.lang, f.Code)
+		fmt.Fprintf(t.out, t.words["stick-file"]+"\n", f.File, title, f.Sent, f.Taken, f.Received, todo)
+	}
+	return nil
+}
