@@ -96,6 +96,7 @@ func explain(words map[string]string, err error) string {
 		err error
 		key string
 	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}} {
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}} {
 		if errors.Is(err, known.err) && words[known.key] != "" {
 			return words[known.key]
 		}

@@ -2,7 +2,9 @@ package central
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"tram/sync/carry/stick"
@@ -10,6 +12,9 @@ import (
 	"tram/sync/status"
 	"tram/sync/wire"
 )
+
+// errStick says that a stick cannot be read or written.
+var errStick = errors.New("no stick")
 
 // Stick takes what stations wrote onto the stick mounted at dir, and puts the
 // answers beside it.
@@ -22,7 +27,12 @@ func (c *Centre) Stick(ctx context.Context, dir string) ([]stick.Outcome, error)
 			}
 			return c.serving(replica, now, c.hearStick(ctx, replica, now), p)
 		}}
-	return desk.Visit(ctx, dir)
+	files, err := desk.Visit(ctx, dir)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = fmt.Errorf("%w: %w", errStick, err)
+	}
+	return files, err
 }
 
 // hearStick is hear for what was said when the stick was written. Only a newer
