@@ -63,7 +63,9 @@ func Resume(o AskOptions, l Late) (*Ask, error) {
 }
 
 // current reports whether the answer tells of every feed at least as much as has
-// come down by now, counted in the same turn and epoch.
+// come down by now, counted in the same turn and epoch. One that does was made no
+// earlier than what came down, so that a record which moved from feed to feed
+// stands in it where it stands now.
 func (l *Late) current(now []record.Cursor) bool {
 	for _, c := range now {
 		was, end := cursorOf(l.Cursors, c.Feed), cursorOf(l.Ends, c.Feed)
@@ -83,17 +85,4 @@ func cursorOf(list []record.Cursor, feed string) record.Cursor {
 		return record.Cursor{Feed: feed}
 	}
 	return list[i]
-}
-
-// news leaves out of a late stretch what the feed's cursor has stepped over, and
-// reports whether anything is left: a change or a place further on.
-func (a *Ask) news(st *record.Stretch, before record.Cursor) bool {
-	if a.late == nil || st.Cursor == nil || a.adopts(*st.Cursor) || before.Seq == 0 {
-		return true
-	}
-	if st.Cursor.Epoch != before.Epoch || st.Cursor.Seq <= before.Seq {
-		return false
-	}
-	st.Arrived = slices.DeleteFunc(st.Arrived, func(in record.Arrival) bool { return in.Seq <= before.Seq })
-	return true
 }

@@ -23,13 +23,12 @@ func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
 		return nil // what comes behind a version that is missing comes again
 	}
 	var before record.Cursor
+	if cursor != nil && a.behind {
+		return nil
+	}
 	if cursor != nil {
 		c := *cursor
 		before = a.cursors[c.Feed]
-		st.Cursor = cursor
-		if a.behind || !a.news(&st, before) {
-			return nil
-		}
 		c.Turn = before.Turn
 		if a.adopts(c) {
 			c.Turn++

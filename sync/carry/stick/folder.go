@@ -96,10 +96,11 @@ func (p *place) list(is func(entry) bool) ([]entry, error) {
 }
 
 // read reads a file whole; what is no plain file, or too large, is refused unread.
+// Its error is a refusal.
 func (p *place) read(name string) ([]byte, error) {
 	info, err := p.root.Lstat(name)
 	if err != nil {
-		return nil, err
+		return nil, refusal{status.StickAltered}
 	}
 	if !info.Mode().IsRegular() {
 		return nil, refusal{status.StickAltered}
@@ -109,10 +110,14 @@ func (p *place) read(name string) ([]byte, error) {
 	}
 	f, err := p.root.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, refusal{status.StickAltered}
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxFile+1))
+	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil { // a bad place on the stick; the files beside it may be good
+		return nil, refusal{status.StickAltered}
+	}
+	return b, nil
 }
 
 // write writes a file aside, syncs it and gives it its name. A stick's file system
@@ -171,12 +176,11 @@ func Read(ctx context.Context, dir, replica string, s Asker) ([]Outcome, error) 
 	var out []Outcome
 	for _, e := range files {
 		b, err := p.read(e.name)
-		res, err := told(Result{}, err)
-		if err == nil && res.Code == "" {
-			res, err = s.Take(ctx, b)
-		}
-		if err != nil {
-			return out, err
+		res, _ := told(Result{}, err)
+		if err == nil {
+			if res, err = s.Take(ctx, b); err != nil {
+				return out, err
+			}
 		}
 		out = append(out, Outcome{e.name, res})
 	}
@@ -221,12 +225,11 @@ func (c *Centre) Visit(ctx context.Context, dir string) ([]Outcome, error) {
 	for _, e := range files {
 		var answer File
 		b, err := p.read(e.name)
-		res, err := told(Result{}, err)
-		if err == nil && res.Code == "" {
-			res, answer, err = c.Take(ctx, b)
-		}
-		if err != nil {
-			return out, err
+		res, _ := told(Result{}, err)
+		if err == nil {
+			if res, answer, err = c.Take(ctx, b); err != nil {
+				return out, err
+			}
 		}
 		out = append(out, Outcome{e.name, res})
 		if answer.Name == "" {

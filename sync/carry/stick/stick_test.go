@@ -123,7 +123,15 @@ func TestAnswerBehindWhatCameDown(t *testing.T) {
 	a.set(t, k, "gender", "male")
 	w.direct("tram-a")
 	w.direct("tram-b")
-	w.take("tram-b", late, status.StickTaken)
+	before, err := b.Store.Cursor(record.OwnFeed)
+	must(t, err)
+	res := w.take("tram-b", late, status.StickTaken).Exchange
+	if after, err := b.Store.Cursor(record.OwnFeed); err != nil || after != before || res.Received != 0 {
+		t.Errorf("the cursor went from %+v to %+v, %v; %d received", before, after, err, res.Received)
+	}
+	if res.Proved || len(res.Next.Compare) > 0 {
+		t.Errorf("trees of other days are compared: %+v", res)
+	}
 	if c := shown(t, b.Store, k, nil); !strings.Contains(c, `"male"`) {
 		t.Errorf("went back to %s", c)
 	}
