@@ -1,5 +1,5 @@
-// Package carry moves exchanges between replicas. Now there is one carrier:
-// HTTPS with certificates on both sides.
+// Package carry moves exchanges between replicas over HTTPS with certificates on
+// both sides; package stick below it moves them in files.
 //
 // It owns the pumping of frames between an engine and a connection, the bounds on
 // time and size, and what a failure is called. It promises that an exchange that

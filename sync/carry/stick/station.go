@@ -36,7 +36,7 @@ const bookSetting = "stick"
 
 // maxAsked is how many requests are remembered; the answers to older ones count
 // as too old.
-const maxAsked = 64
+const maxAsked = 32
 
 // book is what a station keeps of its requests.
 type book struct {

@@ -96,6 +96,8 @@ func told(res Result, err error) (Result, error) {
 	switch {
 	case errors.As(err, &r):
 		res.Code = r.code
+	case errors.Is(err, errLarge):
+		res.Code = status.StickLarge
 	case errors.Is(err, wire.ErrNonsense), errors.Is(err, wire.ErrCut):
 		res.Code = status.StickNonsense
 	case err != nil:
