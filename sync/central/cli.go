@@ -25,8 +25,8 @@ import (
 	"tram/store/record"
 	"tram/store/seal"
 	"tram/store/space"
-	"tram/sync/proof"
 	"tram/sync/carry/stick"
+	"tram/sync/proof"
 	"tram/sync/trust"
 )
 
@@ -95,8 +95,7 @@ func explain(words map[string]string, err error) string {
 	for _, known := range []struct {
 		err error
 		key string
-	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}} {
-	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}} {
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}} {
 		if errors.Is(err, known.err) && words[known.key] != "" {
 			return words[known.key]
 		}
