@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -110,6 +111,9 @@ const (
 	numberLen = 5
 )
 
+// dateIn is the date in a key of ixKind.
+func dateIn(k []byte) people.Date { return people.Date(k[len(k)-numberLen-dateLen:][:dateLen]) }
+
 // short is a number as it stands in the index.
 func short(n []byte) []byte { return n[len(n)-numberLen:] }
 
@@ -152,7 +156,15 @@ func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 	}
 	if r.Key.Kind == "Patient" {
 		num, key := num(n), r.Key
-		t.after = append(t.after, func() { t.s.people.Set(num, key, now) })
+		var date people.Date
+		if now != nil {
+			f, err := t.found(now)
+			if err != nil {
+				return err
+			}
+			date = people.Date(f.date)
+		}
+		t.after = append(t.after, func() { t.s.people.Set(num, key, now, date) })
 	}
 	return t.contest(n, old, now)
 }
@@ -182,9 +194,9 @@ func contains(keys [][]byte, k []byte) bool {
 
 // loadPeople reads everybody at open, on all cores.
 func (s *Store) loadPeople() error {
-	var all [][]byte
+	var all [][]byte // keys of the index
 	err := s.view(func(tx *tx) error {
-		all = tx.scan([][]byte{join([]byte(ixKind), s.kindID("Patient"))})
+		tx.each("Patient", func(k []byte) { all = append(all, bytes.Clone(k)) })
 		return nil
 	})
 	if err != nil || len(all) == 0 {
@@ -194,7 +206,8 @@ func (s *Store) loadPeople() error {
 	for some := range slices.Chunk(all, (len(all)-1)/runtime.GOMAXPROCS(0)+1) {
 		g.Go(func() error {
 			return s.view(func(tx *tx) error {
-				for _, n := range some {
+				for _, k := range some {
+					n := long(k)
 					r, err := tx.row(n)
 					if err != nil {
 						return err
@@ -203,7 +216,7 @@ func (s *Store) loadPeople() error {
 					if err != nil {
 						return err
 					}
-					s.people.Set(num(n), r.Key, v)
+					s.people.Set(num(n), r.Key, v, dateIn(k))
 				}
 				return nil
 			})
@@ -231,6 +244,8 @@ type hit struct {
 	number uint64
 	order  string
 }
+
+func (h hit) compare(o hit) int { return strings.Compare(h.order, o.order) }
 
 // Search finds the records that match a query. Without a sort they come newest
 // first. It fails with query.ParamError where it cannot do what is asked.
@@ -302,15 +317,25 @@ func (s *Store) openPage(page string) ([]byte, error) {
 func (t *tx) hits(q query.Query) ([]hit, error) {
 	var out []hit
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
-		prefix := join([]byte(ixKind), t.s.kindID(q.Kind))
-		c := t.Table(layout.Index).Cursor()
-		for k, _ := c.Seek(prefix); len(k) == len(prefix)+dateLen+numberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-			n := long(k)
-			out = append(out, hit{num(n), latest(k[len(prefix):len(prefix)+dateLen], n)})
-		}
+		t.each(q.Kind, func(k []byte) { out = append(out, hitOf(num(long(k)), dateIn(k))) })
 		slices.Reverse(out)
 		return out, nil
 	}
+	if names, ok := query.Names(q); ok {
+		for _, p := range t.s.people.Named(names) {
+			if t.lists(q.Kind, p) {
+				out = append(out, hitOf(p.Number, p.Date))
+			}
+		}
+		slices.SortFunc(out, hit.compare)
+		return out, nil
+	}
+	return t.looked(q)
+}
+
+// looked are all matches, each candidate read and compared.
+func (t *tx) looked(q query.Query) ([]hit, error) {
+	var out []hit
 	r4 := t.s.opt.R4.In(t.s.opt.Zone)
 	for _, n := range t.candidates(q) {
 		r, err := t.row(n)
@@ -333,8 +358,27 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(sortable(query.FoundBy(t.s.opt.R4, content).Date), n)})
 		}
 	}
-	slices.SortFunc(out, func(a, b hit) int { return strings.Compare(a.order, b.order) })
+	slices.SortFunc(out, hit.compare)
 	return out, nil
+}
+
+// each goes through the keys of what is shown of a kind, the oldest first.
+func (t *tx) each(kind string, f func(k []byte)) {
+	prefix := join([]byte(ixKind), t.s.kindID(kind))
+	c := t.Table(layout.Index).Cursor()
+	for k, _ := c.Seek(prefix); len(k) == len(prefix)+dateLen+numberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+		f(k)
+	}
+}
+
+// lists reports whether a person is shown at that date: the index of people may be
+// ahead of what the transaction sees.
+func (t *tx) lists(kind string, p people.Hit) bool {
+	return t.Table(layout.Index).Get(join([]byte(ixKind), t.s.kindID(kind), p.Date[:], short(u64(p.Number)))) != nil
+}
+
+func hitOf(number uint64, date people.Date) hit {
+	return hit{number, latest(date[:], u64(number))}
 }
 
 // latest is an order in which the newest date comes first, and of one date the
@@ -356,7 +400,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		return found
 	}
 	for _, c := range q.Clauses {
-		if c.Modifier != "" && c.Modifier != "Patient" || slices.ContainsFunc(c.Values, escaped) {
+		if c.Modifier != "" && c.Modifier != "Patient" || c.Escaped() {
 			continue
 		}
 		p, _ := t.s.opt.R4.Param(q.Kind, c.Param)
@@ -374,7 +418,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 			return t.scan(prefixes)
 		case c.Param == "code" && p.Type == "token" && !slices.ContainsFunc(c.Values, codeless):
 			for _, v := range c.Values {
-				prefixes = append(prefixes, join([]byte(ixCode), kind, t.s.codeID("", afterBar(v))))
+				prefixes = append(prefixes, join([]byte(ixCode), kind, t.s.codeID("", query.AfterBar(v))))
 			}
 			return t.scan(prefixes)
 		}
@@ -382,17 +426,12 @@ func (t *tx) candidates(q query.Query) [][]byte {
 	return t.scan([][]byte{join([]byte(ixKind), kind)})
 }
 
-func escaped(v string) bool { return strings.Contains(v, `\`) }
-
 func notPatient(v string) bool { return !strings.HasPrefix(v, "Patient/") }
 
 // elsewhere reports whether a reference leads to a patient on another server.
 func elsewhere(v string) bool { return !record.ValidID(strings.TrimPrefix(v, "Patient/")) }
 
-func codeless(v string) bool { return afterBar(v) == "" }
-
-// afterBar is the code of a token "system|code".
-func afterBar(v string) string { return v[strings.LastIndexByte(v, '|')+1:] }
+func codeless(v string) bool { return query.AfterBar(v) == "" }
 
 func (t *tx) numbers(kind string, ids []string) [][]byte {
 	var out [][]byte
@@ -405,35 +444,9 @@ func (t *tx) numbers(kind string, ids []string) [][]byte {
 }
 
 // desk asks the index of people for those who match all that it knows of a query, and
-// tells whether it knows any: what is too short to be compared as a number narrows
-// nothing.
+// tells whether it knows any.
 func (t *tx) desk(q query.Query) ([][]byte, bool) {
-	if q.Kind != "Patient" {
-		return nil, false
-	}
-	ways := [][]string{nil} // in each all words must match; where a clause has several values, any way will do
-	for _, c := range q.Clauses {
-		if c.Modifier != "" || slices.ContainsFunc(c.Values, escaped) {
-			continue
-		}
-		var more [][]string
-		for _, v := range c.Values {
-			words := deskWords(c.Param, v)
-			if len(words) == 0 {
-				more = nil
-				break
-			}
-			for _, w := range ways {
-				more = append(more, slices.Concat(w, words))
-			}
-		}
-		if len(more) > 0 && len(more) <= maxWays {
-			ways = more
-		}
-	}
-	if len(ways[0]) == 0 {
-		return nil, false
-	}
+	ways := query.Desk(q)
 	seen := map[uint64]bool{}
 	var out [][]byte
 	for _, words := range ways {
@@ -444,23 +457,7 @@ func (t *tx) desk(q query.Query) ([][]byte, bool) {
 			}
 		}
 	}
-	return out, true
-}
-
-// maxWays bounds how often one query goes through all people.
-const maxWays = 16
-
-// deskWords are what the index of people compares of a value; none where it cannot.
-func deskWords(param, value string) []string {
-	switch param {
-	case "identifier", "phone":
-		if n := people.Plain(afterBar(value)); len(n) >= people.MinNumber {
-			return []string{n}
-		}
-	case "name", "family", "given":
-		return strings.Fields(people.Fold(value))
-	}
-	return nil
+	return out, len(ways) > 0
 }
 
 // scan lists the numbers at the end of the index keys with the prefixes, each

@@ -173,7 +173,7 @@ func openers(o Options) []seal.Opener {
 // a crash cuts short means that the database is an older one: what it told others
 // of its feeds since is not in them, so they begin a new epoch.
 func (s *Store) resume() error {
-	s.people = people.New()
+	s.people = people.New(s.opt.R4)
 	commits, err := s.replay()
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ type term struct {
 func terms(words []string) []term {
 	var out []term
 	for _, w := range words {
-		t := term{name: " " + w}
+		t := term{name: " " + tame(w)}
 		if n := Plain(w); len(n) >= MinNumber {
 			t.number, t.birth = n, " "+n+" "
 		}

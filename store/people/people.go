@@ -7,7 +7,6 @@
 package people
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -34,6 +33,8 @@ type Person struct {
 // Index holds everybody. It is safe for concurrent use.
 type Index struct {
 	mu    sync.RWMutex
+	name  fhir.Param // Patient's parameter "name"
+	r4    *fhir.R4
 	all   []someone
 	at    map[uint64]int    // number -> place in all
 	order *collate.Collator // guarded by mu's writing half, as is keys
@@ -46,24 +47,27 @@ type Index struct {
 type someone struct {
 	Person
 	number  uint64
-	names   string // words of all names, a space before each
+	date    Date
+	names   string // see namesOf
 	numbers string // identifiers and phones, letters and digits only, a bar before each
 	births  string // ways to type the birth date, a space before and behind each
 	sortKey string
 }
 
-// New makes an empty index.
-func New() *Index {
-	return &Index{at: map[uint64]int{}, order: collate.New(language.Vietnamese)}
+// New makes an empty index. What the parts of a name are is in r4's tables.
+func New(r4 *fhir.R4) *Index {
+	name, _ := r4.Param("Patient", "name")
+	return &Index{name: name, r4: r4, at: map[uint64]int{}, order: collate.New(language.Vietnamese)}
 }
 
-// Set keeps the person with the internal number n as a version shows it; nil or
-// a tombstone takes the person out.
-func (p *Index) Set(n uint64, key record.Key, v *record.Version) {
+// Set keeps the person with the internal number n as a version of that date shows
+// it; nil or a tombstone takes the person out.
+func (p *Index) Set(n uint64, key record.Key, v *record.Version, at Date) {
 	var one *someone
 	if v != nil && !v.Deleted {
 		if content, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil {
-			one = readPerson(key, content)
+			one = p.read(key, content)
+			one.date = at
 		}
 	}
 	p.mu.Lock()
@@ -88,17 +92,18 @@ func (p *Index) Set(n uint64, key record.Key, v *record.Version) {
 	}
 }
 
-func readPerson(key record.Key, v *fhir.Value) *someone {
+func (p *Index) read(key record.Key, v *fhir.Value) *someone {
 	s := &someone{Person: Person{ID: key.ID, Birth: v.Str("birthDate"), Gender: v.Str("gender")}}
 	for i, n := range items(v.Get("name")) {
-		text := nameText(n)
 		if i == 0 {
-			s.Name = text
-		}
-		for _, w := range nameWords(n) {
-			s.names += " " + w
+			s.Name = nameText(n)
 		}
 	}
+	var parts []string
+	for _, part := range p.r4.SearchValues(v, p.name) {
+		parts = append(parts, Fold(part.Text))
+	}
+	s.names = namesOf(parts)
 	for _, id := range items(v.Get("identifier")) {
 		if s.Identifier == "" {
 			s.Identifier = id.Str("value")
@@ -133,21 +138,6 @@ func items(v *fhir.Value) []*fhir.Value {
 		return nil
 	}
 	return v.Items
-}
-
-// nameWords are all words of a name, of its text and of its parts.
-func nameWords(n *fhir.Value) []string {
-	words := strings.Fields(Fold(n.Str("text")))
-	for _, f := range []string{"family", "given", "prefix", "suffix"} {
-		part := n.Get(f)
-		for _, p := range append(items(part), part) {
-			if p != nil && p.Shape == fhir.String {
-				words = append(words, strings.Fields(Fold(p.Text))...)
-			}
-		}
-	}
-	slices.Sort(words)
-	return slices.Compact(words)
 }
 
 func nameText(n *fhir.Value) string {

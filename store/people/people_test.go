@@ -6,21 +6,31 @@ import (
 	"strings"
 	"testing"
 
+	"tram/store/fhir"
 	"tram/store/record"
 )
 
 // index makes an index of patients, numbered from 1, their ids p1, p2 and so on.
-func index(patients ...string) *Index {
-	p := New()
+func index(t testing.TB, patients ...string) *Index {
+	p := empty(t)
 	for i, rest := range patients {
 		set(p, i+1, rest)
 	}
 	return p
 }
 
+func empty(t testing.TB) *Index {
+	t.Helper()
+	r4, err := fhir.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(r4)
+}
+
 func set(p *Index, n int, rest string) {
 	key := record.Key{Kind: "Patient", ID: fmt.Sprint("p", n)}
-	p.Set(uint64(n), key, &record.Version{Key: key, Content: []byte(`{"resourceType":"Patient","id":"` + key.ID + `",` + rest + `}`)})
+	p.Set(uint64(n), key, &record.Version{Key: key, Content: []byte(`{"resourceType":"Patient","id":"` + key.ID + `",` + rest + `}`)}, Date{})
 }
 
 func named(names ...string) []string {
@@ -58,7 +68,7 @@ func TestFold(t *testing.T) {
 }
 
 func TestFindsAsADeskTypes(t *testing.T) {
-	p := index(
+	p := index(t,
 		`"name":[{"family":"Đặng","given":["Thị","Hoà"]}],"birthDate":"1961-02-03","identifier":[{"value":"001161002345"},{"value":"DN-4-01"}],"telecom":[{"system":"phone","value":"0912 345 678"}]`,
 		`"name":[{"text":"Trần Văn Hòa","family":"Trần","given":["Văn","Hòa"]},{"family":"Lê"}],"birthDate":"1980-12"`,
 		`"name":[{"text":"Bé Na"}],"birthDate":"2026","identifier":[{"value":"12"}]`,
@@ -90,7 +100,7 @@ func TestOrderIsByGivenNameAsInVietnam(t *testing.T) {
 	given := slices.Clone(want)
 	slices.Reverse(given)
 	var got []string
-	for _, f := range index(named(given...)...).Find("", 100) {
+	for _, f := range index(t, named(given...)...).Find("", 100) {
 		got = append(got, f.Name)
 	}
 	if !slices.Equal(got, want) {
@@ -99,26 +109,26 @@ func TestOrderIsByGivenNameAsInVietnam(t *testing.T) {
 }
 
 func TestSetReplacesAndTakesOut(t *testing.T) {
-	p := index(named("Hoà", "Dũng")...)
+	p := index(t, named("Hoà", "Dũng")...)
 	set(p, 1, named("Lan")[0])
 	if got := ids(p.Find("hoa", 10)) + "," + ids(p.Find("lan", 10)); got != ",p1" {
 		t.Errorf("after a change: %q", got)
 	}
 	gone := &record.Version{Deleted: true, Content: []byte(`{"resourceType":"Patient"}`)}
-	p.Set(1, record.Key{}, gone)
-	p.Set(2, record.Key{}, nil)
-	p.Set(3, record.Key{}, nil)
+	p.Set(1, record.Key{}, gone, Date{})
+	p.Set(2, record.Key{}, nil, Date{})
+	p.Set(3, record.Key{}, nil, Date{})
 	if p.Len() != 0 || len(p.Find("", 10)) != 0 {
 		t.Errorf("%d left", p.Len())
 	}
 }
 
 // many is an index of n made-up people.
-func many(n int) *Index {
+func many(t testing.TB, n int) *Index {
 	family := strings.Fields("Nguyễn Trần Lê Phạm Hoàng Huỳnh Phan Vũ Võ Đặng Bùi Đỗ Hồ Ngô Dương Lý")
 	middle := strings.Fields("Thị Văn Hữu Đức Ngọc Minh Thanh Xuân Kim Quốc")
 	given := strings.Fields("An Ân Bình Châu Cường Dũng Đức Giang Hà Hải Hạnh Hiền Hoà Hoa Hùng Hương Khánh Lan Linh Long Mai Minh Nam Nga Ngọc Phúc Phương Quân Quỳnh Sơn Tâm Thảo Thu Thuỷ Trang Tú Tuấn Uyên Vân Yến")
-	p := New()
+	p := empty(t)
 	for i := range n {
 		x := uint32(i) * 2654435761
 		set(p, i+1, fmt.Sprintf(`"name":[{"family":%q,"given":[%q,%q]}],"birthDate":"%d-%02d-%02d","identifier":[{"value":"%012d"}],"telecom":[{"system":"phone","value":"09%08d"}]`,
@@ -128,7 +138,7 @@ func many(n int) *Index {
 }
 
 func BenchmarkFindTwoWordsAmong50000(b *testing.B) {
-	p := many(50_000)
+	p := many(b, 50_000)
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Find("dang hoa", 20)
@@ -136,14 +146,14 @@ func BenchmarkFindTwoWordsAmong50000(b *testing.B) {
 }
 
 func BenchmarkFindOneLetterAmong50000(b *testing.B) {
-	p := many(50_000)
+	p := many(b, 50_000)
 	for b.Loop() {
 		p.Find("h", 20)
 	}
 }
 
 func BenchmarkFindPhoneAmong50000(b *testing.B) {
-	p := many(50_000)
+	p := many(b, 50_000)
 	for b.Loop() {
 		p.Find("09123", 20)
 	}
@@ -151,7 +161,7 @@ func BenchmarkFindPhoneAmong50000(b *testing.B) {
 
 func BenchmarkSet50000(b *testing.B) {
 	for b.Loop() {
-		many(50_000)
+		many(b, 50_000)
 	}
 }
 
@@ -159,7 +169,7 @@ func BenchmarkSet50000(b *testing.B) {
 // with one that looks at everybody, also after changes.
 func TestSearchGoesThroughAllTexts(t *testing.T) {
 	family, given := []string{"Nguyễn", "Trần", "Đặng", "Lê"}, []string{"Hoà", "Văn An", "Thị Ẩn", "An Nguyên", "Bình"}
-	p := New()
+	p := empty(t)
 	for n := range 200 {
 		name := family[n%len(family)] + " " + given[n%len(given)]
 		set(p, n+1, fmt.Sprintf(`"name":[{"text":%q}],"birthDate":"19%02d-03-02","telecom":[{"system":"phone","value":"09%06d"}]`, name, n%100, n*7))
@@ -181,7 +191,7 @@ func TestSearchGoesThroughAllTexts(t *testing.T) {
 				t.Errorf("round %d, %q: %d at the desk, want %d", round, text, got, len(want))
 			}
 		}
-		p.Set(uint64(round*50+1), record.Key{Kind: "Patient", ID: "p1"}, nil)
+		p.Set(uint64(round*50+1), record.Key{Kind: "Patient", ID: "p1"}, nil, Date{})
 		set(p, round*50+2, `"name":[{"text":"Lê Văn Nguyên"}]`)
 	}
 }

@@ -62,13 +62,7 @@ func (p *Index) join() {
 // longest of them. The lock is held.
 func (p *Index) candidates(terms []term) iter.Seq[int] {
 	if len(terms) == 0 || p.texts == nil { // a change came between
-		return func(yield func(int) bool) {
-			for i := range p.all {
-				if !yield(i) {
-					return
-				}
-			}
-		}
+		return p.everybody()
 	}
 	t := slices.MaxFunc(terms, func(a, b term) int { return len(a.name) - len(b.name) })
 	if t.number == "" {
@@ -80,4 +74,15 @@ func (p *Index) candidates(terms []term) iter.Seq[int] {
 	}
 	slices.Sort(who)
 	return slices.Values(slices.Compact(who))
+}
+
+// everybody gives all places. The lock is held.
+func (p *Index) everybody() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range p.all {
+			if !yield(i) {
+				return
+			}
+		}
+	}
 }

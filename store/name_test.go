@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"tram/store/fhir"
+	"tram/store/practice"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// openNames opens a store in a folder, with a clock that goes on by a second a look.
+func openNames(t testing.TB, dir string) *Store {
+	t.Helper()
+	r4, err := fhir.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now atomic.Int64
+	now.Store(1_790_000_000_000)
+	s, err := Open(Options{Dir: dir, Name: "a", R4: r4, Clock: func() record.Stamp { return record.Stamp{Unix: now.Add(1000)} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// oddText is a text of few words, marks and kinds of white space, so that much of it
+// begins other texts of its like.
+func oddText(r *rand.Rand) string {
+	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	var b strings.Builder
+	for range r.IntN(4) {
+		b.WriteString(pick("", "", " ", "  ", "\t", "\u00a0", "\u2003", "\n", "\x1f ", "\x1e ", "\u0301"))
+		b.WriteString(pick("Đ", "đặng", "Dang", "An", "Ân", "ANH", "a", "a\u0302", "Hoà", "Ho\u0300a", "o'", "-", "\x1f", "\x1e"))
+		b.WriteString(pick("", " ", " ", "  ", "\t", "\u00a0"))
+	}
+	return b.String()
+}
+
+func oddName(r *rand.Rand) string {
+	quoted := func() string {
+		var b strings.Builder
+		for _, c := range oddText(r) {
+			if c < ' ' {
+				fmt.Fprintf(&b, `\u%04x`, c)
+			} else {
+				b.WriteRune(c)
+			}
+		}
+		return `"` + b.String() + `"`
+	}
+	var parts []string
+	for _, f := range []string{"text", "family"} {
+		if r.IntN(2) == 0 {
+			parts = append(parts, `"`+f+`":`+quoted())
+		}
+	}
+	for _, f := range []string{"given", "prefix", "suffix"} {
+		switch r.IntN(4) {
+		case 0:
+			parts = append(parts, fmt.Sprintf(`"%s":[%s,%s]`, f, quoted(), quoted()))
+		case 1:
+			parts = append(parts, fmt.Sprintf(`"%s":[null,%s],"_%[1]s":[{"id":"x"},null]`, f, quoted()))
+		}
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// oddPerson has up to three names, or no field for them, and maybe a birth date.
+func oddPerson(r *rand.Rand, id string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, `{"resourceType":"Patient","id":%q`, id)
+	if n := r.IntN(4); n > 0 {
+		var names []string
+		for range n {
+			names = append(names, oddName(r))
+		}
+		b.WriteString(`,"name":[` + strings.Join(names, ",") + `]`)
+	}
+	if r.IntN(3) > 0 {
+		fmt.Fprintf(&b, `,"birthDate":"%d"`, 1950+r.IntN(3))
+	}
+	return []byte(b.String() + "}")
+}
+
+// sameNames asks the index and the records the same, and counts what was found.
+func sameNames(t *testing.T, s *Store, r *rand.Rand, questions int) (found int) {
+	t.Helper()
+	for range questions {
+		q := query.Query{Kind: "Patient"}
+		for range 1 + r.IntN(3) {
+			c := query.Clause{Param: "name"}
+			for range 1 + r.IntN(2) {
+				c.Values = append(c.Values, oddText(r))
+			}
+			q.Clauses = append(q.Clauses, c)
+		}
+		if _, ok := query.Names(q); !ok {
+			continue
+		}
+		err := s.view(func(tx *tx) error {
+			got, err := tx.hits(q)
+			if err != nil {
+				return err
+			}
+			want, err := tx.looked(q)
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%q: the index finds %d, the records %d", q.Clauses, len(got), len(want))
+			}
+			found += len(got)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// TestNamesAreFoundAsTheRecordsSay holds the index of people to the records, with odd
+// names that come, change and go, and once more after opening.
+func TestNamesAreFoundAsTheRecordsSay(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	s := openNames(t, dir)
+	last := map[string]*record.Version{}
+	found := 0
+	for range 12 {
+		for range 15 {
+			id := fmt.Sprint("p", r.IntN(100))
+			w := Write{Key: record.Key{Kind: "Patient", ID: id}, Author: "hoa"}
+			if v := last[id]; v != nil {
+				w.Base = v.Name.String()
+				w.Delete = !v.Deleted && r.IntN(4) == 0
+			}
+			if !w.Delete {
+				w.Content = oddPerson(r, id)
+			}
+			v, err := s.Put(context.Background(), w)
+			var bad *InvalidError
+			if errors.As(err, &bad) {
+				continue // R4 has no such name
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			last[id] = v[0]
+		}
+		found += sameNames(t, s, r, 100)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openNames(t, dir)
+	defer s.Close()
+	if sameNames(t, s, r, 200) == 0 || found < 100 {
+		t.Errorf("%d found, too few to say anything", found)
+	}
+}
+
+// BenchmarkNames50000 asks for two beginnings of names among 50,000 people, of the
+// index and, one record after the other, of the records.
+func BenchmarkNames50000(b *testing.B) {
+	s := openNames(b, b.TempDir())
+	defer s.Close()
+	st := practice.New(1, practice.Options{People: 50_000})
+	for at := 0; at < st.People(); at += 500 {
+		var all []Write
+		for i := at; i < at+500; i++ {
+			p := st.Person(i)
+			all = append(all, Write{Key: record.Key{Kind: p.Kind, ID: p.ID}, Author: "hoa", Content: p.Resource})
+		}
+		if _, err := s.Put(context.Background(), all...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	name := func(v string) query.Clause { return query.Clause{Param: "name", Values: []string{v}} }
+	q := query.Query{Kind: "Patient", Clauses: []query.Clause{name("nguyen"), name("duc")}}
+	for way, ask := range map[string]func(*tx, query.Query) ([]hit, error){"index": (*tx).hits, "records": (*tx).looked} {
+		b.Run(way, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				err := s.view(func(tx *tx) error {
+					hits, err := ask(tx, q)
+					n = len(hits)
+					return err
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(n), "hits")
+		})
+	}
+}
