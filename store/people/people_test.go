@@ -195,3 +195,10 @@ func TestSearchGoesThroughAllTexts(t *testing.T) {
 		set(p, round*50+2, `"name":[{"text":"Lê Văn Nguyên"}]`)
 	}
 }
+
+func BenchmarkNamedAmong50000(b *testing.B) {
+	p := many(b, 50_000)
+	for b.Loop() {
+		p.Named([][]string{{"nguyen"}, {"duc"}})
+	}
+}
