@@ -31,9 +31,8 @@ func namesOf(parts []string) string {
 	var b strings.Builder
 	for _, part := range parts {
 		b.WriteString(partMark + tame(part))
-		words := strings.Fields(part)
 		if strings.ContainsFunc(part, odd) {
-			b.WriteString(wordsMark + " " + tame(strings.Join(words, " ")))
+			b.WriteString(wordsMark + " " + tame(strings.Join(strings.Fields(part), " ")))
 		}
 	}
 	return strings.Clone(b.String()) // without what the builder has left over
