@@ -123,7 +123,8 @@ func Twins(r4 *fhir.R4, typ string, mine, added []*Item) []*Item {
 		}
 		a, _ := twin.keys(r4, typ)
 		b, _ := added[i].keys(r4, typ)
-		if twin.shown().Str("id") == "" && (a == "" || a != b) {
+		id := twin.shown().Str("id")
+		if (id == "" || id != added[i].shown().Str("id")) && (a == "" || a != b) {
 			out[i] = nil
 		}
 	}

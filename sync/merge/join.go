@@ -192,10 +192,14 @@ func unseen(by []record.Name, seen record.Seen) []record.Name {
 // and those that both still have; then the element's class decides.
 func (j *joiner) register(at place, x, y *element.Register, xs, ys record.Seen) *element.Register {
 	if at.security() && absent(x) != absent(y) {
+		stays, gone, seen := x, y, xs
 		if absent(x) {
-			return y
+			stays, gone, seen = y, x, ys
 		}
-		return x
+		if by := unseen(gone.By(), seen); len(by) > 0 { // who removed it is told
+			j.lose(at.path, element.Alt{Value: gone.Shown, By: by}, stays.Shown, PolicyEditLives)
+		}
+		return stays
 	}
 	alts := element.Join(append(survivors(x, y, ys), survivors(y, x, xs)...)...)
 	if len(alts) == 0 { // each side settled the other's value away
