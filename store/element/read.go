@@ -82,14 +82,15 @@ func (r *reader) node(typ, prefix string, v *fhir.Value) *Node {
 }
 
 // opens reports whether a field is taken apart further: lists of objects that
-// can be told apart, single backbone elements, and meta. A list that has setters
-// of its own was merged as one before, and stays one.
+// can be told apart, single backbone elements, and meta (a choice of its type moves
+// as one like any other). A list that has setters of its own was merged as one
+// before, and stays one.
 func (r *reader) opens(typ, prefix string, e fhir.Elem, f fhir.Field) bool {
 	if e.Primitive || strings.HasPrefix(f.Name, "_") || len(r.marks[prefix+e.Base].By) > 0 {
 		return false
 	}
 	if !e.List {
-		return f.Value.Shape == fhir.Object && (e.Backbone || e.Type == "Meta")
+		return f.Value.Shape == fhir.Object && (e.Backbone || e.Type == "Meta" && e.Base == e.Name)
 	}
 	if f.Value.Shape != fhir.Array {
 		return false
