@@ -32,6 +32,9 @@ TORTURE ?=
 SEEDS ?= 1000
 FROM  ?= 0
 HIDE  ?= 500
+# How many merges laws holds against the laws, and from which seed on.
+CASES   ?= 1000000
+SEED    ?= 1
 
 # At how many places rot damages a database, and at how many it is cut off.
 ROT     ?= 2000
@@ -45,7 +48,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean
+.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -132,6 +135,10 @@ fuzz: ## every fuzz target for FUZZTIME
 		echo "$$pkg $$target: $$seeds seeds"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$pkg"; \
 	done < $(BUILD)/fuzz
+
+laws: ## hold CASES merges, drawn from SEED on, against the laws of merging, and measure one; DATA=folder to begin with its records too
+	$(GO) test ./sync/merge -count=1 -timeout 120m -v -run '^TestLaws$$' -cases $(CASES) -seed $(SEED) $(if $(DATA),-data $(abspath $(DATA)))
+	$(GO) test ./sync/merge -count=1 -run '^$$' -bench '^BenchmarkMerge$$'
 
 vet: $(BUILD)/bin/golangci-lint ## formatting, vet for every system, and the linters
 	@unformatted=$$(gofmt -l agent store sync installer testdata); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }

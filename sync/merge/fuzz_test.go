@@ -76,35 +76,52 @@ func FuzzTrace(f *testing.F) {
 	})
 }
 
-// BenchmarkMerge merges edits of different elements of one practice record.
+// BenchmarkMerge merges edits of different elements of one record: of practice
+// records of each kind, and of one that is 2 kB long.
 func BenchmarkMerge(b *testing.B) {
-	r4, m := loadR4(b), newMerger(b)
 	kinds := map[string]bool{}
+	var near []byte // to 2 kB
+	away := func(r []byte) int { return max(len(r)-2000, 2000-len(r)) }
 	for _, e := range practice.New(7, practice.Options{People: 60}).Day(0) {
 		mine, _ := practice.EditSafety(e.Resource, 1)
 		other, _ := practice.EditAdministrative(e.Resource, 2)
-		if mine == nil || other == nil || kinds[e.Kind] || len(e.Resource) < 1000 {
+		if mine == nil || other == nil {
 			continue
 		}
-		key := record.Key{Kind: e.Kind, ID: e.ID}
-		var vs [3]*record.Version
-		for i, content := range [][]byte{e.Resource, mine, other} {
-			by := string(rune('a' + i))
-			w := write{name: record.Name{Lineage: record.Lineage(strings.Repeat(by, record.LineageLen)), N: 1}, author: by, content: must(b, content)}
-			var err error
-			if vs[i], err = compose(r4, key, vs[0], nil, nil, w); err != nil {
-				b.Fatal(err)
-			}
+		if near == nil || away(e.Resource) < away(near) {
+			near = e.Resource
 		}
-		b.Run(e.Kind, func(b *testing.B) {
-			b.SetBytes(int64(len(e.Resource)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := m.Merge(vs[0], vs[1], vs[2]); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		kinds[e.Kind] = true
+		if !kinds[e.Kind] && len(e.Resource) >= 1000 {
+			kinds[e.Kind] = true
+			b.Run(e.Kind, func(b *testing.B) { benchmarkMerge(b, e.Resource) })
+		}
 	}
+	if away(near) > 100 {
+		b.Fatalf("the record next to 2 kB has %d bytes", len(near))
+	}
+	b.Run("2kB", func(b *testing.B) { benchmarkMerge(b, near) })
+}
+
+func benchmarkMerge(b *testing.B, resource []byte) {
+	r4, m, content := loadR4(b), newMerger(b), must(b, resource)
+	mine, _ := practice.EditSafety(resource, 1)
+	other, _ := practice.EditAdministrative(resource, 2)
+	key := record.Key{Kind: content.Str("resourceType"), ID: content.Str("id")}
+	var vs [3]*record.Version
+	for i, content := range [][]byte{resource, mine, other} {
+		by := string(rune('a' + i))
+		w := write{name: record.Name{Lineage: record.Lineage(strings.Repeat(by, record.LineageLen)), N: 1}, author: by, content: must(b, content)}
+		var err error
+		if vs[i], err = compose(r4, key, vs[0], nil, nil, w); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Merge(vs[0], vs[1], vs[2]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(resource)), "bytes")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "µs/merge")
 }

@@ -29,13 +29,14 @@ import (
 //	M2 = reopen M1                  upstream takes a deletion back
 //
 // with by:author, at:seconds, off:seconds and doubt for the stamp. What the
-// version shows stands indented beneath. -update writes it; read it then.
+// version shows stands indented beneath. -update writes it; read it then. There are
+// at least sixty, and each class decides in some of them.
 func TestDrawnHistories(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) < 8 {
 		t.Fatalf("%d files of drawn histories, %v", len(files), err)
 	}
-	m := newMerger(t)
+	m, drawn, decided := newMerger(t), 0, map[string]map[string]bool{} // class, then history
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -51,13 +52,29 @@ func TestDrawnHistories(t *testing.T) {
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+title, func(t *testing.T) {
 				got := "== " + history // what it was, should it fail
 				defer func() { out.WriteString(got) }()
-				got = fmt.Sprintf("== %s\n%s", title, newHistory(t, m).run(lines))
+				h := newHistory(t, m)
+				got = fmt.Sprintf("== %s\n%s", title, h.run(lines))
+				drawn++
+				for class := range h.decided {
+					if decided[class] == nil {
+						decided[class] = map[string]bool{}
+					}
+					decided[class][title] = true
+				}
 			})
 		}
 		if *update {
 			if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+	if drawn < 60 {
+		t.Errorf("%d drawn histories, want 60", drawn)
+	}
+	for _, class := range []string{merge.Derived, merge.Administrative, merge.Monotonic, merge.AppendOnly, merge.Safety} {
+		if len(decided[class]) < 3 {
+			t.Errorf("the class %s decides in %d drawn histories, want 3", class, len(decided[class]))
 		}
 	}
 }
@@ -71,10 +88,17 @@ type history struct {
 	made    map[string]*record.Version
 	preview map[string][2]*record.Version // head and pending of it
 	labels  map[string]string             // by name
+	classes *merge.Classes
+	decided map[string]bool // classes that decided what became contested or lost
 }
 
 func newHistory(t *testing.T, m *merge.Merger) *history {
-	return &history{t: t, r4: loadR4(t), m: m, made: map[string]*record.Version{}, preview: map[string][2]*record.Version{}, labels: map[string]string{}}
+	classes, err := merge.DefaultClasses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &history{t: t, r4: loadR4(t), m: m, classes: classes, decided: map[string]bool{},
+		made: map[string]*record.Version{}, preview: map[string][2]*record.Version{}, labels: map[string]string{}}
 }
 
 // run plays the lines and returns them with what came of them.
@@ -168,6 +192,14 @@ func (h *history) of(label string) *record.Version {
 
 func (h *history) merge(label string, preview bool, base, head, in string) *record.Version {
 	v := lawful(h.t, h.m, h.of(base), h.of(head), h.of(in))
+	for _, c := range v.Conflicts() {
+		h.decided[h.classes.Of(h.key.Kind, c.Path).Name] = true
+	}
+	for _, l := range v.Lost {
+		if l.Path != "" { // of a deletion no class decides
+			h.decided[h.classes.Of(h.key.Kind, l.Path).Name] = true
+		}
+	}
 	if preview {
 		h.preview[label] = [2]*record.Version{h.of(head), h.of(in)}
 	} else {
