@@ -45,6 +45,7 @@ type cli struct {
 	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Proof     proofCmd     `cmd:"" help:"Print the certificate of a day: what was entered, what the centre signed for, what waits and why."`
+	Merge     mergeCmd     `cmd:"" help:"Look at what was merged."`
 	Check     checkCmd     `cmd:"" help:"Hold every invariant of the records against them."`
 	Repair    repairCmd    `cmd:"" help:"Make the database anew from what is good of it and the journal. While the station is stopped."`
 	Compact   compactCmd   `cmd:"" help:"Make the database as small as what it holds."`

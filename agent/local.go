@@ -93,6 +93,7 @@ func (a *Agent) local(token string) http.Handler {
 		found, err := a.store.Check(r.Context())
 		answer(w, found, err)
 	})
+	mux.HandleFunc("POST /local/replay", a.replay)
 	mux.HandleFunc("POST /local/compact", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, struct{}{}, a.store.Compact(r.Context()))
 	})

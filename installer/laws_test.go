@@ -44,6 +44,7 @@ func floors() []floor {
 		{"store/storetest/torture/tram-torture", "a program only starts its library"},
 		{"sync/wire sync/merge sync/status sync/trust", "bytes, rules, reports and identities stand apart"},
 		{"sync/proof", "a certificate says in the words of reports why entries wait"},
+		{"sync/merge/replay", "what was merged is read from a store, and merged again"},
 		{"sync/engine", "the exchange joins bytes and rules"},
 		{"sync/engine/enginetest", "one exam for every replica, of what the engine asks of it"},
 		{"sync/carry", "a carrier moves what the engine says"},

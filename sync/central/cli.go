@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/pelletier/go-toml/v2"
@@ -27,6 +28,7 @@ import (
 	"tram/store/space"
 	"tram/sync/carry/stick"
 	"tram/sync/proof"
+	"tram/sync/merge/replay"
 	"tram/sync/trust"
 )
 
@@ -44,6 +46,7 @@ type cli struct {
 	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
 
 	Proof   proofCmd   `cmd:"" help:"Certificates of a day that stations print."`
+	Merge   mergeCmd   `cmd:"" help:"Look at what was merged."`
 	Check   checkCmd   `cmd:"" help:"Hold every invariant of the records against them."`
 	Repair  repairCmd  `cmd:"" help:"Make the database anew from what is good of it and the journal. While the centre is stopped."`
 	Backup  backupCmd  `cmd:"" help:"Write all records into one sealed file."`
@@ -152,6 +155,8 @@ type asked struct {
 	File    string   `json:"file,omitempty"`
 
 	Proof json.RawMessage `json:"proof,omitempty"`
+	Classes string    `json:"classes,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
 }
 
 type said struct {
@@ -162,6 +167,8 @@ type said struct {
 	Found []store.Finding `json:"found,omitempty"`
 	Ruled []ruling        `json:"ruled,omitempty"`
 	Files []stick.Outcome `json:"files,omitempty"`
+
+	Replayed *replay.Report `json:"replayed,omitempty"`
 }
 
 // do does what a command asks.
@@ -179,6 +186,8 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		return c.check(ctx)
 	case "proof":
 		return c.prove(a.Proof)
+	case "replay":
+		return c.replay(ctx, a)
 	case "backup":
 		return said{}, c.backUp(ctx, a.File)
 	case "stick":

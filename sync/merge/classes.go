@@ -68,7 +68,7 @@ func ParseClasses(table string) (*Classes, error) {
 // Of finds the class of an element of a kind; path as in record.Mark. The
 // nearest entry holds: of the element, of what it stands in, then of any kind.
 func (c *Classes) Of(kind, path string) Class {
-	name := plain(path)
+	name := Plain(path)
 	for at := name; at != ""; {
 		if cl, ok := c.of[kind+"."+at]; ok {
 			return cl
@@ -92,8 +92,9 @@ func (m *Merger) Class(kind, path string) (element, class string) {
 }
 
 // plain is a path without the identities of items: "contact{0}/telecom" is
+// Plain is a path without the identities of items: "contact{0}/telecom" is
 // "contact.telecom".
-func plain(path string) string {
+func Plain(path string) string {
 	var b strings.Builder
 	skip := false
 	for _, r := range path {
