@@ -215,17 +215,10 @@ func (j *joiner) register(at place, x, y *element.Register, xs, ys record.Seen) 
 // absent reports whether a register is an uncontested removal.
 func absent(r *element.Register) bool { return !r.Contested() && element.Absent(r.Shown) }
 
-// survivors are the values of x with those of their setters that y, which has seen what
-// seen says, did not see or has too. A value all of whose setters y saw and that y has
-// no more is gone, even where they set something else that y has: a part of a list.
 func survivors(x, y *element.Register, seen record.Seen) []element.Alt {
 	also := y.By()
 	var out []element.Alt
 	for _, a := range x.Alts {
-		fresh := len(unseen(a.By, seen)) > 0
-		if !fresh && !slices.ContainsFunc(y.Alts, func(b element.Alt) bool { return element.Same(a.Value, b.Value) }) {
-			continue
-		}
 		left := slices.DeleteFunc(slices.Clone(a.By), func(n record.Name) bool {
 			return seen.Has(n) && !slices.Contains(also, n)
 		})
