@@ -82,7 +82,8 @@ func BenchmarkMerge(b *testing.B) {
 	kinds := map[string]bool{}
 	var near []byte // to 2 kB
 	away := func(r []byte) int { return max(len(r)-2000, 2000-len(r)) }
-	for _, e := range practice.New(7, practice.Options{People: 60}).Day(0) {
+	st := practice.New(7, practice.Options{People: 600})
+	for _, e := range slices.Concat(st.Day(0), st.Day(1), st.Day(2)) {
 		mine, _ := practice.EditSafety(e.Resource, 1)
 		other, _ := practice.EditAdministrative(e.Resource, 2)
 		if mine == nil || other == nil {
@@ -96,7 +97,7 @@ func BenchmarkMerge(b *testing.B) {
 			b.Run(e.Kind, func(b *testing.B) { benchmarkMerge(b, e.Resource) })
 		}
 	}
-	if away(near) > 100 {
+	if away(near) > 200 {
 		b.Fatalf("the record next to 2 kB has %d bytes", len(near))
 	}
 	b.Run("2kB", func(b *testing.B) { benchmarkMerge(b, near) })
