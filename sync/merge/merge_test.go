@@ -127,8 +127,9 @@ func sum(t testing.TB, v *record.Version) string {
 }
 
 // settled is sum without what contested elements show meanwhile: that is base's
-// value, and which base depends on who came first; and without security labels: no
-// merge removes one, so one stays that upstream had before it heard of its removal.
+// value, and which base depends on who came first; without security labels: no merge
+// removes one, so one stays that upstream had before it heard of its removal; and with
+// equal items of a list once: two of them that were added apart may be one.
 func settled(t testing.TB, v *record.Version) string {
 	t.Helper()
 	tree, err := element.Read(loadR4(t), v)
@@ -147,7 +148,29 @@ func settled(t testing.TB, v *record.Version) string {
 		}
 		content = content.With("meta", meta)
 	}
-	return summed(t, v, content)
+	return summed(t, v, once(content))
+}
+
+// once is a value with the equal items of each list once.
+func once(v *fhir.Value) *fhir.Value {
+	switch v.Shape {
+	case fhir.Array:
+		var items []*fhir.Value
+		for _, x := range v.Items {
+			x = once(x)
+			if !slices.ContainsFunc(items, func(have *fhir.Value) bool { return fhir.Equal(have, x) }) {
+				items = append(items, x)
+			}
+		}
+		return fhir.NewArray(items...)
+	case fhir.Object:
+		fields := slices.Clone(v.Fields)
+		for i := range fields {
+			fields[i].Value = once(fields[i].Value)
+		}
+		return fhir.NewObject(fields...)
+	}
+	return v
 }
 
 func summed(t testing.TB, v *record.Version, content *fhir.Value) string {
