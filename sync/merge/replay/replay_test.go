@@ -228,6 +228,34 @@ func TestWhatIsNotHeldIsTold(t *testing.T) {
 	}
 }
 
+// Whether a record that was deleted here and edited there lives may hang on a class:
+// an edit that a later one beat is no reason to keep it, one that is contested is.
+func TestWhetherARecordLives(t *testing.T) {
+	c := newCommune(t, "a", "b")
+	p := record.Key{Kind: "Patient", ID: c.stations["a"].NewID()}
+	married := func(text string) string { return fmt.Sprintf(`,"maritalStatus":{"text":%q}`, text) }
+	c.put("a", p, married("single"))
+	c.sync("a", "b")
+	c.put("b", p, married("divorced"))
+	for i := range 20 { // a's clock runs on
+		c.put("a", p, married(fmt.Sprint("married ", i)))
+	}
+	st, err := c.stations["a"].Get(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.stations["a"].Put(context.Background(), store.Write{Key: p, Base: st.Tag(), Author: "nurse", Delete: true}); err != nil {
+		t.Fatal(err)
+	}
+	c.sync("a", "b")
+	got := run(t, c.centre, "", "Patient.maritalStatus safety\n", time.Time{})
+	want := []replay.Line{{Kind: "Patient", Merges: 1, Another: 1},
+		{Kind: "Patient", Element: "maritalStatus", Now: "administrative", Then: "safety", Merges: 1, ToPerson: 1}}
+	if !reflect.DeepEqual(got.Lines, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
 // Equal births are merged without base.
 func TestBirthsThatMet(t *testing.T) {
 	c := newCommune(t, "a", "b")
