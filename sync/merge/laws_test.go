@@ -290,12 +290,8 @@ func (d *drawer) above(base, head, in *record.Version) *record.Version {
 	for _, l := range out.Lost {
 		d.ordered[top(l.Path)] = true
 	}
-	for _, c := range out.Conflicts() {
-		for _, k := range c.Values {
-			if fields := must(d.t, k.Value).Fields; len(fields) > 0 && fields[0].Value.Shape == fhir.Array {
-				d.ordered[top(c.Path)] = true
-			}
-		}
+	for path := range asOne(d.t, out) {
+		d.ordered[top(path)] = true
 	}
 	return out
 }
