@@ -82,13 +82,14 @@ func repeated(t testing.TB, m *merge.Merger, base, head, in, out *record.Version
 			}
 			return
 		}
-		again.Lost = nil
+		again.Lost = nil // each side is the other's, with what it lost
 	}
 	lists := asOne(t, out)
 	again.Lost = slices.DeleteFunc(slices.Clone(again.Lost), func(l record.Lost) bool { return lists[l.Path] })
 	if len(again.Lost) > 0 {
 		t.Errorf("merging with %s, which it has seen, lost %s", seen.Name, losses(again))
 	}
+	again.Lost = out.Lost
 	if !alike(again, out) {
 		if diff := differ(sum(t, again), sum(t, out)); diff != "" {
 			t.Errorf("merging with %s, which it has seen, changed it (way %d):%s", seen.Name, way, diff)
