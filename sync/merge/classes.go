@@ -88,10 +88,9 @@ func (c *Classes) Of(kind, path string) Class {
 // Class says, of an element that a record.Mark names, which it is, without items, and
 // the name of its class.
 func (m *Merger) Class(kind, path string) (element, class string) {
-	return plain(path), m.classes.Of(kind, path).Name
+	return Plain(path), m.classes.Of(kind, path).Name
 }
 
-// plain is a path without the identities of items: "contact{0}/telecom" is
 // Plain is a path without the identities of items: "contact{0}/telecom" is
 // "contact.telecom".
 func Plain(path string) string {
