@@ -219,7 +219,7 @@ func (s *Store) try(group []*job) (refused int, err error) {
 		again = again && j.again
 	}
 	if again = again && len(t.entries) > 0; again {
-		t.entries = slices.Insert(t.entries, 0, layout.Entry{Kind: layout.Whole})
+		t.entries = slices.Insert(t.entries, 0, layout.Entry{Kind: layout.Whole, Parts: [][]byte{u64(b.ID())}})
 	}
 	if err := s.log(t); err != nil {
 		err = errors.Join(err, b.Rollback())

@@ -149,7 +149,11 @@ func (s *Store) stepBack(state fileState) (bool, error) {
 	if before == nil {
 		return false, nil
 	}
-	whole, err := s.remakes(journal.PositionOf(before.Small[layout.Journal]))
+	at := journal.PositionOf(before.Small[layout.Journal])
+	if at == (journal.Position{}) {
+		return false, nil // a copy's first transaction: what is before it is empty, not older
+	}
+	whole, err := s.remakes(at, state.facts.Tx)
 	if err != nil || !whole {
 		return false, nil // a rebuild will meet the same error, and say it
 	}
@@ -346,9 +350,9 @@ func (s *Store) voided(after journal.Position) (map[journal.Position]bool, error
 	return void, err
 }
 
-// remakes reports whether the journal makes again all of the transaction that the
-// database lost behind a position.
-func (s *Store) remakes(after journal.Position) (bool, error) {
+// remakes reports whether the journal makes again, right behind a position, all of the
+// transaction with the number named.
+func (s *Store) remakes(after journal.Position, id uint64) (bool, error) {
 	void, err := s.voided(after)
 	if err != nil {
 		return false, err
@@ -362,7 +366,7 @@ func (s *Store) remakes(after journal.Position) (bool, error) {
 		if void[end] || isVoid(es) {
 			return nil
 		}
-		whole = len(es) > 0 && es[0].Kind == layout.Whole
+		whole = len(es) > 0 && es[0].Kind == layout.Whole && string(es[0].Parts[0]) == string(u64(id))
 		return found
 	})
 	if errors.Is(err, found) {

@@ -16,7 +16,7 @@ const (
 	// Peer is a replica below, as JSON.
 	Peer = 'e'
 	// Whole, the first of its transaction, says that the entries behind it make all of
-	// the transaction.
+	// the transaction: its number in the database, 8 bytes.
 	Whole = 'w'
 )
 
@@ -33,10 +33,8 @@ func parts(kind byte) int {
 		return 4
 	case Setting, Act:
 		return 2
-	case Put, Void, Peer:
+	case Put, Void, Peer, Whole:
 		return 1
-	case Whole:
-		return 0
 	}
 	return -1
 }

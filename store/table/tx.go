@@ -61,6 +61,9 @@ func begin(b *bbolt.Tx, d *DB) (*Tx, error) {
 // Writable reports whether the transaction may change anything.
 func (t *Tx) Writable() bool { return t.bolt.Writable() }
 
+// ID is the transaction's number in its file; of one that reads, that of the last written.
+func (t *Tx) ID() uint64 { return uint64(t.bolt.ID()) }
+
 // Err is the damage that was met while reading, if any.
 func (t *Tx) Err() error { return t.rotten }
 
