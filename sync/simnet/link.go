@@ -90,6 +90,9 @@ func (w *world) take(r *replica, ask *engine.Ask, answer []byte) (res engine.Res
 		w.bad("%s cannot take an answer: %v", r.label, err)
 	}
 	res = ask.Result()
+	if err == nil && len(res.Next.Compare) > 0 && w.undisturbed() {
+		w.bad("%s must compare its trees with the centre's, and nothing was put back or copied", r.label)
+	}
 	if err == nil {
 		r.carry = &res.Next
 		r.offset = -r.ahead
@@ -98,6 +101,12 @@ func (w *world) take(r *replica, ask *engine.Ask, answer []byte) (res engine.Res
 		}
 	}
 	return res, err == nil
+}
+
+// undisturbed reports whether every replica has lived one life: then no tree may ever
+// differ, whatever the links did.
+func (w *world) undisturbed() bool {
+	return w.happened["station restored"]+w.happened["centre restored"]+w.happened["clone"] == 0
 }
 
 // exchange runs one exchange, which may go wrong as named.
