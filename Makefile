@@ -12,11 +12,12 @@ FUZZTIME ?= 10s
 DATA     ?=
 BENCH    ?=
 
-# How large a store bench-store makes, and how many of its records PouchDB gets
-# beside all people.
+# How large a store bench-store and heal make, how many of its records PouchDB gets
+# beside all people, and in how many the two stores of heal differ.
 RECORDS       ?= 1000000
 PEOPLE        ?= 50000
 POUCH_RECORDS ?= 50000
+DIFFERENT     ?= 37
 
 # How many disks crash judges, how many processes kill kills, at random moments and
 # in the midst of operations, and of which of them every so manieth one is made to
@@ -48,7 +49,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws
+.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -97,6 +98,11 @@ bench: build ## what writing and syncing cost on this PC
 bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of RECORDS of PEOPLE beside bbolt, SQLite and PouchDB; needs npm
 	$(REHEARSE) bench-store --records $(RECORDS) --people $(PEOPLE) --pouch-records $(POUCH_RECORDS) \
 		--sqlite $(PEERS)/sqlite --pouchdb $(PEERS)/pouchdb/pouchdb.js $(BENCH)
+
+heal: ## two stores of RECORDS that differ in DIFFERENT: what finding and healing that costs
+	@mkdir -p $(BUILD)/bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BUILD)/bin/ ./agent/rehearse/tram-rehearse
+	$(REHEARSE) heal --records $(RECORDS) --different $(DIFFERENT)
 
 $(PEERS)/sqlite: $(wildcard testdata/peers/sqlite/*)
 	cd testdata/peers/sqlite && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) .

@@ -144,7 +144,7 @@ func (c *checker) standing(n []byte, r *layout.Row) {
 		} else if _, err := c.get(layout.Feeds, join(c.feedID(f), v), &e); err != nil || e.Ref != r.Head || e.Gone || e.Old {
 			c.bad("feed", r.Key, "a feed offers another version")
 		} else {
-			c.plant(f, leafOf(e.Key, e.Ref), e.Key)
+			c.plant(f, record.Leaf(e.Key, e.Ref), e.Key)
 		}
 	}
 }

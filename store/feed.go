@@ -37,7 +37,7 @@ func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 			return err
 		}
 		if !old.Gone {
-			if err := t.leaf(feed, leafOf(old.Key, old.Ref), old.Key); err != nil {
+			if err := t.leaf(feed, record.Leaf(old.Key, old.Ref), old.Key); err != nil {
 				return err
 			}
 		}
@@ -47,7 +47,7 @@ func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 		}
 	}
 	if !e.Gone {
-		if err := t.leaf(feed, leafOf(e.Key, e.Ref), e.Key); err != nil {
+		if err := t.leaf(feed, record.Leaf(e.Key, e.Ref), e.Key); err != nil {
 			return err
 		}
 	}
@@ -73,18 +73,13 @@ func (t *tx) feedEnd(id []byte) uint64 {
 	return 0
 }
 
-// leafOf is what one agreed head adds to the tree.
-func leafOf(key record.Key, ref record.Ref) record.Digest {
-	return record.Sum([]byte("tram leaf 1"), []byte(key.String()), []byte(ref.String()))
-}
-
 // grown is the leaf that a record's head is in the tree over what came down; zero
 // where it is none.
 func grown(r *layout.Row) record.Digest {
 	if !r.Grown {
 		return record.Digest{}
 	}
-	return leafOf(r.Key, r.Head)
+	return record.Leaf(r.Key, r.Head)
 }
 
 // leaf adds a leaf to its bucket of a feed's tree, or takes it out again: both
@@ -213,15 +208,8 @@ func (s *Store) Cursor(feed string) (record.Cursor, error) {
 // Tree is the digest tree of one feed: with peer Upstream over what came down,
 // else over what that peer is offered.
 func (s *Store) Tree(peer, feed string) (record.Tree, error) {
-	var out record.Tree
-	err := s.view(func(tx *tx) error {
-		id := tx.feedID(treeName(peer, feed))
-		for i := range out {
-			copy(out[i][:], tx.Table(layout.Trees).Get(join(id, []byte{byte(i)})))
-		}
-		return nil
-	})
-	return out, err
+	a, err := s.Agreed(peer, feed, record.Part{}, nil)
+	return a.Tree, err
 }
 
 func treeName(peer, feed string) string {
@@ -231,40 +219,132 @@ func treeName(peer, feed string) string {
 	return feedName(peer, feed)
 }
 
-// Leaves lists the agreed heads of one bucket of a tree, without content.
-func (s *Store) Leaves(peer, feed string, bucket byte) ([]record.Change, error) {
-	var out []record.Change
-	err := s.view(func(tx *tx) error {
+// Agreed is what this replica and another agree on in one feed: with peer Upstream
+// what came down, else what that peer is offered. each is called with every head in
+// the part, without content, in no order, and must not ask the store anything. A head
+// that damage took comes with a zero Ref, and is not in the tree.
+// Nodes cost a look at every record of the feed, however few stand in them; keys a
+// look at each.
+func (s *Store) Agreed(peer, feed string, in record.Part, each func(record.Change) error) (record.Agreement, error) {
+	var out record.Agreement
+	err := s.view(func(tx *tx) (err error) {
+		id := tx.feedID(treeName(peer, feed))
+		for i := range out.Tree {
+			copy(out.Tree[i][:], tx.Table(layout.Trees).Get(join(id, []byte{byte(i)})))
+		}
+		if out.End, err = tx.endOf(peer, feed); err != nil {
+			return err
+		}
 		if peer == Upstream {
-			return tx.Table(layout.Stands).ForEach(func(k, v []byte) error {
-				plain, err := tx.unseal(layout.Stands, k, v)
-				if err != nil {
-					return err
-				}
-				r, err := decodeRow(plain)
-				if err != nil {
-					return err
-				}
-				if r.Feed == feed && !r.Gone && record.Bucket(r.Key) == bucket {
-					out = append(out, record.Change{Seq: r.Seq, Key: r.Key, Ref: r.Head})
-				}
-				return nil
-			})
+			return tx.cameDown(feed, in, each)
 		}
-		id := tx.feedID(feedName(peer, feed))
-		c := tx.Table(layout.Feeds).Cursor()
-		for k, v := c.Seek(id); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
-			var e feedEntry
-			if err := tx.open(layout.Feeds, k, v, &e); err != nil {
-				return err
-			}
-			if !e.Old && !e.Gone && record.Bucket(e.Key) == bucket {
-				out = append(out, record.Change{Seq: num(k[8:]), Key: e.Key, Ref: e.Ref})
-			}
-		}
-		return nil
+		return tx.isOffered(feedName(peer, feed), in, each)
 	})
-	return out, err
+	if err != nil {
+		return out, fmt.Errorf("agreed: %w", err)
+	}
+	return out, nil
+}
+
+// endOf is the cursor behind the last change of a feed that is given here.
+func (t *tx) endOf(peer, feed string) (record.Cursor, error) {
+	c := record.Cursor{Feed: feed}
+	if peer == Upstream {
+		return c, nil
+	}
+	epoch, err := t.epoch()
+	if err != nil {
+		return c, err
+	}
+	id := t.feedID(feedName(peer, feed))
+	c.Epoch, c.Seq = epoch, t.feedEnd(id)
+	var e feedEntry
+	if ok, err := t.get(layout.Feeds, join(id, u64(c.Seq)), &e); err != nil || !ok {
+		return c, err
+	}
+	c.Digest = entryDigest(epoch, c.Seq, e)
+	return c, nil
+}
+
+// cameDown calls each with the heads that came down a feed.
+func (t *tx) cameDown(feed string, in record.Part, each func(record.Change) error) error {
+	say := func(r *layout.Row) error {
+		if r.Feed != feed || r.Gone {
+			return nil
+		}
+		return each(record.Change{Seq: r.Seq, Key: r.Key, Ref: r.Head})
+	}
+	for _, k := range in.Keys {
+		r, err := t.row(t.number(k))
+		if err == nil {
+			err = say(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(in.Nodes) == 0 {
+		return nil
+	}
+	nodes := record.NewNodes(in.Nodes...)
+	return t.Table(layout.Stands).ForEach(func(k, v []byte) error {
+		plain, err := t.unseal(layout.Stands, k, v)
+		if err != nil {
+			return err
+		}
+		r, err := decodeRow(plain)
+		if err != nil {
+			return err
+		}
+		if _, ok := nodes.Of(record.LeafAt(r.Key)); !ok {
+			return nil
+		}
+		return say(r)
+	})
+}
+
+// isOffered calls each with the heads that a feed offers.
+func (t *tx) isOffered(feed string, in record.Part, each func(record.Change) error) error {
+	id := t.feedID(feed)
+	say := func(seq []byte, e feedEntry) error {
+		if e.Old || e.Gone {
+			return nil
+		}
+		return each(record.Change{Seq: num(seq), Key: e.Key, Ref: e.Ref})
+	}
+	for _, k := range in.Keys {
+		n := t.number(k)
+		seq := t.Table(layout.FeedAt).Get(join(id, n))
+		if n == nil || seq == nil {
+			continue
+		}
+		var e feedEntry
+		_, err := t.get(layout.Feeds, join(id, seq), &e)
+		if err == nil {
+			err = say(seq, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(in.Nodes) == 0 {
+		return nil
+	}
+	nodes := record.NewNodes(in.Nodes...)
+	c := t.Table(layout.Feeds).Cursor()
+	for k, v := c.Seek(id); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
+		var e feedEntry
+		if err := t.open(layout.Feeds, k, v, &e); err != nil {
+			return err
+		}
+		if _, ok := nodes.Of(record.LeafAt(e.Key)); !ok {
+			continue
+		}
+		if err := say(k[8:], e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // spread offers a head to everyone who may have it: a record of people to those

@@ -443,22 +443,3 @@ func (t *tx) reoffer(n []byte, p layout.Past) error {
 	e.Foreign = t.Table(layout.Links).Get(linkKey(p.Ref.Name.Lineage, p.Ref.Name.N)) == nil
 	return t.putOwn(p.At, e)
 }
-
-// Agreed is the digest tree of one feed and the agreed heads in the named buckets
-// of it: with peer Upstream over what came down, else over what that peer is
-// offered.
-func (s *Store) Agreed(peer, feed string, buckets ...int) (record.Tree, []record.Change, error) {
-	tree, err := s.Tree(peer, feed)
-	if err != nil {
-		return tree, nil, err
-	}
-	var out []record.Change
-	for _, b := range buckets {
-		leaves, err := s.Leaves(peer, feed, byte(b))
-		if err != nil {
-			return tree, nil, err
-		}
-		out = append(out, leaves...)
-	}
-	return tree, out, nil
-}

@@ -141,17 +141,31 @@ func arrival(t *testing.T, to *store.Store, c record.Change) record.Arrival {
 
 func equalTrees(t *testing.T, up, below *store.Store, feed string) {
 	t.Helper()
-	a, err := up.Tree(below.Name(), feed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := below.Tree(store.Upstream, feed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, b := treeOf(t, up, below.Name(), feed), treeOf(t, below, store.Upstream, feed)
 	if a.Root() != b.Root() {
 		t.Errorf("the trees of the %s feed of %s differ", feed, below.Name())
 	}
+}
+
+// treeOf reads a tree, and holds what write after write made of it against one that
+// is made anew of the heads.
+func treeOf(t *testing.T, s *store.Store, peer, feed string) record.Tree {
+	t.Helper()
+	var fresh record.Tree
+	got, err := s.Agreed(peer, feed, record.Part{Nodes: []record.Node{""}}, func(c record.Change) error {
+		leaf := record.Leaf(c.Key, c.Ref)
+		for i := range leaf {
+			fresh[record.Bucket(c.Key)][i] ^= leaf[i]
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Tree != fresh {
+		t.Errorf("the tree of the %s feed at %s is not the sum of its heads", feed, s.Name())
+	}
+	return got.Tree
 }
 
 // has tells which of the keys a store shows, as a text of 1 and 0.

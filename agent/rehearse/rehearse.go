@@ -41,9 +41,10 @@ type cli struct {
 	Demo demoCmd `cmd:"" help:"Let two stations work apart, break and meet again, and judge what came of it."`
 	Scan scanCmd `cmd:"" help:"Play the demo and search every file of the stations for what names a person."`
 
-	Bench      bench.Command   `cmd:"" help:"Measure writes and syncs of the real programs."`
-	BenchStore storage.Command `cmd:"" help:"Measure a large store, beside other ways to keep records."`
-	Interop    interop.Command `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
+	Bench      bench.Command     `cmd:"" help:"Measure writes and syncs of the real programs."`
+	BenchStore storage.Command   `cmd:"" help:"Measure a large store, beside other ways to keep records."`
+	Heal       bench.HealCommand `cmd:"" help:"Measure how the records in which a station and its centre differ are found and healed."`
+	Interop    interop.Command   `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
 }
 
 // theatre is what the commands work with.

@@ -120,22 +120,3 @@ type Page struct {
 	// More says that the feed goes on behind it.
 	More bool
 }
-
-// Buckets is the number of buckets of a digest tree.
-const Buckets = 256
-
-// Tree is a digest tree over the heads that two replicas agree on: for each
-// bucket the exclusive or of its leaves. Equal trees prove equal records.
-type Tree [Buckets]Digest
-
-// Bucket is the bucket in which a record's leaf stands.
-func Bucket(k Key) byte { return Sum([]byte("tram bucket 1"), []byte(k.String()))[0] }
-
-// Root is the tree in one digest.
-func (t *Tree) Root() Digest {
-	h := make([]byte, 0, Buckets*len(Digest{}))
-	for _, d := range t {
-		h = append(h, d[:]...)
-	}
-	return Sum([]byte("tram tree 1"), h)
-}

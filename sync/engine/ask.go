@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"tram/store/record"
 	"tram/sync/merge"
@@ -29,10 +30,20 @@ type Carry struct {
 	// Full asks for whole versions: a name alone was not enough.
 	Full bool
 	// Compare are feeds to be compared, Want what a comparison found missing.
-	Compare []string
+	Compare []Narrow
 	Want    []wire.Want
 	// Unequal counts the exchanges in a row that ended with trees that differ.
 	Unequal int
+}
+
+// compares reports whether a feed is to be compared.
+func (c *Carry) compares(feed string) bool {
+	return slices.ContainsFunc(c.Compare, func(n Narrow) bool { return n.Feed == feed })
+}
+
+// heals reports whether a feed is to be compared, or records of it to be sent again.
+func (c *Carry) heals(feed string) bool {
+	return c.compares(feed) || slices.ContainsFunc(c.Want, func(w wire.Want) bool { return w.Feed == feed })
 }
 
 // Result is what an exchange came to.
@@ -70,6 +81,7 @@ type Ask struct {
 	reoffer []record.Key
 	late    *Late // of a request made before; nil in an exchange that goes on
 	behind  bool  // the late answer's feeds are older than what came down
+	told    told
 }
 
 // NewAsk begins an exchange.
@@ -77,6 +89,9 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	st, err := o.Replica.Standing()
 	if err != nil {
 		return nil, fmt.Errorf("ask: %w", err)
+	}
+	if o.Carry == nil {
+		o.Carry = &Carry{}
 	}
 	a := &Ask{o: o, st: st, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
 	h := &wire.Hello{Protocol: wire.Protocol, Replica: o.Name, Links: st.Links, Cursors: st.Cursors, Report: o.Report}
@@ -86,15 +101,13 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	for _, c := range st.Cursors {
 		a.cursors[c.Feed] = c
 	}
-	if c := o.Carry; c != nil {
-		h.Full, h.Want = c.Full, c.Want
-		for _, feed := range c.Compare {
-			tree, _, err := o.Replica.Agreed(Upstream, feed)
-			if err != nil {
-				return nil, fmt.Errorf("ask: %w", err)
-			}
-			h.Compare = append(h.Compare, wire.Compare{Feed: feed, Tree: tree[:]})
+	h.Full, h.Want = o.Carry.Full, o.Carry.Want
+	for _, n := range o.Carry.Compare {
+		c, err := a.compare(n)
+		if err != nil {
+			return nil, fmt.Errorf("ask: %w", err)
 		}
+		h.Compare = append(h.Compare, c)
 	}
 	a.out = []*wire.Frame{{Hello: h}}
 	return a, nil
@@ -203,8 +216,10 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	if err := a.o.Replica.Recover(ctx, rec); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if !a.behind {
-		a.res.Next.Compare = append(a.res.Next.Compare, w.Unknown...)
+	for _, feed := range w.Unknown {
+		if !a.behind && !a.o.Carry.heals(feed) {
+			a.res.Next.Compare = append(a.res.Next.Compare, Narrow{Feed: feed})
+		}
 	}
 	return nil
 }

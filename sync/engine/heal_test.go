@@ -12,10 +12,10 @@ import (
 // liar is an upstream whose trees differ from everybody's, for ever.
 type liar struct{ engine.Replica }
 
-func (l liar) Agreed(peer, feed string, buckets ...int) (record.Tree, []record.Change, error) {
-	tree, heads, err := l.Replica.Agreed(peer, feed, buckets...)
-	tree[7][0] ^= 1
-	return tree, heads, err
+func (l liar) Agreed(peer, feed string, in record.Part, each func(record.Change) error) (record.Agreement, error) {
+	out, err := l.Replica.Agreed(peer, feed, in, each)
+	out.Tree[7][0] ^= 1
+	return out, err
 }
 
 func TestHealingThatGetsNowhereGivesWay(t *testing.T) {
@@ -88,7 +88,10 @@ func TestAnswersOutOfPlaceAreNonsense(t *testing.T) {
 		"a change without a mark":         {{Welcome: &wire.Welcome{}}, stretched, {End: &wire.End{}}},
 		"a change of nothing":             {{Welcome: &wire.Welcome{}}, {Change: &record.Change{Key: stretched.Change.Key}}},
 		"a receipt nobody signed":         {{Welcome: &wire.Welcome{}}, {Receipt: &record.Receipt{}}},
-		"a bucket that is none":           {{Welcome: &wire.Welcome{}}, {Leaves: &wire.Leaves{Feed: record.OwnFeed, Bucket: 256}}},
+		"a node that is none":             {{Welcome: &wire.Welcome{}}, {Leaves: &wire.Leaves{Feed: record.OwnFeed, At: "1G"}}},
+		"a node below the last":           {{Welcome: &wire.Welcome{}}, {Leaves: &wire.Leaves{Feed: record.OwnFeed, At: "0123456789abcdef", Sums: make([]byte, 128)}}},
+		"15 sums below a node":            {{Welcome: &wire.Welcome{}}, {Leaves: &wire.Leaves{Feed: record.OwnFeed, At: "7", Sums: make([]byte, 120)}}},
+		"two feeds in one comparison":     {{Welcome: &wire.Welcome{}}, {Leaves: &wire.Leaves{Feed: record.OwnFeed, At: "7"}}, {Leaves: &wire.Leaves{Feed: record.SharedFeed, At: "7"}}},
 	} {
 		ask, _ := w.halves(a)
 		var err error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"tram/store/fhir"
 	"tram/store/record"
@@ -49,11 +50,12 @@ type Serve struct {
 	gave    int
 	more    bool
 	unknown map[string]bool
+	upTo    map[string]uint64 // how far each feed was given
 }
 
 // NewServe begins the serving half.
 func NewServe(o ServeOptions) *Serve {
-	return &Serve{o: o, held: map[record.Ref]bool{}, unknown: map[string]bool{}}
+	return &Serve{o: o, held: map[record.Ref]bool{}, unknown: map[string]bool{}, upTo: map[string]uint64{}}
 }
 
 // Take takes a frame of the request. It commits at each mark.
@@ -133,6 +135,9 @@ func (s *Serve) Next() (*wire.Frame, error) {
 	s.out = s.out[1:]
 	return f, nil
 }
+
+// soon lines up steps before all others.
+func (s *Serve) soon(steps ...func() error) { s.steps = slices.Insert(s.steps, s.next, steps...) }
 
 func (s *Serve) say(f *wire.Frame) { s.out = append(s.out, f) }
 
@@ -224,11 +229,12 @@ func (s *Serve) feed(after record.Cursor) error {
 		}
 	}
 	s.gave += len(page.Changes)
+	s.upTo[after.Feed] = page.Cursor.Seq
 	if page.Cursor.Seq != after.Seq {
 		s.say(&wire.Frame{Mark: &wire.Mark{Cursor: &page.Cursor}})
 	}
 	if page.More {
-		s.steps = append(s.steps[:s.next], append([]func() error{func() error { return s.feed(page.Cursor) }}, s.steps[s.next:]...)...)
+		s.soon(func() error { return s.feed(page.Cursor) })
 	}
 	return nil
 }
@@ -246,74 +252,23 @@ func (s *Serve) give(c *record.Change) error {
 	return nil
 }
 
-// compare names the heads of every bucket that differs.
-func (s *Serve) compare(c wire.Compare) error {
-	if len(c.Tree) != record.Buckets {
-		return fmt.Errorf("%w: a tree of another size", wire.ErrNonsense)
-	}
-	end, err := s.feedEnd(c.Feed)
-	if err != nil {
-		return err
-	}
-	mine, _, err := s.o.Replica.Agreed(s.o.Peer, c.Feed)
-	if err != nil {
-		return err
-	}
-	for b := range mine {
-		if mine[b] == c.Tree[b] {
-			continue
-		}
-		_, heads, err := s.o.Replica.Agreed(s.o.Peer, c.Feed, b)
-		if err != nil {
-			return err
-		}
-		for i := range heads {
-			heads[i].Version = nil
-		}
-		s.say(&wire.Frame{Leaves: &wire.Leaves{Feed: c.Feed, Bucket: b, Heads: heads, End: end}})
-	}
-	s.say(&wire.Frame{Leaves: &wire.Leaves{Feed: c.Feed, Bucket: wire.NoBucket, End: end}})
-	return nil
-}
-
-// feedEnd is the cursor behind a feed's last change.
-func (s *Serve) feedEnd(feed string) (record.Cursor, error) {
-	c := record.Cursor{Feed: feed}
-	for {
-		page, err := s.o.Replica.Offer(s.o.Peer, c, maxStretch)
-		if err != nil {
-			return c, err
-		}
-		c = page.Cursor
-		if !page.More {
-			return c, nil
-		}
-	}
-}
-
 // wanted sends records again, whole.
 func (s *Serve) wanted(w wire.Want) error {
-	wanted := map[record.Key]bool{}
-	buckets := map[int]bool{}
-	for _, k := range w.Keys {
-		wanted[k], buckets[int(record.Bucket(k))] = true, true
+	var heads []record.Change
+	_, err := s.o.Replica.Agreed(s.o.Peer, w.Feed, record.Part{Keys: w.Keys}, func(c record.Change) error {
+		heads = append(heads, c)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for b := range buckets {
-		_, heads, err := s.o.Replica.Agreed(s.o.Peer, w.Feed, b)
+	for i := range heads {
+		st, err := s.o.Replica.Look(heads[i].Key, heads[i].Ref)
 		if err != nil {
 			return err
 		}
-		for _, h := range heads {
-			if !wanted[h.Key] {
-				continue
-			}
-			st, err := s.o.Replica.Look(h.Key, h.Ref)
-			if err != nil {
-				return err
-			}
-			h.Version = st.Base
-			s.say(&wire.Frame{Change: &h})
-		}
+		heads[i].Version = st.Base
+		s.say(&wire.Frame{Change: &heads[i]})
 	}
 	s.say(&wire.Frame{Mark: &wire.Mark{Cursor: &w.End}})
 	return nil
@@ -324,11 +279,14 @@ func (s *Serve) end() error {
 	if s.refused == "" {
 		e.Roots = map[string]record.Digest{}
 		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
-			tree, _, err := s.o.Replica.Agreed(s.o.Peer, feed)
+			have, err := s.o.Replica.Agreed(s.o.Peer, feed, record.Part{}, nil)
 			if err != nil {
 				return err
 			}
-			e.Roots[feed] = tree.Root()
+			e.Roots[feed] = have.Tree.Root()
+			if at, ok := s.upTo[feed]; ok && at != have.End.Seq {
+				e.More = true // it went on meanwhile, and the root with it
+			}
 		}
 	}
 	s.say(&wire.Frame{End: e})

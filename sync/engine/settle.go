@@ -53,7 +53,7 @@ func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
 
 // adopts reports whether a cursor is the one that ends a comparison of its feed.
 func (a *Ask) adopts(c record.Cursor) bool {
-	return a.o.Carry != nil && slices.ContainsFunc(a.o.Carry.Want, func(w wire.Want) bool {
+	return slices.ContainsFunc(a.o.Carry.Want, func(w wire.Want) bool {
 		return w.Feed == c.Feed && w.End.Epoch == c.Epoch && w.End.Seq == c.Seq && w.End.Digest == c.Digest
 	})
 }
@@ -84,52 +84,6 @@ func (a *Ask) apply(ctx context.Context, st record.Stretch, before record.Cursor
 	return nil
 }
 
-// leaves finds what one bucket lacks on either side.
-func (a *Ask) leaves(l wire.Leaves) error {
-	if a.behind {
-		return nil
-	}
-	want := a.want(l.Feed, l.End)
-	if l.Bucket == wire.NoBucket {
-		return nil
-	}
-	if l.Bucket < 0 || l.Bucket >= record.Buckets {
-		return fmt.Errorf("%w: no such bucket", wire.ErrNonsense)
-	}
-	_, mine, err := a.o.Replica.Agreed(Upstream, l.Feed, l.Bucket)
-	if err != nil {
-		return fmt.Errorf("ask: %w", err)
-	}
-	have := map[record.Key]record.Ref{}
-	for _, c := range mine {
-		have[c.Key] = c.Ref
-	}
-	for _, c := range l.Heads {
-		if have[c.Key] != c.Ref {
-			want.Keys = append(want.Keys, c.Key)
-			if known, ok := have[c.Key]; ok && !known.IsZero() {
-				a.reoffer = append(a.reoffer, c.Key) // ours may be what upstream forgot
-			}
-		}
-		delete(have, c.Key)
-	}
-	for k := range have {
-		a.reoffer = append(a.reoffer, k)
-	}
-	return nil
-}
-
-// want is the entry of a feed among what the next exchange asks for.
-func (a *Ask) want(feed string, end record.Cursor) *wire.Want {
-	for i := range a.res.Next.Want {
-		if a.res.Next.Want[i].Feed == feed {
-			return &a.res.Next.Want[i]
-		}
-	}
-	a.res.Next.Want = append(a.res.Next.Want, wire.Want{Feed: feed, End: end})
-	return &a.res.Next.Want[len(a.res.Next.Want)-1]
-}
-
 // ended closes the exchange: what upstream lost waits again, and the trees are
 // compared where nothing is under way.
 func (a *Ask) ended(ctx context.Context, e *wire.End) error {
@@ -149,15 +103,14 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	}
 	a.res.Equal, a.res.Proved = true, true
 	for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
-		tree, _, err := a.o.Replica.Agreed(Upstream, feed)
+		have, err := a.o.Replica.Agreed(Upstream, feed, record.Part{}, nil)
 		if err != nil {
 			return fmt.Errorf("ask: %w", err)
 		}
-		if tree.Root() != e.Roots[feed] {
+		if have.Tree.Root() != e.Roots[feed] {
 			a.res.Equal = false
-			compared := a.o.Carry != nil && slices.Contains(a.o.Carry.Compare, feed)
-			if !compared && !slices.Contains(a.res.Next.Compare, feed) {
-				a.res.Next.Compare = append(a.res.Next.Compare, feed)
+			if !a.o.Carry.compares(feed) && !a.res.Next.compares(feed) {
+				a.res.Next.Compare = append(a.res.Next.Compare, Narrow{Feed: feed})
 				a.res.More = true
 			}
 		}
@@ -169,16 +122,13 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 }
 
 // healTries is how many exchanges may follow each other at once to make trees
-// equal: comparing, sending and taking, twice.
-const healTries = 6
+// equal: comparing and narrowing, sending and taking, twice.
+const healTries = 8
 
 // unequal lets healing that gets nowhere wait for the next exchange that is due:
 // else two replicas that cannot agree would speak without a pause for ever.
 func (a *Ask) unequal(more bool) {
-	a.res.Next.Unequal = 1
-	if a.o.Carry != nil {
-		a.res.Next.Unequal += a.o.Carry.Unequal
-	}
+	a.res.Next.Unequal = a.o.Carry.Unequal + 1
 	if a.res.Next.Unequal > healTries {
 		a.res.More = more
 	}

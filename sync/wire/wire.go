@@ -58,11 +58,22 @@ func (h *Hello) Owns(l record.Lineage) bool {
 	return h.Life == l || slices.Contains(h.Continues, l) || slices.ContainsFunc(h.Links, func(k record.Link) bool { return k.Lineage == l })
 }
 
-// Compare asks which buckets of a feed's tree differ.
+// Compare asks where a feed's tree differs, in some parts of it.
 type Compare struct {
-	Feed string          `json:"feed"`
-	Tree []record.Digest `json:"tree"`
+	Feed  string `json:"feed"`
+	Parts []Part `json:"parts"`
 }
+
+// Part is one node of a tree with the digests of the nodes so many digits below it
+// that they are as many: 1, 16 or 256 of SumLen bytes. Without any, all heads in the
+// node are asked for.
+type Part struct {
+	At   record.Node `json:"at,omitempty"`
+	Sums []byte      `json:"sums,omitempty"`
+}
+
+// SumLen is how many bytes of a node's digest travel. The roots are compared whole.
+const SumLen = 8
 
 // Want asks for records of a feed again; End is where the cursor goes then.
 type Want struct {
@@ -104,15 +115,16 @@ const (
 	BadExchange Refusal = "nonsense"     // what was sent could not be read
 )
 
-// NoBucket as Leaves.Bucket ends a comparison: only End counts.
-const NoBucket = -1
-
-// Leaves are the agreed heads in one bucket of a feed's tree, as names.
+// Leaves are what upstream has in one node of a feed's tree that differs: its agreed
+// heads, as names, or where they are many, the digests of the 16 nodes below it. One
+// with End has nothing else: it closes the comparison of a feed.
 type Leaves struct {
-	Feed   string          `json:"feed"`
-	Bucket int             `json:"bucket"`
-	Heads  []record.Change `json:"heads"`
-	End    record.Cursor   `json:"end"`
+	Feed  string          `json:"feed"`
+	At    record.Node     `json:"at,omitempty"`
+	Heads []record.Change `json:"heads,omitempty"`
+	Sums  []byte          `json:"sums,omitempty"`
+	// End is where the feed ended when the comparison began.
+	End *record.Cursor `json:"end,omitempty"`
 }
 
 // Mark ends a stretch: what came since the last mark is one transaction, and

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"tram/store/record"
@@ -127,24 +128,30 @@ func keys(cs []record.Change) []string {
 // are part of the protocol: both ends must compute the same.
 func tree(t *testing.T, r engine.Replica, peer, feed string, want ...record.Ref) record.Tree {
 	t.Helper()
-	buckets := make([]int, record.Buckets)
-	for i := range buckets {
-		buckets[i] = i
-	}
-	got, heads, err := r.Agreed(peer, feed, buckets...)
+	var sum record.Tree
+	var heads []record.Change
+	got, err := r.Agreed(peer, feed, record.Part{Nodes: []record.Node{""}}, func(h record.Change) error {
+		heads = append(heads, h)
+		return nil
+	})
 	if err != nil {
 		t.Fatalf("agreed with %s about %s: %v", peer, feed, err)
 	}
-	var sum record.Tree
 	var refs []record.Ref
 	for _, h := range heads {
 		leaf := record.Sum([]byte("tram leaf 1"), []byte(h.Key.String()), []byte(h.Ref.String()))
+		place := record.Sum([]byte("tram bucket 1"), []byte(h.Key.String()))
 		for i := range leaf {
-			sum[record.Bucket(h.Key)][i] ^= leaf[i]
+			sum[place[0]][i] ^= leaf[i]
 		}
 		refs = append(refs, h.Ref)
+		at := record.Node(fmt.Sprintf("%x", place[:]))[:record.NodeDigits]
+		partly(t, r, peer, feed, record.Part{Keys: []record.Key{h.Key}}, h)
+		for _, digits := range []int{1, 2, 5, record.NodeDigits} {
+			partly(t, r, peer, feed, record.Part{Nodes: []record.Node{at[:digits]}}, h)
+		}
 	}
-	if got != sum {
+	if got.Tree != sum {
 		t.Errorf("the tree of %s with %s is not over its heads", feed, peer)
 	}
 	byName := func(a, b record.Ref) int { return a.Name.Compare(b.Name) }
@@ -154,10 +161,31 @@ func tree(t *testing.T, r engine.Replica, peer, feed string, want ...record.Ref)
 	if !slices.Equal(refs, want) {
 		t.Errorf("agreed with %s about %s: %v, want %v", peer, feed, refs, want)
 	}
-	if one, _, err := r.Agreed(peer, feed); err != nil || one != got {
-		t.Errorf("the tree of %s without buckets is another, %v", feed, err)
+	one, err := r.Agreed(peer, feed, record.Part{}, nil)
+	if err != nil || one != got {
+		t.Errorf("the tree of %s without heads is another, %v", feed, err)
 	}
-	return got
+	return got.Tree
+}
+
+// partly holds that a part of what is agreed has a head, once, and nothing that is
+// elsewhere.
+func partly(t *testing.T, r engine.Replica, peer, feed string, in record.Part, want record.Change) {
+	t.Helper()
+	n := 0
+	_, err := r.Agreed(peer, feed, in, func(h record.Change) error {
+		if h == want {
+			n++
+		}
+		place := record.Sum([]byte("tram bucket 1"), []byte(h.Key.String()))
+		if len(in.Nodes) == 1 && !strings.HasPrefix(fmt.Sprintf("%x", place[:]), string(in.Nodes[0])) || len(in.Keys) == 1 && h.Key != in.Keys[0] {
+			t.Errorf("%s is not in %v", h.Key, in)
+		}
+		return nil
+	})
+	if err != nil || n != 1 {
+		t.Errorf("%s stands %d times in %v, %v", want.Key, n, in, err)
+	}
 }
 
 // state is everything that the interface shows of some records and one peer.
@@ -184,11 +212,14 @@ func stateOf(t *testing.T, r engine.Replica, peer string, pens []*pen, ks ...rec
 		for _, c := range got {
 			s.offered = append(s.offered, fmt.Sprint(c.Seq, c.Key, c.Ref, c.Gone, end))
 		}
-		tr, _, err := r.Agreed(peer, feed)
+		have, err := r.Agreed(peer, feed, record.Part{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.trees = append(s.trees, tr)
+		if have.End != end {
+			t.Errorf("the %s feed of %s ends at %+v, and is said to at %+v", feed, peer, end, have.End)
+		}
+		s.trees = append(s.trees, have.Tree)
 	}
 	return s
 }

@@ -1,0 +1,224 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"tram/store"
+	"tram/store/record"
+	"tram/sync/engine"
+	"tram/sync/wire"
+)
+
+// forgetful is a station that loses what comes down of some records.
+type forgetful struct {
+	engine.Asker
+	lost []record.Key
+}
+
+func (f forgetful) Apply(ctx context.Context, st record.Stretch) error {
+	st.Arrived = slices.DeleteFunc(slices.Clone(st.Arrived), func(a record.Arrival) bool { return slices.Contains(f.lost, a.Key) })
+	return f.Asker.Apply(ctx, st)
+}
+
+// orgs makes keys of organizations whose place in the tree is in a node.
+func orgs(n int, in record.Node) []record.Key {
+	var out []record.Key
+	at := record.NewNodes(in)
+	for i := 0; len(out) < n; i++ {
+		k := record.Key{Kind: "Organization", ID: fmt.Sprintf("org-%s-%d", in, i)}
+		if _, ok := at.Of(record.LeafAt(k)); ok {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func org(k record.Key, name string) []byte {
+	return fmt.Appendf(nil, `{"resourceType":%q,"id":%q,"name":%q}`, k.Kind, k.ID, name)
+}
+
+func (w *world) write(base, name string, keys ...record.Key) {
+	w.t.Helper()
+	var writes []store.Write
+	for _, k := range keys {
+		writes = append(writes, store.Write{Key: k, Base: base, Content: org(k, name), Author: "admin"})
+	}
+	if _, err := w.centre.Put(context.Background(), writes...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// plant lets a version come down that the centre does not have any more: a birth, or
+// made from what the station has.
+func (s *station) plant(t *testing.T, n uint64, k record.Key) {
+	t.Helper()
+	v := &record.Version{Key: k, Name: record.Name{Lineage: "lostlostlostlost", N: n}, Author: "admin", Stamp: record.Stamp{Unix: 1}, Content: org(k, "planted")}
+	v.Trace.Born = v.Name
+	if st, err := s.Get(k); err == nil {
+		v.Base, v.Seen, v.Trace = st.Head.Ref(), st.Head.Seen, st.Head.Trace
+	}
+	v.Seen = v.Seen.With(v.Name)
+	c, err := s.Cursor(record.SharedFeed)
+	if err == nil {
+		a := record.Arrival{Change: record.Change{Seq: c.Seq, Key: k, Ref: v.Ref(), Version: v}}
+		err = s.Apply(context.Background(), record.Stretch{Peer: engine.Upstream, Arrived: []record.Arrival{a}, Cursor: &c})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// centre: n organizations -> a;  then of each kind one differs:
+//
+//	lacking at a, lacking at the centre, older at a, older at the centre
+func TestDifferencesOfEachKindAreNarrowedAndHealed(t *testing.T) {
+	for _, test := range []struct {
+		n    int
+		in   record.Node
+		want int // exchanges, the one that finds it and the one that heals it included
+	}{
+		{40, "3f", 3},   // few in the bucket: named at once
+		{300, "3f", 4},  // told apart one digit below, and named there
+		{60, "3fa1", 5}, // one level more
+	} {
+		w := newWorld(t, "a")
+		a := w.stations["a"]
+		keys := orgs(test.n+4, test.in)
+		there, apart := keys[4:], keys[:4]
+		w.write("", "first", append(slices.Clone(there), apart[2], apart[3])...)
+		w.sync("a")
+		w.below = func(a engine.Asker) engine.Asker { return forgetful{a, apart} }
+		w.write("", "lacking", apart[0])
+		w.write(store.Any, "second", apart[2])
+		w.sync("a")
+		a.carry = nil // what it found out by that is forgotten too
+		w.below = nil
+		a.plant(t, 1, apart[1])
+		a.plant(t, 2, apart[3])
+		n := 1
+		for r := w.once("a"); !r.Equal; r = w.once("a") {
+			if n++; n > 8 || !r.More {
+				t.Fatalf("%d in %s: not equal after %d exchanges: %+v", test.n, test.in, n, r)
+			}
+		}
+		if n != test.want {
+			t.Errorf("%d in %s: healed in %d exchanges, want %d", test.n, test.in, n, test.want)
+		}
+		for i, name := range []string{"lacking", "planted", "second", "planted"} {
+			if got := w.equal(apart[i]); !strings.Contains(got, name) {
+				t.Errorf("%d in %s: %s is %s, want %s", test.n, test.in, apart[i], got, name)
+			}
+		}
+		w.sync("a")
+	}
+}
+
+// Where more nodes differ than one comparison narrows, all heads in those above them
+// are named.
+func TestTooManyNodesAreNamedWhole(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	keys := orgs(20, "")
+	w.below = func(a engine.Asker) engine.Asker { return forgetful{a, keys[:10]} }
+	w.write("", "first", keys...)
+	w.once("a")
+	w.below = nil
+	var all []record.Node
+	for i := range 16 * 16 * 16 * 16 {
+		all = append(all, record.Node("").Below(i, 4))
+	}
+	a.carry = &engine.Carry{Compare: []engine.Narrow{{Feed: record.SharedFeed, Nodes: all}}}
+	ask, serve := w.halves(a)
+	asked, named := 0, 0
+	err := w.pump(ask, serve, func(f *wire.Frame) bool {
+		if f.Hello != nil {
+			for _, p := range f.Hello.Compare[0].Parts {
+				if asked++; len(p.Sums) > 0 || len(p.At) != 3 {
+					t.Fatalf("asked for %+v", p)
+				}
+			}
+		}
+		return true
+	}, func(f *wire.Frame) bool {
+		if f.Leaves != nil {
+			named += len(f.Leaves.Heads)
+		}
+		return true
+	})
+	if err != nil || asked != 4096 || named != 20 {
+		t.Fatalf("%d parts asked for, %d heads named, %v; want 4096 and 20", asked, named, err)
+	}
+	next := ask.Result().Next
+	a.carry = &next
+	w.sync("a")
+	if !a.last.Equal {
+		t.Errorf("not healed: %+v", a.last)
+	}
+}
+
+// busy is an upstream where somebody writes when its feed was just given.
+type busy struct {
+	engine.Replica
+	write func()
+}
+
+func (b busy) Offer(to string, after record.Cursor, max int) (record.Page, error) {
+	page, err := b.Replica.Offer(to, after, max)
+	if after.Feed == record.SharedFeed && max > 1 && !page.More {
+		b.write()
+	}
+	return page, err
+}
+
+func TestFeedThatGoesOnMeanwhileIsNoDifference(t *testing.T) {
+	w := newWorld(t, "a")
+	keys := orgs(3, "")
+	w.write("", "first", keys[0])
+	wrote := false
+	w.above = func(r engine.Replica) engine.Replica {
+		return busy{r, func() {
+			if !wrote {
+				wrote = true
+				w.write("", "meanwhile", keys[1])
+			}
+		}}
+	}
+	if r := w.once("a"); r.Proved || !r.More || len(r.Next.Compare) > 0 {
+		t.Errorf("what was written meanwhile counts as a difference: %+v", r)
+	}
+	if r := w.once("a"); !wrote || !r.Equal {
+		t.Errorf("then: %+v", r)
+	}
+}
+
+// Comparisons that are none are nonsense, and cost upstream nothing.
+func TestComparisonsOutOfFormAreNonsense(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	for name, parts := range map[string][]wire.Part{
+		"all heads of the whole tree": {{}},
+		"all heads of a sixteenth":    {{At: "3"}},
+		"no node":                     {{At: "3G", Sums: make([]byte, 8)}},
+		"17 digits":                   {{At: "0123456789abcdef", Sums: make([]byte, 128)}},
+		"half a digest":               {{At: "3f", Sums: make([]byte, 12)}},
+		"too many parts":              slices.Repeat([]wire.Part{{At: "3f", Sums: make([]byte, 8)}}, 4097),
+	} {
+		_, serve := w.halves(a)
+		hello := &wire.Hello{Protocol: wire.Protocol, Replica: "a", Life: a.Lineage(), Compare: []wire.Compare{{Feed: record.OwnFeed, Parts: parts}}}
+		err := serve.Take(t.Context(), &wire.Frame{Hello: hello})
+		if err == nil {
+			err = serve.Take(t.Context(), &wire.Frame{End: &wire.End{}})
+		}
+		for err == nil {
+			_, err = serve.Next()
+		}
+		if !errors.Is(err, wire.ErrNonsense) {
+			t.Errorf("%s: %v, want nonsense", name, err)
+		}
+	}
+}
