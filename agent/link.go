@@ -161,7 +161,7 @@ func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 			return max(a.pause(every), after(err)), false
 		case res.Later > 0:
 			return time.Duration(res.Later) * time.Second, false
-		case res.Refused != "" || !res.More && !res.Waiting:
+		case res.Refused != "" || !res.More && !res.Waiting && !res.Healed: // that it is healed is said at once
 			return every, true
 		}
 	}
@@ -294,6 +294,12 @@ func (a *Agent) note(res engine.Result, err error, at int64) {
 	a.sync = a.sync.After(at, failure)
 	if err == nil && res.Proved {
 		a.last = proof.Last{At: res.Time, Equal: res.Equal}
+	}
+	if res.Proved {
+		was := a.sync
+		if a.sync = a.sync.Compared(at, res.Equal); was.Unequal == 0 != (a.sync.Unequal == 0) {
+			a.o.Log.Info("records", "equal", res.Equal)
+		}
 	}
 	if rerr == nil {
 		for _, r := range receipts {

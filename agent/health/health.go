@@ -98,6 +98,34 @@ type Sync struct {
 	Failure       status.Failure
 	Lineage       record.Lineage
 	Receipt       status.Position
+	// Unequal is since when records differ from the centre's, Healed when they last
+	// ceased to.
+	Unequal, Healed int64
+}
+
+// healedFor is how long it is said that records were brought together.
+const healedFor = 24 * time.Hour
+
+// Compared is s after the trees of both sides were compared.
+func (s Sync) Compared(at int64, equal bool) Sync {
+	switch {
+	case !equal && s.Unequal == 0:
+		s.Unequal = at
+	case equal && s.Unequal != 0:
+		s.Unequal, s.Healed = 0, at
+	}
+	return s
+}
+
+// trees is what is to be said of the comparison with the centre at a moment.
+func (s Sync) trees(now int64) []status.Code {
+	switch {
+	case s.Unequal != 0:
+		return []status.Code{status.Unequal}
+	case s.Healed != 0 && now-s.Healed < healedFor.Milliseconds():
+		return []status.Code{status.Healed}
+	}
+	return nil
 }
 
 // After is s after one more exchange was tried; an empty failure means that it
@@ -126,7 +154,7 @@ func Report(now record.Stamp, p Program, pc PC, c store.Counts, s Sync, codes ..
 	if c.OldestUnsent != 0 {
 		r.Oldest = c.OldestUnsent - now.Offset // the store corrects it; a report is by the PC's own clock
 	}
-	for _, code := range codes {
+	for _, code := range append(s.trees(now.Unix), codes...) {
 		if !slices.Contains(r.Codes, code) {
 			r.Codes = append(r.Codes, code)
 		}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -177,5 +178,31 @@ func TestRoomIsSaidByOneCode(t *testing.T) {
 		if got, low := Room(st); got != want[st] || low != (st != space.Enough) {
 			t.Errorf("state %d: %q, %t; want %q", st, got, low, want[st])
 		}
+	}
+}
+
+func TestTreesThatDiffer(t *testing.T) {
+	day := healedFor.Milliseconds()
+	s := Sync{}
+	for i, step := range []struct {
+		at    int64
+		equal bool
+		later int64 // when it is looked at
+		want  []status.Code
+	}{
+		{1000, true, 1000, nil}, // never differed: nothing was healed
+		{2000, false, 2000 + 2*day, []status.Code{status.Unequal}},
+		{3000, false, 3000, []status.Code{status.Unequal}},
+		{4000, true, 4000 + day - 1, []status.Code{status.Healed}},
+		{5000, true, 4000 + day, nil},
+	} {
+		s = s.Compared(step.at, step.equal)
+		r := Report(record.Stamp{Unix: step.later}, Program{}, PC{}, store.Counts{}, s)
+		if !slices.Equal(r.Codes, step.want) {
+			t.Errorf("step %d: %v, want %v", i, r.Codes, step.want)
+		}
+	}
+	if s.Healed != 4000 {
+		t.Errorf("healed at %d", s.Healed)
 	}
 }

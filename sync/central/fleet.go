@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"tram/store/record"
 	"tram/sync/status"
@@ -30,6 +31,10 @@ type member struct {
 	Past []record.Lineage `json:"past,omitempty"`
 	// Twin are the lineages of a second PC: heard, and given nothing.
 	Twin []record.Lineage `json:"twin,omitempty"`
+	// Unequal is since when its records differ from those here, Healed when they last
+	// ceased to, both by the centre's clock; 0 for never.
+	Unequal int64 `json:"unequal,omitempty"`
+	Healed  int64 `json:"healed,omitempty"`
 }
 
 const fleetSetting = "fleet"
@@ -153,6 +158,43 @@ func (c *Centre) hear(peer string, now int64) func(wire.Hello) wire.Refusal {
 	}
 }
 
+// compared keeps whether the replica's records are those that it should have. Only
+// what changes is written.
+func (c *Centre) compared(peer string, now int64) func(bool) error {
+	return func(equal bool) error {
+		c.mu.Lock()
+		m := c.fleet[peer]
+		same := m == nil || equal == (m.Unequal == 0)
+		c.mu.Unlock()
+		if same {
+			return nil
+		}
+		c.o.Log.Info("records", "replica", peer, "equal", equal)
+		_, err := c.change(context.Background(), peer, func(m *member) {
+			if equal {
+				m.Unequal, m.Healed = 0, now
+			} else {
+				m.Unequal = now
+			}
+		})
+		return err
+	}
+}
+
+// healedFor is how long it is said that records were brought together.
+const healedFor = 24 * time.Hour
+
+// trees adds to what a replica says of itself what was found here.
+func (m *member) trees(codes []status.Code, now int64) []status.Code {
+	switch {
+	case m.Unequal != 0:
+		return append([]status.Code{status.Unequal}, codes...)
+	case m.Healed != 0 && now-m.Healed < healedFor.Milliseconds():
+		return append([]status.Code{status.Healed}, codes...)
+	}
+	return codes
+}
+
 // follow takes over the lineage that speaks.
 func (m *member) follow(h wire.Hello) {
 	switch {
@@ -237,6 +279,7 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 			s.Seen, s.Denied, s.Twin = m.Seen, m.Denied, len(m.Twin) > 0
 			if rep, err := status.Parse(m.Report); err == nil {
 				s.Report = rep
+				rep.Codes = m.trees(rep.Codes, now)
 				// The station's own time, and what has passed here since: its clock is
 				// never held against this one.
 				s.Health = status.In(lang, status.Judge(rep, rep.Made+rep.Offset+now-m.Seen))

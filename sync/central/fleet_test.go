@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"tram/store"
+	"tram/store/record"
 	"tram/sync/carry"
+	"tram/sync/engine"
 	"tram/sync/status"
 	"tram/sync/trust"
 )
@@ -123,4 +126,55 @@ func TestGrantNamesWhatIsThere(t *testing.T) {
 	if at, err := s.store.ScopeOf(k); err != nil || !slices.Equal(at, []string{"tram-a"}) {
 		t.Errorf("scope: %v, %v", at, err)
 	}
+}
+
+// A record is lost at the station, in silence: both sides find it out, each by itself,
+// and say so until a day after it is healed.
+func TestBothSidesReportRecordsThatDiffer(t *testing.T) {
+	s := newSite(t)
+	p := s.enrolledPC("tram-a")
+	k := p.born("")
+	p.sync()
+	p.report = status.Report{Station: "tram-a", Made: s.clock().UnixMilli()}.Encode()
+	want := func(codes []status.Code, want status.Code, when string) {
+		t.Helper()
+		if !slices.Equal(codes, []status.Code{want}) {
+			t.Errorf("%s: %v, want %s", when, codes, want)
+		}
+	}
+	exchange := func() engine.Result {
+		t.Helper()
+		r, err := p.exchange()
+		must(t, err)
+		return r
+	}
+	exchange()
+	want(codes(s.line("tram-a").Health), status.Fine, "at first")
+	at, err := p.Cursor(record.OwnFeed)
+	must(t, err)
+	gone := record.Arrival{Change: record.Change{Seq: at.Seq, Key: k, Gone: true}}
+	must(t, p.Apply(context.Background(), record.Stretch{Peer: store.Upstream, Arrived: []record.Arrival{gone}, Cursor: &at}))
+	if r := exchange(); r.Equal || !r.Proved {
+		t.Fatalf("the station did not find out: %+v", r)
+	}
+	want(codes(s.line("tram-a").Health), status.Unequal, "found")
+	s.restart()
+	want(codes(s.line("tram-a").Health), status.Unequal, "after a restart")
+	for r := exchange(); !r.Healed; r = exchange() {
+		if !r.More {
+			t.Fatalf("not healed: %+v", r)
+		}
+	}
+	if shown(p.Store, k) != shown(s.store, k) {
+		t.Errorf("at the station: %s", shown(p.Store, k))
+	}
+	want(codes(s.line("tram-a").Health), status.Unequal, "healed, and not heard yet")
+	if r := exchange(); r.Healed || !r.Equal {
+		t.Errorf("after it was healed: %+v", r)
+	}
+	want(codes(s.line("tram-a").Health), status.Healed, "healed")
+	s.pass(25 * time.Hour)
+	p.report = status.Report{Station: "tram-a", Made: s.clock().UnixMilli()}.Encode()
+	exchange()
+	want(codes(s.line("tram-a").Health), status.Fine, "a day later")
 }

@@ -57,7 +57,10 @@ type Result struct {
 	// Equal says that both sides' trees were equal, feed by feed.
 	Equal bool
 	// Proved says that the trees could be compared.
-	Proved  bool
+	Proved bool
+	// Healed says that they were not equal before. Upstream hears that they are by the
+	// next exchange.
+	Healed  bool
 	Refused wire.Refusal
 	Later   int // seconds
 	// Time is upstream's clock in Unix milliseconds; 0 when it said none.
@@ -98,8 +101,13 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
+	h.Roots = map[string]record.Digest{}
 	for _, c := range st.Cursors {
-		a.cursors[c.Feed] = c
+		have, err := o.Replica.Agreed(Upstream, c.Feed, record.Part{}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("ask: %w", err)
+		}
+		a.cursors[c.Feed], h.Roots[c.Feed] = c, have.Tree.Root()
 	}
 	h.Full, h.Want = o.Carry.Full, o.Carry.Want
 	for _, n := range o.Carry.Compare {

@@ -290,6 +290,9 @@ type told struct {
 
 // leaves takes what upstream has in one node.
 func (a *Ask) leaves(l wire.Leaves) error {
+	if a.behind {
+		return nil
+	}
 	switch t := a.told; {
 	case !l.At.Valid() || len(l.Sums) != 0 && len(l.Sums) != 16*wire.SumLen || len(l.Sums) != 0 && len(l.At) == record.NodeDigits,
 		len(t.leaves) > 0 && t.leaves[0].Feed != l.Feed:

@@ -28,6 +28,9 @@ type ServeOptions struct {
 	// Hear tells whether the asker may get anything; what it hands in is heard
 	// anyway. It also keeps the status report.
 	Hear func(wire.Hello) wire.Refusal
+	// Compared, where set, is told whether the trees of both sides were equal when the
+	// request came: only where the asker had got all that there was.
+	Compared func(equal bool) error
 	// Admit refuses a change that the peer may not make; "" admits.
 	Admit func(v *record.Version, st *record.Stand) record.Reason
 	// MaxContent bounds a resource in bytes.
@@ -97,7 +100,29 @@ func (s *Serve) greet(h *wire.Hello) error {
 	default:
 		s.refused = s.o.Hear(*h)
 	}
-	return nil
+	if s.refused != "" || s.o.Compared == nil {
+		return nil
+	}
+	return s.roots(h)
+}
+
+// roots holds the asker's roots against those here, where its cursors are at the end.
+func (s *Serve) roots(h *wire.Hello) error {
+	equal := true
+	for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
+		have, err := s.o.Replica.Agreed(s.o.Peer, feed, record.Part{}, nil)
+		if err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
+		theirs, said := h.Roots[feed]
+		if !said || !slices.ContainsFunc(h.Cursors, func(c record.Cursor) bool {
+			return c.Feed == feed && c.Seq == have.End.Seq && c.Digest == have.End.Digest && (c.Seq == 0 || c.Epoch == have.End.Epoch)
+		}) {
+			return nil
+		}
+		equal = equal && theirs == have.Tree.Root()
+	}
+	return s.o.Compared(equal)
 }
 
 // plan lines up what the answer says, in order.

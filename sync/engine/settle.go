@@ -115,6 +115,7 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 			}
 		}
 	}
+	a.res.Healed = a.res.Equal && a.o.Carry.Unequal > 0
 	if !a.res.Equal {
 		a.unequal(e.More)
 	}

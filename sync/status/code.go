@@ -38,6 +38,7 @@ const (
 	DatabaseRebuilt Code = "database-rebuilt" // the database was unreadable, set aside and made anew
 	JournalTrouble  Code = "journal-trouble"  // the journal's disk does not answer
 	Restored        Code = "restored"         // an older copy of the data folder was put back
+	Unequal         Code = "unequal"          // records differ from the centre's and are being brought together
 	Healed          Code = "healed"           // records differed from the centre's and were brought together
 	DiskLow         Code = "disk-low"
 	DiskNoFiles     Code = "disk-no-files"   // too little space for attachments
@@ -88,6 +89,7 @@ func rules() []rule {
 		{Behind7, Warn, nil},
 		{DatabaseRebuilt, Warn, nil},
 		{JournalTrouble, Warn, nil},
+		{Unequal, Warn, nil},
 		{Conflicts, Warn, nil},
 		{Behind3, Warn, nil},
 		{DropUnreadable, Warn, nil},

@@ -43,6 +43,8 @@ type Hello struct {
 	// Links are the chains of the asker's own changes, each as far as it reaches.
 	Links   []record.Link   `json:"links,omitempty"`
 	Cursors []record.Cursor `json:"cursors"`
+	// Roots are the roots of the asker's trees at these cursors, by feed.
+	Roots map[string]record.Digest `json:"roots,omitempty"`
 	// Full asks for every version whole, names not being enough.
 	Full bool `json:"full,omitempty"`
 	// Compare are trees to be held against upstream's, Want records to be sent again.
