@@ -9,9 +9,9 @@ import (
 	"tram/sync/wire"
 )
 
-// How two trees are narrowed to what differs. With a million records a bucket holds
-// 4,000 heads, a node two digits below it 15: what differs is named in the second
-// comparison, and the one after the next needs 200 million.
+// How two trees are narrowed to what differs, two digits in each comparison. With a
+// million records a bucket holds 4,000 heads, a node two digits below it 15: they are
+// named in the second comparison, in a third up to 600 million.
 const (
 	// named is how many heads in a node are named rather than told apart further:
 	// naming one costs about 30 bytes, the digests below it 130.
