@@ -63,7 +63,7 @@ func Certify(s *store.Store, r status.Report, day time.Time, last proof.Last) (p
 		if f.Cursor, err = s.Cursor(feed); err != nil {
 			return c, err
 		}
-		tree, _, err := s.Agreed(store.Upstream, feed)
+		tree, err := s.Tree(store.Upstream, feed)
 		if err != nil {
 			return c, err
 		}

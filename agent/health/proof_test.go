@@ -76,7 +76,7 @@ func TestCertificateCountsByReceipt(t *testing.T) {
 	if top, _, _ := s.Chain(s.Lineage(), 0); !slices.Equal(c.Lineages, []record.Link{top}) {
 		t.Errorf("books %+v, want %+v", c.Lineages, top)
 	}
-	tree, _, err := s.Agreed(store.Upstream, record.OwnFeed)
+	tree, err := s.Tree(store.Upstream, record.OwnFeed)
 	if err != nil || len(c.Feeds) != 2 || c.Feeds[0].Root != tree.Root() {
 		t.Errorf("feeds %+v, %v", c.Feeds, err)
 	}

@@ -224,7 +224,7 @@ func (j *judgement) roots() error {
 		if f.Feed != record.OwnFeed && f.Feed != record.SharedFeed {
 			continue
 		}
-		tree, _, err := j.c.store.Agreed(j.cert.Station, f.Feed)
+		tree, err := j.c.store.Tree(j.cert.Station, f.Feed)
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func (p *pc) certificate(names ...record.Name) proof.Certificate {
 	for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
 		cursor, err := p.Cursor(feed)
 		must(t, err)
-		tree, _, err := p.Agreed(store.Upstream, feed)
+		tree, err := p.Tree(store.Upstream, feed)
 		must(t, err)
 		c.Feeds = append(c.Feeds, proof.Feed{Cursor: cursor, Root: tree.Root()})
 	}
