@@ -27,8 +27,8 @@ import (
 	"tram/store/seal"
 	"tram/store/space"
 	"tram/sync/carry/stick"
-	"tram/sync/proof"
 	"tram/sync/merge/replay"
+	"tram/sync/proof"
 	"tram/sync/trust"
 )
 
@@ -154,9 +154,9 @@ type asked struct {
 	Program string   `json:"program,omitempty"`
 	File    string   `json:"file,omitempty"`
 
-	Proof json.RawMessage `json:"proof,omitempty"`
-	Classes string    `json:"classes,omitempty"`
-	Since   time.Time `json:"since,omitzero"`
+	Proof   json.RawMessage `json:"proof,omitempty"`
+	Classes string          `json:"classes,omitempty"`
+	Since   time.Time       `json:"since,omitzero"`
 }
 
 type said struct {
