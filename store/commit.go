@@ -94,7 +94,7 @@ func (t *tx) catchUp() error {
 	return nil
 }
 
-// maxGroup bounds how many writers share one pair of syncs.
+// maxGroup bounds how many writers share the syncs of one commit.
 const maxGroup = 256
 
 // update runs work in the next commit and returns when it is durable. Once it

@@ -146,7 +146,7 @@ func (s *Store) openDatabase(state fileState) error {
 // whole and the journal makes all of it again.
 func (s *Store) stepBack(state fileState) (bool, error) {
 	before := state.facts.Before
-	if before == nil {
+	if before == nil || s.marked() || s.opt.Rebuild {
 		return false, nil
 	}
 	at := journal.PositionOf(before.Small[layout.Journal])

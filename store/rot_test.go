@@ -304,6 +304,37 @@ func TestACutOfTheLastWriteIsTakenBack(t *testing.T) {
 	}
 }
 
+// TestAMarkedStoreIsRebuiltNotTakenBack cuts the last write of a store whose disk failed:
+// nobody knows what else of it the disk holds, so it is made anew by copy.
+func TestAMarkedStoreIsRebuiltNotTakenBack(t *testing.T) {
+	dir := t.TempDir()
+	s := storetest.Open(t, store.Options{Name: "a", Dir: dir})
+	born(t, s, hoa)
+	db := filepath.Join(dir, layout.DatabaseFile)
+	before := read(t, db)
+	born(t, s, hoa)
+	after := read(t, db)
+	cut := t.TempDir()
+	if err := os.CopyFS(cut, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	size := os.Getpagesize()
+	for at := 2 * size; at+size <= len(before); at += size {
+		if !bytes.Equal(before[at:at+size], after[at:at+size]) {
+			copy(after[at:], before[at:at+size])
+			break
+		}
+	}
+	db = filepath.Join(cut, layout.DatabaseFile)
+	if err := errors.Join(os.WriteFile(db, after, 0o600), os.WriteFile(db+".rebuild", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c := storetest.Open(t, store.Options{Name: "a", Dir: cut})
+	if m, err := c.Mended(); m == nil || err != nil {
+		t.Errorf("it was not rebuilt: %v", err)
+	}
+}
+
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -47,27 +47,11 @@ func (w *writer) name(n record.Name) {
 	if n.N == 0 {
 		return
 	}
-	w.b = appendLineage(w.b, n.Lineage)
-}
-
-// appendLineage appends a lineage's 80 bits; zeros where it is none.
-func appendLineage(b []byte, l record.Lineage) []byte {
-	if !l.Valid() {
-		return append(b, make([]byte, lineageBytes)...)
+	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(n.Lineage)))
+	if err != nil || len(raw) != lineageBytes {
+		raw = make([]byte, lineageBytes) // no lineage
 	}
-	bits, have := uint64(0), 0
-	for i := range len(l) {
-		digit := l[i] - 'a'
-		if l[i] <= '7' {
-			digit = l[i] - '2' + 26
-		}
-		bits, have = bits<<5|uint64(digit), have+5
-		if have >= 8 {
-			have -= 8
-			b = append(b, byte(bits>>have))
-		}
-	}
-	return b
+	w.b = append(w.b, raw...)
 }
 
 func (w *writer) ref(r record.Ref) {

@@ -28,7 +28,8 @@ func faults() []string {
 	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late}
 }
 
-// signature stands for the centre's: who signs is proved elsewhere.
+// errUnsigned is said of a receipt without the word that stands for the centre's
+// signature here: who signs is proved elsewhere.
 var errUnsigned = errors.New("unsigned")
 
 func (w *world) ask(r *replica) (*engine.Ask, error) {

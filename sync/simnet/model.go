@@ -1,8 +1,8 @@
 package simnet
 
 import (
+	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"tram/store/record"
@@ -63,8 +63,10 @@ func (m *model) saved(r *replica, v *record.Version, where string, before, after
 func tokensIn(texts ...[]byte) map[string]bool {
 	out := map[string]bool{}
 	for _, b := range texts {
-		for _, t := range regexp.MustCompile(`\b7\d{6}\b`).FindAllString(string(b), -1) {
-			out[t] = true
+		for _, digits := range bytes.FieldsFunc(b, func(r rune) bool { return r < '0' || r > '9' }) {
+			if len(digits) == 7 && digits[0] == '7' {
+				out[string(digits)] = true
+			}
 		}
 	}
 	return out
