@@ -3,6 +3,7 @@ package simnet
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -41,26 +42,21 @@ func (w *world) settle() {
 // nothingLost holds that every value that a person saved is still there for people,
 // unless somebody who saw it replaced it, or every copy of it was destroyed.
 func (w *world) nothingLost() {
-	have := map[record.Key]map[string]bool{}
-	for _, t := range w.model.order {
-		known := w.model.tokens[t]
-		if known.replaced || known.gone {
-			continue
-		}
-		if have[known.key] == nil {
-			have[known.key] = kept(w.centre, known.key)
-			for _, r := range w.stations {
-				if st, err := r.Get(known.key); err == nil && st.Parked != "" {
-					for parked := range shown(st.Shown) {
-						have[known.key][parked] = true
-					}
-				}
-			}
-		}
-		if !have[known.key][t] {
-			w.bad("the value %s of %s, saved as %s at %s (%s), is lost", t, known.key, known.name, known.at.label, known.where)
+	for _, t := range w.model.missing(w.atCentre) {
+		w.bad("%s is lost", t)
+	}
+}
+
+// atCentre are the values of a record that the centre has, and those that it refused
+// and their makers keep.
+func (w *world) atCentre(key record.Key) map[string]bool {
+	out := kept(w.centre, key)
+	for _, r := range w.stations {
+		if st, err := r.Get(key); err == nil && st.Parked != "" {
+			maps.Copy(out, shown(st.Shown))
 		}
 	}
+	return out
 }
 
 // allEqual holds that who holds a record shows it as the centre does.

@@ -3,6 +3,7 @@ package simnet
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"tram/store/record"
@@ -19,6 +20,7 @@ type model struct {
 
 // token is one value.
 type token struct {
+	value    string
 	key      record.Key
 	name     record.Name // of the version that set it
 	at       *replica
@@ -53,7 +55,7 @@ func (m *model) saved(r *replica, v *record.Version, where string, before, after
 	}
 	for t := range after {
 		if m.tokens[t] == nil {
-			m.tokens[t] = &token{key: v.Key, name: v.Name, at: r, where: where}
+			m.tokens[t] = &token{value: t, key: v.Key, name: v.Name, at: r, where: where}
 			m.order = append(m.order, t)
 		}
 	}
@@ -110,29 +112,34 @@ func kept(r *replica, key record.Key) map[string]bool {
 	return tokensIn(texts...)
 }
 
-// destroyed marks what no copy holds any more after a replica lost its present state:
-// what somebody still shows, or has not handed in yet, must survive.
-func (w *world) destroyed() {
-	have := map[record.Key]map[string]bool{}
-	for _, t := range w.model.order {
-		known := w.model.tokens[t]
+// missing are the values that must be there and are not among those of their records.
+func (m *model) missing(have func(record.Key) map[string]bool) []*token {
+	var out []*token
+	of := map[record.Key]map[string]bool{}
+	for _, t := range m.order {
+		known := m.tokens[t]
 		if known.replaced || known.gone {
 			continue
 		}
-		if have[known.key] == nil {
-			have[known.key] = w.survives(known.key)
+		if of[known.key] == nil {
+			of[known.key] = have(known.key)
 		}
-		known.gone = !have[known.key][t]
+		if !of[known.key][t] {
+			out = append(out, known)
+		}
 	}
+	return out
+}
+
+func (t *token) String() string {
+	return fmt.Sprintf("the value %s of %s, saved as %s at %s (%s)", t.value, t.key, t.name, t.at.label, t.where)
 }
 
 // survives are the values of a record that some replica has.
 func (w *world) survives(key record.Key) map[string]bool {
 	out := map[string]bool{}
 	for _, r := range w.everybody() {
-		for t := range kept(r, key) {
-			out[t] = true
-		}
+		maps.Copy(out, kept(r, key))
 	}
 	return out
 }

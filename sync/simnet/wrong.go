@@ -72,9 +72,14 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 	if len(r.copies) == 0 {
 		return false
 	}
+	for _, t := range w.model.missing(w.survives) {
+		w.bad("%s is lost, and nothing took it away", t)
+	}
 	w.reopen(r, w.copyOf(r.copies[rng.IntN(len(r.copies))]))
 	w.say("%-7s goes on from a copy", r.label)
-	w.destroyed()
+	for _, t := range w.model.missing(w.survives) {
+		t.gone = true // every copy of it was destroyed
+	}
 	return true
 }
 
