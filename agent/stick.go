@@ -207,8 +207,8 @@ func (a *Agent) watchSticks(ctx context.Context) error {
 	}
 }
 
-// visitSticks visits each stick that is not as the last visit left it, and gives
-// how they are left now. A stick that was away is visited again.
+// visitSticks visits each stick that is not as the last visit found it, and gives
+// how they are found now. A stick that was away is visited again.
 func (a *Agent) visitSticks(ctx context.Context, folder string, seen map[string]string) map[string]string {
 	now := map[string]string{}
 	for _, pattern := range []string{"", "*", filepath.Join("*", "*")} {
@@ -217,12 +217,10 @@ func (a *Agent) visitSticks(ctx context.Context, folder string, seen map[string]
 			a.o.Log.Warn("cannot look for sticks", "err", err)
 		}
 		for _, at := range found {
-			if looks := looksLike(at); looks == "" || looks == seen[at] {
-				now[at] = looks
-				continue
-			}
-			a.visitStick(ctx, filepath.Dir(at))
 			now[at] = looksLike(at)
+			if now[at] != "" && now[at] != seen[at] {
+				a.visitStick(ctx, filepath.Dir(at))
+			}
 		}
 	}
 	return now
@@ -249,7 +247,8 @@ func (a *Agent) visitStick(ctx context.Context, dir string) {
 	a.o.Log.Info("stick exchanged", "files", len(files))
 }
 
-// looksLike tells one state of a stick's folder from another; "" where it is none.
+// looksLike tells what is on a stick for a station apart from what was; requests,
+// which a station writes itself, are not told. It is "" where there is no folder.
 func looksLike(at string) string {
 	entries, err := os.ReadDir(at)
 	if err != nil {
@@ -257,7 +256,7 @@ func looksLike(at string) string {
 	}
 	out := "."
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
+		if info, err := e.Info(); err == nil && !stick.Request(e.Name()) {
 			out += fmt.Sprintln(e.Name(), info.Size(), info.ModTime().UnixNano())
 		}
 	}

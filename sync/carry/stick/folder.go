@@ -51,6 +51,15 @@ func entryOf(name string) (entry, bool) {
 	return e, trust.ValidName(e.replica) && (e.dir == up || e.dir == down)
 }
 
+// Request tells whether a file of a stick, by its name, is what a station wrote.
+func Request(name string) bool {
+	e, ok := entryOf(strings.TrimSuffix(name, part))
+	return ok && e.dir == up
+}
+
+// part ends the name of a file that is not written whole yet.
+const part = ".part"
+
 // place is the folder of a stick, open. Nothing outside is reached through it.
 type place struct {
 	root *os.Root
@@ -123,7 +132,7 @@ func (p *place) read(name string) ([]byte, error) {
 // write writes a file aside, syncs it and gives it its name. A stick's file system
 // may keep no rights, so none are set.
 func (p *place) write(f File) error {
-	aside := f.Name + ".part"
+	aside := f.Name + part
 	w, err := p.root.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
