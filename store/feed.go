@@ -229,8 +229,9 @@ func (s *Store) Agreed(peer, feed string, in record.Part, each func(record.Chang
 	var out record.Agreement
 	err := s.view(func(tx *tx) (err error) {
 		id := tx.feedID(treeName(peer, feed))
-		for i := range out.Tree {
-			copy(out.Tree[i][:], tx.Table(layout.Trees).Get(join(id, []byte{byte(i)})))
+		c := tx.Table(layout.Trees).Cursor()
+		for k, v := c.Seek(id); len(k) == len(id)+1 && string(k[:len(id)]) == string(id); k, v = c.Next() {
+			copy(out.Tree[k[len(id)]][:], v)
 		}
 		if out.End, err = tx.endOf(peer, feed); err != nil {
 			return err
