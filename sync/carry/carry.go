@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"tram/sync/engine"
@@ -40,16 +41,35 @@ func FailureOf(err error) status.Failure {
 	return ""
 }
 
+// Streams sends and receives, and keeps for the next stream the megabytes that packing
+// one takes. The zero value is ready, and nil keeps nothing. It is safe for concurrent use.
+type Streams struct{ writers, readers sync.Pool }
+
 // Send writes every frame that next gives as one stream.
 func Send(w io.Writer, next func() (*wire.Frame, error)) error {
-	out, err := wire.NewWriter(w)
+	return (*Streams)(nil).Send(w, next)
+}
+
+// Receive gives every frame of a stream to take, up to the End.
+func Receive(ctx context.Context, r io.Reader, take func(context.Context, *wire.Frame) error) error {
+	return (*Streams)(nil).Receive(ctx, r, take)
+}
+
+// Send writes every frame that next gives as one stream.
+func (s *Streams) Send(w io.Writer, next func() (*wire.Frame, error)) error {
+	out, err := s.writer(w)
 	if err != nil {
 		return err
 	}
 	for {
 		f, err := next()
 		if errors.Is(err, io.EOF) {
-			return out.Close()
+			err = out.Close()
+			if err == nil && s != nil {
+				out.Reset(nil)
+				s.writers.Put(out)
+			}
+			return err
 		}
 		if err == nil {
 			err = out.Write(f)
@@ -60,13 +80,23 @@ func Send(w io.Writer, next func() (*wire.Frame, error)) error {
 	}
 }
 
+func (s *Streams) writer(w io.Writer) (*wire.Writer, error) {
+	if s != nil {
+		if out, ok := s.writers.Get().(*wire.Writer); ok {
+			out.Reset(w)
+			return out, nil
+		}
+	}
+	return wire.NewWriter(w)
+}
+
 // Receive gives every frame of a stream to take, up to the End.
-func Receive(ctx context.Context, r io.Reader, take func(context.Context, *wire.Frame) error) error {
-	in, err := wire.NewReader(r)
+func (s *Streams) Receive(ctx context.Context, r io.Reader, take func(context.Context, *wire.Frame) error) error {
+	in, err := s.reader(r)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer s.done(in)
 	for {
 		f, err := in.Read()
 		if err != nil {
@@ -79,6 +109,24 @@ func Receive(ctx context.Context, r io.Reader, take func(context.Context, *wire.
 			return nil
 		}
 	}
+}
+
+func (s *Streams) reader(r io.Reader) (*wire.Reader, error) {
+	if s != nil {
+		if in, ok := s.readers.Get().(*wire.Reader); ok {
+			return in, in.Reset(r)
+		}
+	}
+	return wire.NewReader(r)
+}
+
+// done keeps a reader, without what it read.
+func (s *Streams) done(in *wire.Reader) {
+	if s != nil && in.Reset(nil) == nil {
+		s.readers.Put(in)
+		return
+	}
+	in.Close()
 }
 
 // Direct runs an exchange within one process.

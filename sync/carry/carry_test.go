@@ -408,3 +408,54 @@ func TestHandlerLetsGoOfADeadSender(t *testing.T) {
 		t.Errorf("what came before the last mark is gone: %v", err)
 	}
 }
+
+// What Streams keeps from one stream shows in none that follows, also where one was cut,
+// could not be written, or was nonsense.
+func TestStreamsLeaveNothingBehind(t *testing.T) {
+	var kept Streams
+	frames := func(n int) func() (*wire.Frame, error) {
+		i := 0
+		return func() (*wire.Frame, error) {
+			i++
+			switch {
+			case i <= n:
+				return &wire.Frame{Welcome: &wire.Welcome{Protocol: wire.Protocol, Replica: strings.Repeat("r", n), Time: int64(i)}}, nil
+			case i == n+1:
+				return &wire.Frame{End: &wire.End{}}, nil
+			}
+			return nil, io.EOF
+		}
+	}
+	for i := range 40 {
+		n := 1 + i%7
+		var fresh, again bytes.Buffer
+		must(t, Send(&fresh, frames(n)))
+		must(t, kept.Send(&again, frames(n)))
+		if !bytes.Equal(fresh.Bytes(), again.Bytes()) {
+			t.Fatalf("stream %d differs from one with memory of its own", i)
+		}
+		got := 0
+		must(t, kept.Receive(t.Context(), &again, func(_ context.Context, f *wire.Frame) error {
+			if f.Welcome != nil && f.Welcome.Time == int64(got+1) && len(f.Welcome.Replica) == n {
+				got++
+			}
+			return nil
+		}))
+		if got != n {
+			t.Fatalf("stream %d: %d frames, want %d", i, got, n)
+		}
+		none := func(context.Context, *wire.Frame) error { return nil }
+		if err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()[:fresh.Len()-i%4-1]), none); !errors.Is(err, wire.ErrCut) {
+			t.Fatalf("a cut stream: %v", err)
+		}
+		if err := kept.Receive(t.Context(), strings.NewReader("user=hoa"), none); !errors.Is(err, wire.ErrNonsense) {
+			t.Fatalf("no stream: %v", err)
+		}
+		if err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()), func(context.Context, *wire.Frame) error { return io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {
+			t.Fatalf("a reader who gives up: %v", err)
+		}
+		if err := kept.Send(io.Discard, func() (*wire.Frame, error) { return nil, io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {
+			t.Fatalf("a writer who gives up: %v", err)
+		}
+	}
+}

@@ -20,7 +20,9 @@ const MaxRequest = 64 << 20
 type Handler struct {
 	Begin func(http.ResponseWriter, *http.Request) *engine.Serve
 	Log   *slog.Logger
-	idle  time.Duration // 0 is idleTimeout
+	// Streams keeps memory from one exchange to the next; nil keeps none.
+	Streams *Streams
+	idle    time.Duration // 0 is idleTimeout
 }
 
 // ServeHTTP reads the request, committing at each mark, and then answers. Where
@@ -39,7 +41,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn := http.NewResponseController(w)
 	body := &deadlined{http.MaxBytesReader(w, r.Body, MaxRequest), conn, h.idle}
-	if err := Receive(r.Context(), body, serve.Take); err != nil {
+	if err := h.Streams.Receive(r.Context(), body, serve.Take); err != nil {
 		h.refuse(w, err)
 		return
 	}
@@ -50,7 +52,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return serve.Next()
 	}
-	if err := Send(flushing{w, conn}, next); err != nil {
+	if err := h.Streams.Send(flushing{w, conn}, next); err != nil {
 		h.Log.Warn("answer cut", "err", err)
 	}
 }

@@ -42,6 +42,8 @@ type Client struct {
 	http  *retryablehttp.Client
 	bytes *counter
 	idle  time.Duration
+	// streams keeps memory from one exchange to the next.
+	streams Streams
 }
 
 // counter counts what goes over the wire, TLS included.
@@ -99,7 +101,7 @@ func (c *Client) Bytes() (up, down int64) { return c.bytes.up.Load(), c.bytes.do
 // Exchange runs one exchange. Its error is an *Error.
 func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 	var body bytes.Buffer
-	if err := Send(&body, ask.Next); err != nil {
+	if err := c.streams.Send(&body, ask.Next); err != nil {
 		return &Error{Failure: status.FailHere, Err: err}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -111,7 +113,7 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 	defer resp.Body.Close()
 	answer := c.watch(resp.Body, cancel)
 	defer answer.alive.Stop()
-	err = Receive(ctx, answer, ask.Take)
+	err = c.streams.Receive(ctx, answer, ask.Take)
 	switch {
 	case err == nil:
 		io.Copy(io.Discard, io.LimitReader(answer, 4096)) // so that the connection serves again

@@ -172,7 +172,7 @@ func (c *Centre) Run(ctx context.Context) error {
 func (c *Centre) Stations() http.Handler {
 	slots := make(chan struct{}, maxExchanges)
 	mux := http.NewServeMux()
-	exchange := carry.Handler{Begin: c.begin, Log: c.o.Log}
+	exchange := carry.Handler{Begin: c.begin, Log: c.o.Log, Streams: &carry.Streams{}}
 	mux.HandleFunc("POST "+carry.ExchangePath, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case slots <- struct{}{}:

@@ -35,12 +35,17 @@ type Writer struct {
 
 // NewWriter begins a stream.
 func NewWriter(w io.Writer) (*Writer, error) {
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20),
+		zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}
 	return &Writer{z: z}, nil
 }
+
+// Reset begins another stream with the memory of the one before: some megabytes, of
+// which a short stream needs all.
+func (w *Writer) Reset(to io.Writer) { w.z.Reset(to) }
 
 // Write adds a frame. A Mark is also flushed, so that the other side can commit
 // what came before it.
@@ -91,6 +96,17 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, err
 	}
 	return &Reader{src, z, bufio.NewReaderSize(z, 64<<10), MaxStream}, nil
+}
+
+// Reset begins to read another stream with the memory of the one before, however that
+// one ended. With nil it lets go of that one and keeps the memory.
+func (r *Reader) Reset(from io.Reader) error {
+	r.src.r, r.src.err, r.left = from, nil, MaxStream
+	r.r.Reset(r.z)
+	if from == nil {
+		return r.z.Reset(nil)
+	}
+	return r.z.Reset(r.src)
 }
 
 // Close lets go of the reader's memory.
