@@ -16,6 +16,7 @@ import (
 
 	"tram/store/fhir"
 	"tram/store/space"
+	"tram/sync/carry"
 	"tram/sync/merge"
 )
 
@@ -97,7 +98,7 @@ func (c runCmd) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (c runCmd) options() (Options, error) {
-	o := Options{Dir: c.Dir, Steps: c.Steps}
+	o := Options{Dir: c.Dir, Steps: c.Steps, streams: &carry.Streams{}}
 	if o.Dir == "" {
 		o.Dir = memoryDisk()
 	}

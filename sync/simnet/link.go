@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 
 	"tram/store/record"
-	"tram/sync/carry"
 	"tram/sync/engine"
 	"tram/sync/wire"
 )
@@ -60,7 +59,7 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 		return nil, nil
 	}
 	var b bytes.Buffer
-	if err := carry.Send(&b, ask.Next); err != nil {
+	if err := w.o.streams.Send(&b, ask.Next); err != nil {
 		w.bad("%s cannot ask: %v", r.label, err)
 		return nil, nil
 	}
@@ -70,14 +69,14 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 // answer lets the centre read a request, as much as came of it, and answer.
 func (w *world) answer(r *replica, request []byte) []byte {
 	serve := w.serve(r)
-	if err := carry.Receive(context.Background(), bytes.NewReader(request), serve.Take); err != nil {
+	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), serve.Take); err != nil {
 		if !errors.Is(err, wire.ErrCut) {
 			w.bad("the centre cannot read %s: %v", r.label, err)
 		}
 		return nil
 	}
 	var b bytes.Buffer
-	if err := carry.Send(&b, serve.Next); err != nil {
+	if err := w.o.streams.Send(&b, serve.Next); err != nil {
 		w.bad("the centre cannot answer %s: %v", r.label, err)
 		return nil
 	}
@@ -86,7 +85,7 @@ func (w *world) answer(r *replica, request []byte) []byte {
 
 // take lets a replica read an answer, as much as came of it.
 func (w *world) take(r *replica, ask *engine.Ask, answer []byte) (res engine.Result, whole bool) {
-	err := carry.Receive(context.Background(), bytes.NewReader(answer), ask.Take)
+	err := w.o.streams.Receive(context.Background(), bytes.NewReader(answer), ask.Take)
 	if err != nil && !errors.Is(err, wire.ErrCut) {
 		w.bad("%s cannot take an answer: %v", r.label, err)
 	}

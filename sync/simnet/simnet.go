@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"tram/store/fhir"
+	"tram/sync/carry"
 	"tram/sync/merge"
 )
 
@@ -28,6 +29,8 @@ type Options struct {
 	Merger *merge.Merger
 	// Steps is how many steps a run has.
 	Steps int
+
+	streams *carry.Streams
 }
 
 // Outcome is what a run came to.
