@@ -26,16 +26,18 @@ type breakCmd struct {
 	Go    string `default:"go" help:"The Go tool."`
 }
 
-// fault is a deliberate fault: a text of the product in another's place.
+// fault is a deliberate fault: texts in the place of others of the product.
 type fault struct {
-	name, file string
-	old, new   string
+	name  string
+	edits []edit
 }
+
+type edit struct{ file, old, new string }
 
 // errHidden ends a run in which a fault was not found.
 var errHidden = errors.New("a deliberate fault was not found")
 
-// readFaults reads blocks of the form
+// readFaults reads blocks of the form below; from file on it may come again.
 //
 //	== name
 //	file: path from the top
@@ -47,14 +49,21 @@ var errHidden = errors.New("a deliberate fault was not found")
 func readFaults(text string) ([]fault, error) {
 	var out []fault
 	for i, block := range strings.Split(text, "\n== ")[1:] {
-		head, rest, _ := strings.Cut(block, "\n<<<\n")
-		name, file, ok := strings.Cut(head, "\nfile: ")
-		old, rest, ok2 := strings.Cut(rest, "\n===\n")
-		fresh, _, ok3 := strings.Cut(rest, "\n>>>")
-		if !ok || !ok2 || !ok3 {
-			return nil, fmt.Errorf("fault %d, %q, is not of the form", i+1, name)
+		name, rest, _ := strings.Cut(block, "\n")
+		f := fault{name: strings.TrimSpace(name)}
+		for _, part := range strings.Split("\n"+rest, "\nfile: ")[1:] {
+			file, rest, ok := strings.Cut(part, "\n<<<\n")
+			old, rest, ok2 := strings.Cut(rest, "\n===\n")
+			fresh, _, ok3 := strings.Cut("\n"+rest, "\n>>>")
+			if !ok || !ok2 || !ok3 {
+				return nil, fmt.Errorf("fault %d, %q, is not of the form", i+1, f.name)
+			}
+			f.edits = append(f.edits, edit{strings.TrimSpace(file), old, strings.TrimPrefix(fresh, "\n")})
 		}
-		out = append(out, fault{strings.TrimSpace(name), strings.TrimSpace(file), old, fresh})
+		if len(f.edits) == 0 {
+			return nil, fmt.Errorf("fault %d, %q, changes nothing", i+1, f.name)
+		}
+		out = append(out, f)
 	}
 	return out, nil
 }
@@ -94,24 +103,8 @@ func (c breakCmd) find(ctx context.Context, f fault) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	path, err := filepath.Abs(filepath.Join(c.Top, filepath.FromSlash(f.file)))
-	if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	if bytes.Count(text, []byte(f.old)) != 1 {
-		return "", fmt.Errorf("%s has not, or not once, the text to be replaced", f.file)
-	}
-	broken, overlay, program := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "tram-sim")
-	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{path: broken}})
-	if err != nil {
-		return "", err
-	}
-	err = errors.Join(os.WriteFile(broken, bytes.Replace(text, []byte(f.old), []byte(f.new), 1), 0o600), os.WriteFile(overlay, replace, 0o600))
-	if err != nil {
+	overlay, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "tram-sim")
+	if err := c.overlay(overlay, dir, f.edits); err != nil {
 		return "", err
 	}
 	build := exec.CommandContext(ctx, c.Go, "build", "-overlay", overlay, "-o", program, "./sync/simnet/tram-sim")
@@ -119,17 +112,44 @@ func (c breakCmd) find(ctx context.Context, f fault) (string, error) {
 	if said, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, said)
 	}
-	const step = 50
-	for n := 0; n < c.Seeds; n += step {
-		run := exec.CommandContext(ctx, program, "run", "--no-rare", "--show=0", fmt.Sprintf("--seeds=%d", step), fmt.Sprintf("--from=%d", c.From+uint64(n)))
-		said, err := run.CombinedOutput()
-		if err == nil {
-			continue
-		}
-		if m := regexp.MustCompile(`first wrong: seed (\d+)`).FindSubmatch(said); m != nil {
-			return string(m[1]), nil
-		}
-		return "", fmt.Errorf("run: %w\n%s", err, said)
+	run := exec.CommandContext(ctx, program, "run", "--no-rare", "--show=0", "--first", fmt.Sprintf("--seeds=%d", c.Seeds), fmt.Sprintf("--from=%d", c.From))
+	said, err := run.CombinedOutput()
+	if err == nil {
+		return "", nil
 	}
-	return "", ctx.Err()
+	if m := regexp.MustCompile(`first wrong: seed (\d+)`).FindSubmatch(said); m != nil {
+		return string(m[1]), nil
+	}
+	return "", errors.Join(ctx.Err(), fmt.Errorf("run: %w\n%s", err, said))
+}
+
+// overlay writes the broken files into a folder, and what tells the Go tool of them.
+func (c breakCmd) overlay(file, dir string, edits []edit) error {
+	replace, texts := map[string]string{}, map[string][]byte{}
+	for _, e := range edits {
+		path, err := filepath.Abs(filepath.Join(c.Top, filepath.FromSlash(e.file)))
+		if err != nil {
+			return err
+		}
+		if texts[path] == nil {
+			if texts[path], err = os.ReadFile(path); err != nil {
+				return err
+			}
+			replace[path] = filepath.Join(dir, fmt.Sprintf("broken%d.go", len(replace)))
+		}
+		if bytes.Count(texts[path], []byte(e.old)) != 1 {
+			return fmt.Errorf("%s has not, or not once, the text to be replaced", e.file)
+		}
+		texts[path] = bytes.Replace(texts[path], []byte(e.old), []byte(e.new), 1)
+	}
+	for path, text := range texts {
+		if err := os.WriteFile(replace[path], text, 0o600); err != nil {
+			return err
+		}
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, b, 0o600)
 }

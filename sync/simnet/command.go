@@ -49,6 +49,7 @@ type runCmd struct {
 	Steps int    `default:"40" help:"How many steps each world has."`
 	Dir   string `help:"Where the folders of the replicas go; a disk in memory where there is one."`
 	Show  int    `default:"3" help:"How many failing seeds are made shorter and drawn."`
+	First bool   `help:"Stop at the first seed that is wrong."`
 	Rare  bool   `help:"Fail where a kind of step or fault never happened." default:"true" negatable:""`
 }
 
@@ -87,7 +88,7 @@ func (c runCmd) Run(ctx context.Context, out io.Writer) error {
 		draw(out, short)
 	}
 	switch {
-	case stopped != nil:
+	case stopped != nil && !errors.Is(stopped, errWrong):
 		return stopped
 	case len(sum.bad) > 0:
 		return errWrong
@@ -167,10 +168,15 @@ func (c runCmd) play(ctx context.Context, o Options, out io.Writer, sum *tally) 
 			for seed := range seeds {
 				got, err := Run(ctx, o, seed, Steps(seed, o.Steps))
 				if err != nil {
-					stop(fmt.Errorf("seed %d: %w", seed, err))
+					if ctx.Err() == nil {
+						stop(fmt.Errorf("seed %d: %w", seed, err))
+					}
 					return
 				}
 				sum.add(got)
+				if c.First && len(got.Wrong) > 0 {
+					stop(errWrong)
+				}
 			}
 		})
 	}

@@ -36,6 +36,7 @@ func (w *world) settle() {
 	w.nothingLost()
 	w.allEqual()
 	w.greenIsTrue()
+	w.explained()
 	w.sound()
 }
 
@@ -107,12 +108,12 @@ func text(r *replica, key record.Key) string {
 }
 
 // greenIsTrue holds that what a station says is at the centre is there; not while the
-// centre was restored and the station has not heard of it.
+// centre was put back and the station has not heard of it.
 func (w *world) greenIsTrue() {
 	for _, t := range w.model.order {
 		known := w.model.tokens[t]
 		for _, r := range w.stations {
-			if r.green != w.model.restores {
+			if r.green != w.model.restores && (r.heard != w.model.restores || known.at != r) {
 				continue
 			}
 			place, err := r.PlaceOf(known.key, known.name)
@@ -121,6 +122,19 @@ func (w *world) greenIsTrue() {
 			}
 			if _, err := w.centre.Version(known.key, known.name); err != nil {
 				w.bad("%s says that %s of %s is at the centre: %v", r.label, known.name, known.key, err)
+			}
+		}
+	}
+}
+
+// explained holds that nothing is parked but what can be with people who do nothing
+// forbidden: what a copy made anew under a name that is used, and what stands on it.
+func (w *world) explained() {
+	for _, key := range w.model.keys() {
+		for _, r := range w.stations {
+			st, err := r.Get(key)
+			if err == nil && st.Parked != "" && st.Parked != record.Fork && st.Parked != record.BaseParked {
+				w.bad("%s of %s is parked: %s", key, r.label, st.Parked)
 			}
 		}
 	}

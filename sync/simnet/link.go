@@ -20,16 +20,50 @@ const (
 	repeated   = "request repeated"
 	delayed    = "request delayed"
 	late       = "late request arrives"
+	centreDies = "centre killed in exchange"
+	askerDies  = "station killed in exchange"
 )
 
 // faults are what can become of exchanges, by name.
 func faults() []string {
-	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late}
+	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies}
 }
 
 // errUnsigned is said of a receipt without the word that stands for the centre's
 // signature here: who signs is proved elsewhere.
 var errUnsigned = errors.New("unsigned")
+
+// errKilled ends what a program does when it is killed.
+var errKilled = errors.New("killed")
+
+// life is how many frames a program lives on for; it dies of no age where it is nil.
+type life struct{ left int }
+
+func (l *life) over() bool {
+	if l == nil {
+		return false
+	}
+	l.left--
+	return l.left < 0
+}
+
+func (l *life) take(f func(context.Context, *wire.Frame) error) func(context.Context, *wire.Frame) error {
+	return func(ctx context.Context, frame *wire.Frame) error {
+		if l.over() {
+			return errKilled
+		}
+		return f(ctx, frame)
+	}
+}
+
+func (l *life) next(f func() (*wire.Frame, error)) func() (*wire.Frame, error) {
+	return func() (*wire.Frame, error) {
+		if l.over() {
+			return nil, errKilled
+		}
+		return f()
+	}
+}
 
 func (w *world) ask(r *replica) (*engine.Ask, error) {
 	return engine.NewAsk(engine.AskOptions{Replica: r.Store, Name: r.name, Merger: w.o.Merger, Carry: r.carry,
@@ -66,36 +100,38 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 	return ask, b.Bytes()
 }
 
-// answer lets the centre read a request, as much as came of it, and answer.
-func (w *world) answer(r *replica, request []byte) []byte {
+// answer lets the centre read a request, as much as came of it, and answer for as long
+// as it lives.
+func (w *world) answer(r *replica, request []byte, l *life) []byte {
 	serve := w.serve(r)
-	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), serve.Take); err != nil {
-		if !errors.Is(err, wire.ErrCut) {
+	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), l.take(serve.Take)); err != nil {
+		if !errors.Is(err, wire.ErrCut) && !errors.Is(err, errKilled) {
 			w.bad("the centre cannot read %s: %v", r.label, err)
 		}
 		return nil
 	}
 	var b bytes.Buffer
-	if err := w.o.streams.Send(&b, serve.Next); err != nil {
+	if err := w.o.streams.Send(&b, l.next(serve.Next)); err != nil && !errors.Is(err, errKilled) {
 		w.bad("the centre cannot answer %s: %v", r.label, err)
 		return nil
 	}
 	return b.Bytes()
 }
 
-// take lets a replica read an answer, as much as came of it.
-func (w *world) take(r *replica, ask *engine.Ask, answer []byte) (res engine.Result, whole bool) {
-	err := w.o.streams.Receive(context.Background(), bytes.NewReader(answer), ask.Take)
-	if err != nil && !errors.Is(err, wire.ErrCut) {
+// take lets a replica read an answer, as much as came of it, for as long as it lives.
+func (w *world) take(r *replica, ask *engine.Ask, answer []byte, l *life) (res engine.Result, whole bool) {
+	err := w.o.streams.Receive(context.Background(), bytes.NewReader(answer), l.take(ask.Take))
+	if err != nil && !errors.Is(err, wire.ErrCut) && !errors.Is(err, errKilled) {
 		w.bad("%s cannot take an answer: %v", r.label, err)
 	}
 	res = ask.Result()
 	if err == nil && len(res.Next.Compare) > 0 && w.undisturbed() {
-		w.bad("%s must compare its trees with the centre's, and nothing was put back or copied", r.label)
+		w.bad("%s must compare its trees with the centre's, and the centre was never put back", r.label)
 	}
 	if err == nil {
 		r.carry = &res.Next
 		r.offset = -r.ahead
+		r.heard = w.model.restores
 		if res.Equal {
 			r.green = w.model.restores
 		}
@@ -103,11 +139,9 @@ func (w *world) take(r *replica, ask *engine.Ask, answer []byte) (res engine.Res
 	return res, err == nil
 }
 
-// undisturbed reports whether every replica has lived one life: then no tree may ever
-// differ, whatever the links did.
-func (w *world) undisturbed() bool {
-	return w.happened["station restored"]+w.happened["centre restored"]+w.happened["clone"] == 0
-}
+// undisturbed reports whether the centre has lived one life: then no tree may ever differ
+// from its own, whatever links did and whichever station was put back or copied.
+func (w *world) undisturbed() bool { return w.model.restores == 0 }
 
 // exchange runs one exchange, which may go wrong as named.
 func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
@@ -117,21 +151,30 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 	}
 	switch how {
 	case cutUp:
-		w.answer(r, request[:rng.IntN(len(request))])
+		w.answer(r, request[:rng.IntN(len(request))], nil)
 	case lostAnswer:
-		w.answer(r, request)
+		w.answer(r, request, nil)
 	case delayed:
 		w.flying = append(w.flying, flight{r, request})
 	case cutDown:
-		if answer := w.answer(r, request); len(answer) > 0 {
-			w.take(r, ask, answer[:rng.IntN(len(answer))])
+		if answer := w.answer(r, request, nil); len(answer) > 0 {
+			w.take(r, ask, answer[:rng.IntN(len(answer))], nil)
 		}
+	case centreDies:
+		answer := w.answer(r, request, &life{rng.IntN(24)})
+		w.reopen(w.centre, w.copyOf(w.centre.dir))
+		w.take(r, ask, answer, nil)
+	case askerDies:
+		if answer := w.answer(r, request, nil); len(answer) > 0 {
+			w.take(r, ask, answer, &life{rng.IntN(24)})
+		}
+		w.reopen(r, w.copyOf(r.dir))
 	case repeated:
-		w.answer(r, request)
+		w.answer(r, request, nil)
 		fallthrough
 	default:
-		if answer := w.answer(r, request); len(answer) > 0 {
-			res, _ := w.take(r, ask, answer)
+		if answer := w.answer(r, request, nil); len(answer) > 0 {
+			res, _ := w.take(r, ask, answer, nil)
 			w.say("%-7s %s: %d up, %d down", r.label, how, res.Sent, res.Received)
 			w.happened[how]++
 			return res
@@ -139,6 +182,7 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 	}
 	w.say("%-7s %s", r.label, how)
 	w.happened[how]++
+	w.greenIsTrue()
 	return engine.Result{}
 }
 
@@ -150,7 +194,7 @@ func (w *world) arrive(rng *rand.Rand) bool {
 	i := rng.IntN(len(w.flying))
 	f := w.flying[i]
 	w.flying = append(w.flying[:i], w.flying[i+1:]...)
-	w.answer(f.from, f.request)
+	w.answer(f.from, f.request, nil)
 	w.say("%-7s %s", f.from.label, late)
 	w.happened[late]++
 	return true

@@ -178,6 +178,36 @@ func (w *world) rival(rng *rand.Rand) bool {
 	return set > 1
 }
 
+// overPreview lets somebody at a station type while an exchange is under way that brings
+// down what others made of the same record, and save once more over both.
+func (w *world) overPreview(rng *rand.Rand) bool {
+	r := w.station(rng)
+	st := held(r, rng)
+	if st == nil || st.Shown.Deleted {
+		return false
+	}
+	other := w.anyone(rng)
+	if there, err := other.Get(st.Key); other != r && err == nil && !there.Shown.Deleted {
+		w.change(other, there, rng)
+		if other != w.centre {
+			w.exchange(other, whole, rng)
+		}
+	}
+	ask, request := w.request(r)
+	if ask == nil {
+		return false
+	}
+	answer := w.answer(r, request, nil)
+	w.change(r, st, rng)
+	w.take(r, ask, answer, nil)
+	w.say("%-7s exchanged meanwhile", r.label)
+	st, err := r.Get(st.Key)
+	if err != nil || !st.Preview() || st.Shown.Deleted {
+		return false
+	}
+	return w.change(r, st, rng)
+}
+
 func (w *world) observe(rng *rand.Rand) bool {
 	r := w.station(rng)
 	st := held(r, rng)

@@ -40,8 +40,18 @@ type replica struct {
 	ahead  int64 // of its clock before the true one, ms
 	offset int64 // as it was measured in the last exchange
 	carry  *engine.Carry
-	copies []string // folders of former states, oldest first
-	green  int      // how many restores of the centre it has met
+	copies []state // oldest first
+	known
+}
+
+// known is how many restores of the centre a replica knows of: by an exchange, and with
+// all that they took away.
+type known struct{ heard, green int }
+
+// state is what a replica was once.
+type state struct {
+	dir string
+	known
 }
 
 // flight is a request that is still on its way.
@@ -88,7 +98,7 @@ func (w *world) people() error {
 		w.exchange(r, whole, rng)
 	}
 	for _, r := range w.everybody() {
-		r.copies = append(r.copies, w.copyOf(r.dir))
+		r.copies = append(r.copies, w.stateOf(r))
 	}
 	return w.broken
 }
@@ -138,6 +148,9 @@ func (w *world) copyOf(dir string) string {
 	}))
 	return to
 }
+
+// stateOf is a copy of a replica's state.
+func (w *world) stateOf(r *replica) state { return state{w.copyOf(r.dir), r.known} }
 
 // reopen lets a replica go on from another folder, without what it had in memory.
 func (w *world) reopen(r *replica, dir string) {

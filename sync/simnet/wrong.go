@@ -20,6 +20,7 @@ func actions() []action {
 		{"observation", 3, (*world).observe},
 		{"deletion", 2, (*world).remove},
 		{"decision", 6, (*world).decide},
+		{"preview saved", 4, (*world).overPreview},
 		{"visit", 3, (*world).visit},
 		{"sync", 16, (*world).sync},
 		{"bad sync", 10, (*world).badSync},
@@ -46,7 +47,7 @@ func (w *world) sync(rng *rand.Rand) bool {
 }
 
 func (w *world) badSync(rng *rand.Rand) bool {
-	how := []string{cutUp, cutDown, cutDown, lostAnswer, repeated, delayed}[rng.IntN(6)]
+	how := []string{cutUp, cutDown, cutDown, lostAnswer, repeated, delayed, centreDies, askerDies}[rng.IntN(8)]
 	w.exchange(w.station(rng), how, rng)
 	return true
 }
@@ -63,7 +64,7 @@ func (w *world) kill(rng *rand.Rand) bool {
 // copyState keeps a replica's state for a later restore.
 func (w *world) copyState(rng *rand.Rand) bool {
 	r := w.anyone(rng)
-	r.copies = append(r.copies, w.copyOf(r.dir))
+	r.copies = append(r.copies, w.stateOf(r))
 	w.say("%-7s is copied", r.label)
 	return true
 }
@@ -75,7 +76,9 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 	for _, t := range w.model.missing(w.survives) {
 		w.bad("%s is lost, and nothing took it away", t)
 	}
-	w.reopen(r, w.copyOf(r.copies[rng.IntN(len(r.copies))]))
+	from := r.copies[rng.IntN(len(r.copies))]
+	w.reopen(r, w.copyOf(from.dir))
+	r.known = from.known
 	w.say("%-7s goes on from a copy", r.label)
 	for _, t := range w.model.missing(w.survives) {
 		t.gone = true // every copy of it was destroyed
@@ -99,7 +102,7 @@ func (w *world) clone(rng *rand.Rand) bool {
 		return false
 	}
 	of := w.station(rng)
-	r := &replica{label: of.label + "'", name: of.name, ahead: of.ahead, offset: of.offset, green: of.green}
+	r := &replica{label: of.label + "'", name: of.name, ahead: of.ahead, offset: of.offset, known: of.known}
 	if err := w.open(r, w.copyOf(of.dir)); err != nil {
 		w.bad("a clone of %s does not open: %v", of.label, err)
 		return false
