@@ -156,8 +156,10 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.spreadTaken(n, r, peer, birth); err != nil {
 		return err
 	}
-	if err := t.Table(layout.Refused).Delete(t.s.blind("refused", d.Ref.String())); err != nil {
-		return err
+	for _, ref := range append([]record.Ref{d.Ref}, d.Version.Includes...) {
+		if err := t.Table(layout.Refused).Delete(t.s.blind("refused", ref.String())); err != nil {
+			return err
+		}
 	}
 	if err := t.putRow(n, r); err != nil {
 		return err
@@ -309,6 +311,13 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 		return err
 	}
 	for _, p := range r.Pending {
+		past, _ := r.Find(p.Name)
+		if _, waits, err := t.ownAt(past.At); err != nil || !waits {
+			if err != nil {
+				return err
+			}
+			continue // upstream proved to hold it
+		}
 		v, err := t.version(n, r, p)
 		if err != nil {
 			return err

@@ -44,7 +44,8 @@ func (e *InvalidError) Error() string {
 // the present one where the content is the same. They are durable when it
 // returns. It fails with record.ErrStale where the record no longer shows Base,
 // record.ErrExists for a birth under a taken id, record.ErrNotFound or
-// record.ErrDeleted where there is nothing to write to, and InvalidError.
+// record.ErrDeleted where there is nothing to write to, ErrParked for a decision about
+// what upstream did not take, and InvalidError.
 func (s *Store) Put(ctx context.Context, writes ...Write) ([]*record.Version, error) {
 	contents := make([]*facts, len(writes))
 	for i, w := range writes {
@@ -113,6 +114,9 @@ func (t *tx) write(w Write, given *facts) (*record.Version, error) {
 	if st.Gone {
 		return nil, record.ErrNotFound
 	}
+	if st.Parked != "" && len(w.Decisions) > 0 {
+		return nil, ErrParked
+	}
 	if err := admits(st, found, w); err != nil {
 		return nil, err
 	}
@@ -180,7 +184,7 @@ func unchanged(old *record.Version, w Write, content *fhir.Value) bool {
 func (t *tx) compose(w Write, st *record.Stand, given *facts) (*record.Version, error) {
 	content := given.content
 	old := st.Shown
-	if st.Parked != "" && content != nil {
+	if st.Parked != "" && (content != nil || st.Head != nil) {
 		old = st.Head
 	}
 	v := &record.Version{Key: w.Key, Name: t.s.draw(), Author: w.Author, Stamp: t.s.opt.Clock(), Deleted: w.Delete}
@@ -346,136 +350,6 @@ func (t *tx) acceptLate(n []byte, r *layout.Row, v *record.Version) error {
 		if head == nil || !head.Seen.Has(v.Name) {
 			r.Pending = append([]record.Ref{p.Ref}, r.Pending...)
 		}
-	}
-	return t.putRow(n, r)
-}
-
-// Reissue gives a record that upstream parked with record.IDTaken an id of its own: a
-// person said that it is another record than the one upstream has. What was
-// made here and refers to it refers to the new id from now on. It returns the
-// new key, and fails with record.ErrStale where the id is not taken.
-func (s *Store) Reissue(ctx context.Context, key record.Key, author string) (record.Key, error) {
-	fresh := record.Key{Kind: key.Kind, ID: s.NewID()}
-	err := s.update(ctx, func(tx *tx) error {
-		n := tx.number(key)
-		r, err := tx.row(n)
-		if err != nil {
-			return err
-		}
-		if r.Parked != record.IDTaken {
-			return record.ErrStale
-		}
-		mine, err := tx.version(n, r, lastOf(r.Pending))
-		if err != nil {
-			return err
-		}
-		if err := tx.rewrite(mine, fresh, func(string) string { return "" }, author); err != nil {
-			return err
-		}
-		referring, err := tx.referring(n, key)
-		if err != nil {
-			return err
-		}
-		for _, v := range referring {
-			to := func(literal string) string {
-				if literal == key.String() {
-					return fresh.String()
-				}
-				return literal
-			}
-			if err := tx.rewrite(v, v.Key, to, author); err != nil {
-				return err
-			}
-		}
-		return tx.withdraw(n, r)
-	})
-	if err != nil {
-		return record.Key{}, fmt.Errorf("reissue %s: %w", key, err)
-	}
-	return fresh, nil
-}
-
-// rewrite writes a version's content under a key, its references rewritten.
-func (t *tx) rewrite(v *record.Version, key record.Key, to func(string) string, author string) error {
-	content, err := element.Parse(v.Content)
-	if err != nil {
-		return err
-	}
-	base := Any
-	if key != v.Key {
-		content, base = content.With("id", fhir.NewString(key.ID)), ""
-	} else {
-		content = t.s.opt.R4.RewriteRefs(content, to)
-	}
-	_, err = t.write(Write{Key: key, Base: base, Content: content.Bytes(), Author: author}, t.s.prepare(content))
-	return err
-}
-
-// referring lists what is shown, was made here and refers to a record: in its
-// compartment where it is a person, and among what waits.
-func (t *tx) referring(n []byte, key record.Key) ([]*record.Version, error) {
-	numbers := t.scan([][]byte{join([]byte(ixPatient), short(n))})
-	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {
-		e, err := t.openOwn(k, v)
-		if err != nil {
-			return err
-		}
-		numbers = append(numbers, u64(e.Number))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	var out []*record.Version
-	seen := map[string]bool{string(n): true}
-	for _, m := range numbers {
-		if seen[string(m)] {
-			continue
-		}
-		seen[string(m)] = true
-		r, err := t.row(m)
-		if err != nil {
-			return nil, err
-		}
-		v, err := t.shown(m, r)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil || v.Deleted {
-			continue
-		}
-		content, err := element.Parse(v.Content)
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(t.s.opt.R4.Refs(content), func(ref fhir.Ref) bool { return ref.Literal == key.String() }) {
-			out = append(out, v)
-		}
-	}
-	return out, nil
-}
-
-// withdraw takes back the own versions of a record. Upstream's version shows
-// again, where it came down; else only the names stay.
-func (t *tx) withdraw(n []byte, r *layout.Row) error {
-	old, err := t.shown(n, r)
-	if err != nil {
-		return err
-	}
-	if err := t.leaveParked(r); err != nil {
-		return err
-	}
-	r.Preview = false
-	if err := t.Table(layout.Previews).Delete(n); err != nil {
-		return err
-	}
-	now, err := t.shown(n, r)
-	if err != nil {
-		return err
-	}
-	r.Gone = now == nil
-	if err := t.show(n, r, old, now); err != nil {
-		return err
 	}
 	return t.putRow(n, r)
 }

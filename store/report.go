@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/base64"
 	"errors"
-	"math"
 	"slices"
 
 	"tram/store/layout"
@@ -93,14 +92,8 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 			if err != nil {
 				return err
 			}
-			entry := Entry{Key: r.Key, Version: e.Ref.Name, Place: record.Here, Verdict: e.Verdict, Reason: e.Reason}
-			if e.Verdict == record.Parked {
-				entry.Place = record.NeedsUs
-			}
-			if v, err := tx.version(u64(e.Number), r, e.Ref); err == nil {
-				entry.Stamp, entry.Author = v.Stamp, v.Author
-			}
-			out = append(out, entry)
+			ver, _ := tx.version(u64(e.Number), r, e.Ref) // one that is lost has no writer to name
+			out = append(out, entryOf(r.Key, e, ver))
 		}
 		return nil
 	})
@@ -112,15 +105,11 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 // until an entry that is older for sure, over at most so many versions, and tells
 // whether it broke off there.
 func (s *Store) Made(from, to int64, most int) (out []Entry, partial bool, err error) {
-	lives, err := s.Lives(math.MaxInt)
-	if err != nil {
-		return nil, false, err
-	}
-	mine := map[record.Lineage]bool{}
-	for _, l := range lives {
-		mine[l.Lineage] = true
-	}
 	err = s.view(func(tx *tx) error {
+		mine, err := tx.mine()
+		if err != nil {
+			return err
+		}
 		c := tx.Table(layout.Order).Cursor()
 		for k, n := c.Last(); k != nil; k, n = c.Prev() {
 			if most--; most < 0 {
@@ -355,16 +344,12 @@ func (s *Store) Tally() (Tally, error) {
 		return have.Tally, nil
 	}
 	out := Tally{Contested: map[Contest]int{}, Untold: map[string]int{}}
-	lives, err := s.Lives(math.MaxInt)
-	if err != nil {
-		return out, err
-	}
-	mine := map[record.Lineage]bool{}
-	for _, l := range lives {
-		mine[l.Lineage] = true
-	}
-	err = s.view(func(tx *tx) error {
-		err := tx.Table(layout.Contested).ForEach(func(n, _ []byte) error {
+	err := s.view(func(tx *tx) error {
+		mine, err := tx.mine()
+		if err != nil {
+			return err
+		}
+		err = tx.Table(layout.Contested).ForEach(func(n, _ []byte) error {
 			r, err := tx.row(n)
 			if err != nil {
 				return err

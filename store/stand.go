@@ -285,7 +285,7 @@ func (t *tx) headOf(n []byte, r *layout.Row) (*record.Version, error) {
 
 // stand reads a record's stand; found is false where the replica never held it.
 func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found bool, err error) {
-	st = &record.Stand{Key: key, Known: map[record.Name]record.Digest{}, Refused: map[record.Name]record.Digest{}}
+	st = &record.Stand{Key: key, Known: map[record.Name]record.Digest{}, Refused: map[record.Name]record.Reason{}}
 	n := t.number(key)
 	r, err := t.row(n)
 	if err != nil {
@@ -313,7 +313,7 @@ func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found
 			return nil, false, err
 		}
 		if held.Verdict == record.Parked { // what waits for its base will be taken yet
-			st.Refused[ref.Name] = ref.Digest
+			st.Refused[ref.Name] = held.Reason
 		}
 	}
 	return st, st.Shown != nil || r.Gone, nil

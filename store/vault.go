@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tram/store/audit"
 	"tram/store/element"
 	"tram/store/layout"
 	"tram/store/record"
@@ -180,5 +181,103 @@ func (t *tx) listVault() error {
 			return t.Table(layout.VaultOf).Put(join(n, k), nil)
 		}
 		return nil
+	})
+}
+
+// Rescued is an own version of a record that left this replica's scope before upstream
+// had proved to hold the version.
+type Rescued struct {
+	ID      uint64
+	Version *record.Version
+	// Place tells where the version is, and Reason why upstream did not take it.
+	Place  record.Place
+	Reason record.Reason
+	// Here says that the record is held here again.
+	Here bool
+}
+
+// Rescued lists what was kept of records that left, oldest first, at most limit.
+func (s *Store) Rescued(limit int) ([]Rescued, error) {
+	var out []Rescued
+	err := s.view(func(tx *tx) error {
+		c := tx.Table(layout.Rescued).Cursor()
+		for k, sealed := c.First(); k != nil && len(out) < limit; k, sealed = c.Next() {
+			plain, err := tx.unseal(layout.Rescued, k, sealed)
+			if err != nil {
+				return err
+			}
+			item := Rescued{ID: num(k), Place: record.Centre}
+			if item.Version, err = record.DecodeVersion(plain); err != nil {
+				return err
+			}
+			e, r, err := tx.rescuedOwn(item.Version)
+			if err != nil {
+				return err
+			}
+			if item.Here = !r.Gone && len(r.Past) > 0; e != nil {
+				entry := entryOf(r.Key, *e, item.Version)
+				item.Place, item.Reason = entry.Place, entry.Reason
+			}
+			out = append(out, item)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// rescuedOwn finds the own change that a rescued version still is; nil where upstream
+// has it.
+func (t *tx) rescuedOwn(v *record.Version) (*layout.OwnEntry, *layout.Row, error) {
+	r, err := t.row(t.number(v.Key))
+	if err != nil {
+		return nil, nil, err
+	}
+	p, ok := r.Find(v.Name)
+	if !ok {
+		return nil, r, nil
+	}
+	e, waits, err := t.ownAt(p.At)
+	if err != nil || !waits {
+		return nil, r, err
+	}
+	return &e, r, nil
+}
+
+// RescuedCount is how many versions are kept of records that left.
+func (s *Store) RescuedCount() (n int, err error) {
+	err = s.view(func(tx *tx) error {
+		n = tx.Table(layout.Rescued).Len()
+		return nil
+	})
+	return n, err
+}
+
+// Dismiss lets go of what was kept of a record that left: a person saw it. What
+// upstream has not answered yet is handed in all the same; what it did not take goes.
+// It fails with record.ErrNotFound where there is no such item.
+func (s *Store) Dismiss(ctx context.Context, id uint64, who string) error {
+	return s.update(ctx, func(tx *tx) error {
+		plain, err := tx.getRaw(layout.Rescued, u64(id))
+		if err != nil || plain == nil {
+			return cmp.Or(err, record.ErrNotFound)
+		}
+		v, err := record.DecodeVersion(plain)
+		if err != nil {
+			return err
+		}
+		e, r, err := tx.rescuedOwn(v)
+		if err != nil {
+			return err
+		}
+		if e != nil && r.Gone && e.Verdict == record.Parked {
+			p, _ := r.Find(v.Name)
+			if err := tx.settled(p.At); err != nil {
+				return err
+			}
+		}
+		if err := tx.Table(layout.Rescued).Delete(u64(id)); err != nil {
+			return err
+		}
+		return tx.audit(audit.Entry{At: s.opt.Clock().Corrected(), Who: who, Action: audit.Dismiss, Key: v.Key, Version: v.Name})
 	})
 }

@@ -25,6 +25,10 @@ const (
 	Decide Action = "decide"
 	SignIn Action = "sign-in"
 	Export Action = "export"
+	// GiveUp takes back what upstream did not take; Dismiss lets go of what was kept of
+	// a record that left.
+	GiveUp  Action = "give-up"
+	Dismiss Action = "dismiss"
 	// Lost stands where an entry was that the disk did not keep.
 	Lost Action = "lost"
 )

@@ -20,8 +20,8 @@ type Stand struct {
 	Parked Reason
 	// Known holds, of the names asked for, those in the record's history.
 	Known map[Name]Digest
-	// Refused holds, of the names asked for, those that are parked here.
-	Refused map[Name]Digest
+	// Refused holds, of the names asked for, those that are parked here, and why.
+	Refused map[Name]Reason
 	// Base is the version asked for as base; nil where it is not in the history.
 	Base *Version
 }

@@ -160,12 +160,30 @@ func (s *Serve) refusal(v *record.Version, st *record.Stand) record.Reason {
 			return record.NotFHIR
 		}
 	}
-	for _, ref := range append([]record.Ref{v.Base}, v.Includes...) {
-		if _, refused := st.Refused[ref.Name]; refused && !ref.IsZero() {
-			return record.BaseParked
-		}
+	if standsOnRefused(v, st) {
+		return record.BaseParked
 	}
 	return s.o.Admit(v, st)
+}
+
+// standsOnRefused reports whether a version was made from one that is parked here. It
+// may take in a birth whose id was taken, and what waits with it, where its base is
+// upstream's: a person said that both are one record (replication.md, rule 7).
+func standsOnRefused(v *record.Version, st *record.Stand) bool {
+	if _, refused := st.Refused[v.Base.Name]; refused && !v.Base.IsZero() {
+		return true
+	}
+	birth := false
+	for _, ref := range v.Includes {
+		switch why, parked := st.Refused[ref.Name]; {
+		case !parked:
+		case why == record.IDTaken:
+			birth = true
+		case why != record.BaseParked || !birth:
+			return true
+		}
+	}
+	return birth && st.Base == nil
 }
 
 // place finds where in the record's line the change belongs.
