@@ -64,7 +64,8 @@ type lostValue struct {
 
 // conflictsPage is what needs a decision, and what was decided by rule.
 type conflictsPage struct {
-	Parked  []waitingLine // what upstream did not take
+	Parked  []parkedLine // what upstream did not take
+	Kept    []keptLine   // of records that left
 	Records []conflictPage
 	Vault   []lostValue
 }
@@ -97,7 +98,10 @@ func (c *call) conflicts() error {
 		}
 		p.Records = append(p.Records, one)
 	}
-	if p.Parked, err = c.entries(record.NeedsUs); err != nil {
+	if p.Parked, err = c.parked(); err != nil {
+		return err
+	}
+	if p.Kept, err = c.kept(); err != nil {
 		return err
 	}
 	if p.Vault, err = c.vault(record.Key{}); err != nil {

@@ -206,6 +206,8 @@ func trouble(err error) (int, string) {
 		return http.StatusForbidden, "forbidden"
 	case errors.Is(err, record.ErrDeleted):
 		return http.StatusGone, "deleted"
+	case errors.Is(err, store.ErrParked):
+		return http.StatusConflict, "parked"
 	case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrMoved):
 		return http.StatusConflict, "stale"
 	case errors.Is(err, store.ErrFull):

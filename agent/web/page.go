@@ -107,13 +107,13 @@ func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(
 func (c *call) render(code int, page, title string, body any) {
 	report := c.Report()
 	v := view{
-		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked, Practice: c.Practice, Version: c.Version,
+		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + c.keptCount(), Practice: c.Practice, Version: c.Version,
 		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
 	}
 	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
 		v.Path = localPath(c.r.URL.Path)
 	}
-	v.Form = page == "form"
+	v.Form = page == "form" || page == "mend"
 	v.Nav, _, _ = strings.Cut(strings.TrimPrefix(c.r.URL.Path, "/"), "/")
 	if said := "said." + c.r.URL.Query().Get("said"); c.texts[c.lang][said] != "" {
 		v.Said = said

@@ -49,7 +49,7 @@ func TestEveryPageAnswersInBothLanguages(t *testing.T) {
 	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
 	b := s.as("trang")
 	b.post("/people", url.Values{"q": {"nguyen"}})
-	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|proof|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
+	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|proof|parked|mend|kept|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
 	kinds := regexp.MustCompile(`[{}]|%!|\[object|&lt;nil|ZgotmplZ`)
 	titles := map[string]map[string]bool{}
 	for _, path := range []string{"/people", "/people/new", "/person/" + patient, "/person/" + patient + "?kind=Observation", "/person/" + patient + "/edit",
@@ -136,7 +136,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 			used[m[1]] = true
 		}
 	}
-	go1 := regexp.MustCompile(`"((?:signin|setup|account|me|conflict|fault|error|state|person|said|form|waiting|staff|audit|history|record|people)\.[a-z-]+)"`)
+	go1 := regexp.MustCompile(`"((?:signin|setup|account|me|conflict|fault|error|state|person|said|form|waiting|staff|audit|history|record|people|mend|kept|parked)\.[a-z-]+)"`)
 	src, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)

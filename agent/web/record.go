@@ -85,6 +85,15 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 	}
 	p.PersonID, p.Person = c.personOf(content)
 	p.Deleted, p.Base, p.Preview, p.Parked = st.Shown.Deleted, st.Tag(), st.Preview(), st.Parked
+	if p.Parked != "" { // what waits behind another change waits for that one's reason
+		list, err := c.Store.ParkedOf(p.Key)
+		if err != nil {
+			return p, nil, err
+		}
+		if len(list) > 0 {
+			p.Parked = list[0].Reason
+		}
+	}
 	p.Rows = c.named(c.show[c.lang].Rows(content))
 	if _, ok := c.withdrawn(content); ok {
 		p.Can = !p.Deleted
@@ -307,16 +316,4 @@ func (c *call) names() func(string) string {
 		}
 		return strings.TrimSpace(author)
 	}
-}
-
-// reissue gives a record whose id another one has an id of its own.
-func (c *call) reissue() error {
-	if _, err := c.get(c.key()); err != nil {
-		return err
-	}
-	fresh, err := c.Store.Reissue(c.r.Context(), c.key(), c.user.User)
-	if err != nil {
-		return err
-	}
-	return c.goTo("/record/"+fresh.String(), "reissued")
 }

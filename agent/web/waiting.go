@@ -24,6 +24,8 @@ const (
 // waitingPage is what is not at the centre yet, and why.
 type waitingPage struct {
 	Counts  store.Counts
+	Parked  []parkedLine // what the centre did not take
+	Kept    []keptLine   // of records that left
 	Entries []waitingLine
 	More    int
 	Bars    []bar
@@ -67,10 +69,16 @@ func (c *call) waiting() error {
 	if err := c.looked(audit.Search, record.Key{}); err != nil {
 		return err
 	}
-	if p.Entries, err = c.entries(""); err != nil {
+	if p.Parked, err = c.parked(); err != nil {
 		return err
 	}
-	p.More = max(0, p.Counts.Waiting+p.Counts.Parked-len(p.Entries))
+	if p.Kept, err = c.kept(); err != nil {
+		return err
+	}
+	if p.Entries, err = c.entries(p.Counts.Parked); err != nil {
+		return err
+	}
+	p.More = max(0, p.Counts.Waiting-len(p.Entries))
 	p.Bars = bars(p.Entries, c.Now().In(c.Zone))
 	if p.Day, err = c.certify(); err != nil {
 		return err
@@ -81,26 +89,29 @@ func (c *call) waiting() error {
 	return nil
 }
 
-// entries lists what is not at the centre yet, oldest first; with a place, only
-// what is there.
-func (c *call) entries(place record.Place) ([]waitingLine, error) {
-	list, err := c.Store.WaitingList(maxWaiting)
+// entries lists what waits for the centre, oldest first, beside what is parked.
+func (c *call) entries(parked int) ([]waitingLine, error) {
+	list, err := c.Store.WaitingList(maxWaiting + parked)
 	if err != nil {
 		return nil, err
 	}
 	var out []waitingLine
 	names := c.names()
 	for _, e := range list {
-		if place != "" && e.Place != place {
-			continue
+		if e.Verdict != record.Parked && len(out) < maxWaiting {
+			out = append(out, c.waits(e, names))
 		}
-		l := waitingLine{Entry: e, Who: names(e.Author), Title: c.show[c.lang].Kind(e.Key.Kind)}
-		if c.user.Role.Sees(e.Key.Kind) {
-			l.Title, l.Person = c.titleOf(e, l.Title)
-		}
-		out = append(out, l)
 	}
 	return out, nil
+}
+
+// waits is an entry in words, as far as the user may see it.
+func (c *call) waits(e store.Entry, names func(string) string) waitingLine {
+	l := waitingLine{Entry: e, Who: names(e.Author), Title: c.show[c.lang].Kind(e.Key.Kind)}
+	if c.user.Role.Sees(e.Key.Kind) {
+		l.Title, l.Person = c.titleOf(e, l.Title)
+	}
+	return l
 }
 
 // titleOf says what an entry is about.

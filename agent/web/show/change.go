@@ -2,6 +2,7 @@ package show
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"tram/store/element"
@@ -133,6 +134,10 @@ func (s *Show) Typed(kind, path string, like *fhir.Value, text string) (*fhir.Va
 		}
 		v := s.coded(e, text)
 		if v == nil {
+			// A quantity may be typed as it is shown, with its unit.
+			if _, unit, ok := strings.Cut(s.text(e, f.Value), " "); ok && measured(e) {
+				text = strings.TrimSpace(strings.TrimSuffix(text, unit))
+			}
 			v = typed(e, f.Value, text)
 		}
 		if v == nil {
@@ -162,13 +167,18 @@ func (s *Show) coded(e fhir.Elem, text string) *fhir.Value {
 	return nil
 }
 
+// measured reports whether an element is a number with a unit.
+func measured(e fhir.Elem) bool {
+	return e.Type == "Quantity" || e.Type == "Age" || e.Type == "Duration"
+}
+
 // typed makes one value of an element's type. A new text drops the codes of the old
 // value, which may not fit it; a quantity keeps its unit.
 func typed(e fhir.Elem, like *fhir.Value, text string) *fhir.Value {
 	switch {
 	case like.Shape == fhir.Array:
 		return nil
-	case e.Type == "Quantity" || e.Type == "Age" || e.Type == "Duration":
+	case measured(e):
 		n := fhir.NewNumber(strings.Replace(text, ",", ".", 1))
 		if n == nil {
 			return nil
@@ -192,4 +202,25 @@ func typed(e fhir.Elem, like *fhir.Value, text string) *fhir.Value {
 		return fhir.NewNumber(strings.Replace(text, ",", ".", 1))
 	}
 	return fhir.NewString(text)
+}
+
+// Own lists what a version itself set: of a birth everything, of an edit no more than
+// what was edited. What it removed has no text.
+func (s *Show) Own(v *record.Version) ([]Change, error) {
+	tree, err := element.Read(s.r4, v)
+	if err != nil {
+		return nil, fmt.Errorf("show %s: %w", v.Key, err)
+	}
+	var out []Change
+	tree.Each(func(path string, r *element.Register) {
+		if strings.HasPrefix(path, "meta/") || path == "text" {
+			return
+		}
+		for _, a := range r.Alts {
+			if slices.Contains(a.By, v.Name) {
+				out = append(out, Change{Path: path, Label: s.Path(v.Key.Kind, path), After: s.Fields(v.Key.Kind, path, a.Value)})
+			}
+		}
+	})
+	return out, nil
 }
