@@ -38,6 +38,7 @@ type view struct {
 	Report   status.Report
 	Severity status.Severity
 	Needs    int64 // records and entries that need a person
+	Kept     int64 // of them, entries of records that left
 	Practice bool
 	Version  string
 	Said     string // text key of what was just done
@@ -105,9 +106,9 @@ func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(
 
 // render writes a page: whole, or an error instead of half of one.
 func (c *call) render(code int, page, title string, body any) {
-	report := c.Report()
+	report, kept := c.Report(), c.keptCount()
 	v := view{
-		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + c.keptCount(), Practice: c.Practice, Version: c.Version,
+		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
 		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
 	}
 	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {

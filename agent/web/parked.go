@@ -178,6 +178,7 @@ func (c *call) mendAgain(code int, problem string) error {
 	if err != nil {
 		return err
 	}
+	head.Tab = "mend"
 	p := mendPage{recordPage: head, Problem: problem}
 	list, err := c.Store.ParkedOf(head.Key)
 	if err != nil {
@@ -224,7 +225,7 @@ func (c *call) mendFields(st *record.Stand) (*element.Tree, []mendField, error) 
 	var out []mendField
 	s, kind := c.show[c.lang], st.Key.Kind
 	tree.Each(func(path string, r *element.Register) {
-		if strings.HasPrefix(path, "meta/") || path == "text" || element.Absent(r.Shown) || r.Contested() {
+		if strings.HasPrefix(path, "meta/") || path == "text" || element.Absent(r.Shown) || r.Contested() || refers(r.Shown) {
 			return
 		}
 		f := mendField{Path: path, Label: s.Path(kind, path), Value: s.Fields(kind, path, r.Shown), register: r}
@@ -238,6 +239,12 @@ func (c *call) mendFields(st *record.Stand) (*element.Tree, []mendField, error) 
 		out = append(out, f)
 	})
 	return tree, out, nil
+}
+
+// refers reports whether an element is a reference to another record: what an entry is
+// about is not corrected here.
+func refers(v *fhir.Value) bool {
+	return slices.ContainsFunc(v.Fields, func(f fhir.Field) bool { return f.Value.Shape == fhir.Object && f.Value.Get("reference") != nil })
 }
 
 // corrected saves a record anew, in place of what the centre did not take.

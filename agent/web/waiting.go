@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -42,6 +43,7 @@ type waitingLine struct {
 	Who    string
 	Title  string
 	Person string
+	Away   bool // the record is not here any more, and nothing is left to open
 }
 
 // bar is how many entries of one day wait.
@@ -109,6 +111,8 @@ func (c *call) entries(parked int) ([]waitingLine, error) {
 func (c *call) waits(e store.Entry, names func(string) string) waitingLine {
 	l := waitingLine{Entry: e, Who: names(e.Author), Title: c.show[c.lang].Kind(e.Key.Kind)}
 	if c.user.Role.Sees(e.Key.Kind) {
+		_, err := c.Store.Version(e.Key, e.Version)
+		l.Away = errors.Is(err, record.ErrNotFound)
 		l.Title, l.Person = c.titleOf(e, l.Title)
 	}
 	return l
