@@ -80,8 +80,8 @@ func TestOneRefusedAmongTenThousand(t *testing.T) {
 	named := func(when string) {
 		t.Helper()
 		text := strings.Join(pageText(w.get("nam", "/waiting")), "\n")
-		for _, want := range []string{"Not taken by the centre", "Person Lê Văn Tám <time> · Mai", "Another record has the same number.",
-			"Later changes that wait for it: 2\n<time> · Mai\n<time> · Nam", "Mend"} {
+		for _, want := range []string{"Not taken by the centre", "Person Lê Văn Tám (time) · Mai", "Another record has the same number.",
+			"Later changes that wait for it: 2\n(time) · Mai\n(time) · Nam", "Mend"} {
 			if !strings.Contains(text, want) {
 				t.Fatalf("%s the page lacks %q:\n%.3000s", when, want, text)
 			}

@@ -227,7 +227,9 @@ func lines(page, separator string) []string {
 	for _, part := range strings.Split(page, separator) {
 		part = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(part, " ")
 		part = strings.Join(strings.Fields(html.UnescapeString(part)), " ")
-		part = regexp.MustCompile(`\d\d/\d\d/\d{4} \d\d:\d\d`).ReplaceAllString(part, "<time>")
+		part = regexp.MustCompile(`\d\d/\d\d/\d{4} \d\d:\d\d`).ReplaceAllString(part, "(time)")
+		// A program of another station is known here by its drawn id alone.
+		part = regexp.MustCompile(`program [a-z0-9_-]{8} ·`).ReplaceAllString(part, "program (id) ·")
 		if part != "" {
 			out = append(out, part)
 		}
