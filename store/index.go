@@ -486,3 +486,11 @@ type Person = people.Person
 
 // People finds people as a desk types them, at most limit; see people.Index.
 func (s *Store) People(text string, limit int) []Person { return s.people.Find(text, limit) }
+
+// Doubles finds who may be the same person as a Patient; see people.Index.
+func (s *Store) Doubles(patient *fhir.Value, wide bool, limit int) []people.Double {
+	return s.people.Doubles(patient, wide, limit)
+}
+
+// Linked are the ids of the other records of a person; see people.Index.
+func (s *Store) Linked(id string) []string { return s.people.Linked(id) }

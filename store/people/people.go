@@ -40,6 +40,8 @@ type Index struct {
 	order *collate.Collator // guarded by mu's writing half, as is keys
 	keys  collate.Buffer
 	texts *texts // of all; nil after a change, until somebody searches
+
+	linked, linking map[string][]string // id -> ids that it links to, and that link to it
 }
 
 // someone is a person with everything a search compares, folded and in one text
@@ -49,7 +51,7 @@ type someone struct {
 	number  uint64
 	date    Date
 	names   string // see namesOf
-	numbers string // identifiers and phones, letters and digits only, a bar before each
+	numbers string // letters and digits only, before each identifier numberMark, before each contact phoneMark
 	births  string // ways to type the birth date, a space before and behind each
 	sortKey string
 }
@@ -57,22 +59,30 @@ type someone struct {
 // New makes an empty index. What the parts of a name are is in r4's tables.
 func New(r4 *fhir.R4) *Index {
 	name, _ := r4.Param("Patient", "name")
-	return &Index{name: name, r4: r4, at: map[uint64]int{}, order: collate.New(language.Vietnamese)}
+	return &Index{name: name, r4: r4, at: map[uint64]int{}, order: collate.New(language.Vietnamese),
+		linked: map[string][]string{}, linking: map[string][]string{}}
 }
+
+const (
+	numberMark = "|"
+	phoneMark  = "/"
+)
 
 // Set keeps the person with the internal number n as a version of that date shows
 // it; nil or a tombstone takes the person out.
 func (p *Index) Set(n uint64, key record.Key, v *record.Version, at Date) {
 	var one *someone
+	var links []string
 	if v != nil && !v.Deleted {
 		if content, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil {
 			one = p.read(key, content)
-			one.date = at
+			one.date, links = at, Links(content)
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.texts = nil
+	p.relink(key.ID, links)
 	i, known := p.at[n]
 	switch {
 	case one != nil:
@@ -108,13 +118,13 @@ func (p *Index) read(key record.Key, v *fhir.Value) *someone {
 		if s.Identifier == "" {
 			s.Identifier = id.Str("value")
 		}
-		s.numbers += "|" + Plain(id.Str("value"))
+		s.numbers += numberMark + Plain(id.Str("value"))
 	}
 	for _, c := range items(v.Get("telecom")) {
 		if s.Phone == "" && c.Str("system") == "phone" {
 			s.Phone = c.Str("value")
 		}
-		s.numbers += "|" + Plain(c.Str("value"))
+		s.numbers += phoneMark + Plain(c.Str("value"))
 	}
 	for i, a := range items(v.Get("address")) {
 		if i == 0 {
