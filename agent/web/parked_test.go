@@ -215,6 +215,15 @@ func TestKeptOfWhoLeft(t *testing.T) {
 		t.Error("a clerk is shown an observation in the list")
 	}
 	s.refuse(record.Disowned, edit)
+	s.arrive(4, v.Key, v, record.Ref{}, nil) // and the person comes back
+	_, page, _ = b.get("/record/" + v.Key.String() + "/mend")
+	want(t, "came back", page, "Hồ sơ đã đi tiếp mà không có lần sửa này", "/giveup", "không gửi nữa")
+	if strings.Contains(page, "/edit") || strings.Contains(page, `/mend" class`) {
+		t.Error("what the record goes on without is offered for correction")
+	}
+	_, page, _ = b.get("/kept/1")
+	want(t, "came back", page, "Người này lại do trạm quản lý")
+	s.arrive(5, v.Key, nil, record.Ref{}, nil)
 	_, page, _ = b.get("/kept/1")
 	want(t, "refused", page, "Mục bạn nhập vẫn được giữ", "sẽ không còn trên máy")
 	if code, _, to := b.post("/kept/1/dismiss", nil); code != http.StatusSeeOther || to != "/waiting?said=dismissed" {
