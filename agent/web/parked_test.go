@@ -204,6 +204,14 @@ func TestKeptOfWhoLeft(t *testing.T) {
 	if strings.Contains(page, "Hoà") || strings.Contains(page, "1961") {
 		t.Error("more is shown than what was written here")
 	}
+	// Who was typing when the person left keeps what they typed.
+	for _, form := range []string{"edit", "visit"} {
+		code, page, _ := b.post("/person/"+v.Key.ID+"/"+form, url.Values{"base": {edit.Name.String()}, "name": {"đang gõ"}, "note": {"đang gõ"}})
+		if code != http.StatusNotFound || !strings.Contains(page, "đang gõ") || !strings.Contains(page, "chưa lưu gì") {
+			t.Errorf("%s of who left: %d without what was typed", form, code)
+		}
+	}
+	b.get("/kept/1")
 	acts, err := s.store.AuditOf(v.Key, 1)
 	if err != nil || len(acts) != 1 || acts[0].Action != audit.Read || acts[0].Who != "quang" {
 		t.Errorf("who looked: %+v, %v", acts, err)
