@@ -38,8 +38,7 @@ func (i *Identity) stick() (*age.X25519Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key for sticks: %w", err)
 	}
-	defer clear(secret)
-	return stickIdentity(secret)
+	return stickIdentity(secret) // and not cleared: it is the very key that a signature under way uses
 }
 
 // CentreStickKey is the key to which the replica seals what goes to the centre;

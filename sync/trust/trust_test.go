@@ -378,3 +378,33 @@ func TestFailedStoreKeepsTheOldIdentity(t *testing.T) {
 		t.Errorf("key %v, %v; want the old one", back, err)
 	}
 }
+
+// A replica signs, for a stick or in a handshake, while it works out the key to which
+// answers are sealed.
+func TestSigningWhileStickKeyIsWorkedOut(t *testing.T) {
+	id, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 2000 {
+			if _, err := id.StickKey(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	sum := sha256.Sum256([]byte("what is signed"))
+	for signing := true; signing; {
+		select {
+		case <-done:
+			signing = false
+		default:
+		}
+		sig, err := id.SignStick(sum)
+		if err != nil || verifyStick(&id.key.PublicKey, sum, sig) != nil {
+			t.Fatalf("a signature of the replica's own key is not one: %v", err)
+		}
+	}
+}
