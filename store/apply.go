@@ -134,7 +134,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	}
 	birth := len(r.Past) == 0
 	if old != nil && old.Seen.Has(d.Version.Name) {
-		return t.takeLate(n, r, d)
+		return t.takeLate(n, r, peer, d)
 	}
 	if err := t.remember(n, r, d.Version); err != nil {
 		return err
@@ -174,8 +174,8 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 }
 
 // takeLate takes in what went into what is shown already: the journal has it, and the
-// database had lost it.
-func (t *tx) takeLate(n []byte, r *layout.Row, d record.Decided) error {
+// database had lost it; or upstream had, and another handed in what was made from it.
+func (t *tx) takeLate(n []byte, r *layout.Row, peer string, d record.Decided) error {
 	for _, v := range []*record.Version{d.Version, d.Merge} {
 		if v == nil {
 			continue
@@ -184,7 +184,10 @@ func (t *tx) takeLate(n []byte, r *layout.Row, d record.Decided) error {
 			return err
 		}
 	}
-	return t.putRow(n, r)
+	if err := t.putRow(n, r); err != nil {
+		return err
+	}
+	return t.answerKnown(n, r, peer, d.Version.Base.IsZero())
 }
 
 func hasPast(r *layout.Row, d record.Decided) bool {

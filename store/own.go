@@ -433,10 +433,16 @@ func (t *tx) void(known record.Link) error {
 	return nil
 }
 
-// reoffer lets a version wait for upstream again.
+// reoffer lets a version wait for upstream again. One that it parked is asked about once
+// more: it may have forgotten that too, and what stands behind in the chain waits for it.
 func (t *tx) reoffer(n []byte, p layout.Past) error {
-	if t.Table(layout.Own).Get(u64(p.At)) != nil {
-		return nil
+	have, waits, err := t.ownAt(p.At)
+	if err != nil || waits && have.Verdict != record.Parked {
+		return err
+	}
+	if waits {
+		have.Verdict, have.Reason = "", ""
+		return t.putOwn(p.At, have)
 	}
 	before, _ := t.linkBefore(p.Ref.Name)
 	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}

@@ -193,6 +193,9 @@ func (s *Serve) place(d record.Decided, st *record.Stand) (record.Decided, error
 	case st.Head == nil && v.Base.IsZero():
 		d.Verdict = record.Accepted
 		return d, nil
+	case v.Base.IsZero() && st.Head.Seen.Has(v.Name): // its successor was handed in before it
+		d.Verdict = record.Accepted
+		return d, nil
 	case v.Base.IsZero():
 		if !s.sameContent(st.Head, v) {
 			d.Verdict, d.Reason = record.Parked, record.IDTaken

@@ -365,3 +365,65 @@ func TestWhatWaitsForItsBaseIsNotParked(t *testing.T) {
 	w.sync("a")
 	w.want(k, "0903")
 }
+
+// observed puts a weight of a person at a station, and edits it once.
+func observed(t *testing.T, s *station, about record.Key, notes ...string) record.Key {
+	t.Helper()
+	k, base := record.Key{Kind: "Observation", ID: s.NewID()}, ""
+	for _, note := range notes {
+		v := s.put(t, store.Write{Key: k, Base: base, Content: []byte(`{"resourceType":"Observation","id":"` + k.ID + `","status":"final","code":{"text":"weight"},` +
+			`"subject":{"reference":"` + about.String() + `"},"note":[{"text":"` + note + `"}]}`)})
+		base = v.Name.String()
+	}
+	return k
+}
+
+// P1(birth) -> P2 of a; b holds P2 alone. The centre is put back and hears b first: P1
+// then comes under an id that is taken by what was made from it
+func TestBirthIsHandedInBehindItsEdit(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a := w.stations["a"]
+	p := w.bornAtCentre()
+	w.share(p)
+	w.sync("a", "b")
+	before := w.copyOfCentre()
+	k := observed(t, a, p, "first", "second")
+	w.sync("a", "b")
+	w.restoreCentre(before)
+	w.sync("b")
+	w.sync("a", "b")
+	w.want(k, "second")
+	if st, err := a.Get(k); err != nil || st.Parked != "" {
+		t.Errorf("at a: parked %q, %v", st.Parked, err)
+	}
+	if got := place(t, a, k); got != record.Centre {
+		t.Errorf("at a it shows as %q", got)
+	}
+	if all, err := w.centre.History(k); err != nil || len(all) != 2 {
+		t.Errorf("the centre has %d versions, %v; want both", len(all), err)
+	}
+}
+
+// P1 is parked, P2 behind it in the chain is taken; then the centre is put back and knows
+// of neither
+func TestParkedIsAskedAgainOfACentreThatForgot(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	before := w.copyOfCentre()
+	w.admit = func(v *record.Version) record.Reason {
+		if bytes.Contains(v.Content, []byte("0900")) {
+			return record.NotAllowed
+		}
+		return ""
+	}
+	bad, good := a.born(t, hoa+phone("0900")), a.born(t, hoa+phone("0911"))
+	w.sync("a")
+	if got := place(t, a, bad) + place(t, a, good); got != record.NeedsUs+record.Centre {
+		t.Errorf("before: %q", got)
+	}
+	w.restoreCentre(before)
+	w.sync("a")
+	if got := place(t, a, bad) + place(t, a, good); got != record.NeedsUs+record.Centre {
+		t.Errorf("afterwards: %q", got)
+	}
+}
