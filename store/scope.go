@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 
@@ -314,6 +315,7 @@ func (t *tx) offerCompartment(patient []byte) error {
 	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		members = append(members, long(k))
 	}
+	slices.SortFunc(members, bytes.Compare) // as they came: the person before what is about them
 	for _, n := range members {
 		r, err := t.row(n)
 		if err != nil {
