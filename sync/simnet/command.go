@@ -107,6 +107,9 @@ func (c runCmd) options() (Options, error) {
 	if o.R4, err = fhir.Load(); err != nil {
 		return o, err
 	}
+	if o.keys, err = newKeys(names()...); err != nil {
+		return o, err
+	}
 	classes, err := merge.DefaultClasses()
 	if err != nil {
 		return o, err

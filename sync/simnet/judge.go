@@ -11,15 +11,30 @@ import (
 	"tram/store/record"
 )
 
-// settle lets all links work until nothing moves any more, and judges.
+// settle lets all links work until nothing moves any more, and judges. Sticks that are
+// found afterwards change nothing.
 func (w *world) settle() {
 	w.flying = nil
 	w.say("        all links work from here on")
 	rng := rand.New(rand.NewPCG(0, 0))
+	w.rest(rng)
+	if len(w.sticks) > 0 {
+		w.drawer(rng)
+		w.rest(rng)
+	}
+	w.nothingLost()
+	w.allEqual()
+	w.greenIsTrue()
+	w.explained()
+	w.sound()
+}
+
+// rest runs exchanges until nothing moves any more.
+func (w *world) rest(rng *rand.Rand) {
 	for round := 0; ; round++ {
 		if round == 40 {
 			w.bad("the replicas do not come to rest")
-			break
+			return
 		}
 		if round > 5 {
 			w.story = w.story[:len(w.story)-len(w.stations)] // it repeats itself
@@ -30,21 +45,20 @@ func (w *world) settle() {
 			quiet = quiet && !res.More && !res.Waiting && res.Received == 0 && res.Sent == 0
 		}
 		if quiet || w.broken != nil || len(w.wrong) > 20 {
-			break
+			return
 		}
 	}
-	w.nothingLost()
-	w.allEqual()
-	w.greenIsTrue()
-	w.explained()
-	w.sound()
 }
 
 // nothingLost holds that every value that a person saved is still there for people,
-// unless somebody who saw it replaced it, or every copy of it was destroyed.
+// unless somebody who saw it replaced it, or every copy of it was destroyed. Where the
+// centre was put back since, a merge of which nobody else had heard is destroyed, and what
+// lost in it is in the history alone.
 func (w *world) nothingLost() {
 	for _, t := range w.model.missing(w.atCentre) {
-		w.bad("%s is lost", t)
+		if t.restores == w.model.restores || !past(w.centre, t.key)[t.value] {
+			w.bad("%s is lost", t)
+		}
 	}
 }
 
@@ -120,11 +134,18 @@ func (w *world) greenIsTrue() {
 			if err != nil || place != record.Centre {
 				continue
 			}
-			if _, err := w.centre.Version(known.key, known.name); err != nil {
+			if _, err := w.centre.Version(known.key, known.name); err != nil && (known.at == r || !w.covered(known)) {
 				w.bad("%s says that %s of %s is at the centre: %v", r.label, known.name, known.key, err)
 			}
 		}
 	}
+}
+
+// covered reports whether the centre's head was made from a version: another's, which
+// came down and whose successor alone came back to a centre that was put back.
+func (w *world) covered(t *token) bool {
+	st, err := w.centre.Get(t.key)
+	return err == nil && st.Head.Seen.Has(t.name)
 }
 
 // explained holds that nothing is parked but what can be with people who do nothing

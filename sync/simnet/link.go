@@ -6,6 +6,8 @@ import (
 	"errors"
 	"math/rand/v2"
 
+	"tram/store"
+	"tram/store/fhir"
 	"tram/store/record"
 	"tram/sync/engine"
 	"tram/sync/wire"
@@ -26,7 +28,8 @@ const (
 
 // faults are what can become of exchanges, by name.
 func faults() []string {
-	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies}
+	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies,
+		stickAgain, stickOrder, stickForeign, stickAltered, stickGap}
 }
 
 // errUnsigned is said of a receipt without the word that stands for the centre's
@@ -67,7 +70,7 @@ func (l *life) next(f func() (*wire.Frame, error)) func() (*wire.Frame, error) {
 
 func (w *world) ask(r *replica) (*engine.Ask, error) {
 	return engine.NewAsk(engine.AskOptions{Replica: r.Store, Name: r.name, Merger: w.o.Merger, Carry: r.carry,
-		Pace: engine.Pace{Up: 16, Stretch: 3},
+		Pace: pace(),
 		Verify: func(p record.Receipt) error {
 			if string(p.Sig) != "signed" {
 				return errUnsigned
@@ -76,13 +79,30 @@ func (w *world) ask(r *replica) (*engine.Ask, error) {
 		}})
 }
 
-func (w *world) serve(r *replica) *engine.Serve {
+// pace makes many stretches of little.
+func pace() engine.Pace { return engine.Pace{Up: 16, Down: 16, Stretch: 3} }
+
+func (w *world) serve(peer string, p engine.Pace, sign func(record.Receipt) record.Receipt) *engine.Serve {
 	w.now += 1000
-	return engine.NewServe(engine.ServeOptions{Replica: w.centre.Store, Name: "centre", Peer: r.name, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
-		Sign:       func(p record.Receipt) record.Receipt { p.Sig = []byte("signed"); return p },
+	return engine.NewServe(engine.ServeOptions{Replica: w.centre.Store, Name: "centre", Peer: peer, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
+		Sign:       sign,
 		Hear:       func(wire.Hello) wire.Refusal { return "" },
-		Admit:      func(*record.Version, *record.Stand) record.Reason { return "" },
-		MaxContent: 1 << 20, Pace: engine.Pace{Down: 16, Stretch: 3}})
+		Admit:      admit,
+		MaxContent: 1 << 20, Pace: p})
+}
+
+// admit refuses what the centre alone may say: who holds whom.
+func admit(v *record.Version, st *record.Stand) record.Reason {
+	contents := [][]byte{v.Content}
+	if st.Head != nil {
+		contents = append(contents, st.Head.Content)
+	}
+	for _, content := range contents {
+		if r, err := fhir.Parse(content, fhir.DefaultLimits()); err == nil && store.IsScope(r) {
+			return record.NotAllowed
+		}
+	}
+	return ""
 }
 
 // request is what a replica would send now, as bytes on the wire.
@@ -103,7 +123,7 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 // answer lets the centre read a request, as much as came of it, and answer for as long
 // as it lives.
 func (w *world) answer(r *replica, request []byte, l *life) []byte {
-	serve := w.serve(r)
+	serve := w.serve(r.name, pace(), signed)
 	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), l.take(serve.Take)); err != nil {
 		if !errors.Is(err, wire.ErrCut) && !errors.Is(err, errKilled) {
 			w.bad("the centre cannot read %s: %v", r.label, err)
@@ -125,18 +145,28 @@ func (w *world) take(r *replica, ask *engine.Ask, answer []byte, l *life) (res e
 		w.bad("%s cannot take an answer: %v", r.label, err)
 	}
 	res = ask.Result()
-	if err == nil && len(res.Next.Compare) > 0 && w.undisturbed() {
-		w.bad("%s must compare its trees with the centre's, and the centre was never put back", r.label)
-	}
 	if err == nil {
+		w.took(r, res)
 		r.carry = &res.Next
 		r.offset = -r.ahead
-		r.heard = w.model.restores
-		if res.Equal {
-			r.green = w.model.restores
-		}
+		r.knows(res, w.model.restores)
 	}
 	return res, err == nil
+}
+
+// took judges what an exchange came to.
+func (w *world) took(r *replica, res engine.Result) {
+	if len(res.Next.Compare) > 0 && w.undisturbed() {
+		w.bad("%s must compare its trees with the centre's, and the centre was never put back", r.label)
+	}
+}
+
+// knows notes what an exchange told of how often the centre was put back.
+func (r *replica) knows(res engine.Result, restores int) {
+	r.heard = restores
+	if res.Equal {
+		r.green = restores
+	}
 }
 
 // undisturbed reports whether the centre has lived one life: then no tree may ever differ

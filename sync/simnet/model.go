@@ -27,6 +27,7 @@ type token struct {
 	where    string
 	replaced bool // by a person who saw it
 	gone     bool // every copy of it was destroyed
+	restores int  // of the centre before it was saved
 }
 
 // fresh draws a value.
@@ -55,7 +56,7 @@ func (m *model) saved(r *replica, v *record.Version, where string, before, after
 	}
 	for t := range after {
 		if m.tokens[t] == nil {
-			m.tokens[t] = &token{value: t, key: v.Key, name: v.Name, at: r, where: where}
+			m.tokens[t] = &token{value: t, key: v.Key, name: v.Name, at: r, where: where, restores: m.restores}
 			m.order = append(m.order, t)
 		}
 	}
@@ -112,6 +113,19 @@ func kept(r *replica, key record.Key) map[string]bool {
 	return tokensIn(texts...)
 }
 
+// past are the values in all versions of a record that a replica has.
+func past(r *replica, key record.Key) map[string]bool {
+	out := map[string]bool{}
+	all, err := r.History(key)
+	if err != nil {
+		return out
+	}
+	for _, v := range all {
+		maps.Copy(out, shown(v))
+	}
+	return out
+}
+
 // missing are the values that must be there and are not among those of their records.
 func (m *model) missing(have func(record.Key) map[string]bool) []*token {
 	var out []*token
@@ -135,11 +149,21 @@ func (t *token) String() string {
 	return fmt.Sprintf("the value %s of %s, saved as %s at %s (%s)", t.value, t.key, t.name, t.at.label, t.where)
 }
 
-// survives are the values of a record that some replica has.
+// survives are the values of a record that some replica has: what is pending too, of
+// which a preview shows only what wins.
 func (w *world) survives(key record.Key) map[string]bool {
 	out := map[string]bool{}
 	for _, r := range w.everybody() {
 		maps.Copy(out, kept(r, key))
+		st, err := r.Get(key)
+		if err != nil {
+			continue
+		}
+		for _, ref := range st.Pending {
+			if v, err := r.Version(key, ref.Name); err == nil {
+				maps.Copy(out, shown(v))
+			}
+		}
 	}
 	return out
 }

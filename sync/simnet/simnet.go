@@ -31,6 +31,7 @@ type Options struct {
 	Steps int
 
 	streams *carry.Streams
+	keys    *keys
 }
 
 // Outcome is what a run came to.

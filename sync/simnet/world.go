@@ -24,6 +24,8 @@ type world struct {
 	centre   *replica
 	stations []*replica
 	flying   []flight
+	sticks   []parcel // that are about
+	written  int      // how many requests were written on sticks
 	model    model
 	story    []string
 	wrong    []string
@@ -63,14 +65,23 @@ type flight struct {
 // begin is when every world begins, in Unix milliseconds: 2026-01-01.
 const begin = 1_767_225_600_000
 
+// names are those of the stations.
+func names() []string { return []string{"a", "b"} }
+
 func newWorld(o Options, dir string, seed uint64) (*world, error) {
+	if o.keys == nil {
+		var err error
+		if o.keys, err = newKeys(names()...); err != nil {
+			return nil, err
+		}
+	}
 	w := &world{o: o, dir: dir, rng: rand.New(rand.NewPCG(seed, 3)), now: begin, happened: map[string]int{}}
 	w.model.tokens = map[string]*token{}
 	w.centre = &replica{label: "centre", name: "centre"}
 	if err := w.open(w.centre, w.folder()); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"a", "b"} {
+	for _, name := range names() {
 		r := &replica{label: name, name: name}
 		w.stations = append(w.stations, r)
 		if err := w.open(r, w.folder()); err != nil {

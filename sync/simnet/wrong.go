@@ -32,6 +32,9 @@ func actions() []action {
 		{"clone", 1, (*world).clone},
 		{"clock set", 2, (*world).setClock},
 		{"conflict in pieces", 1, (*world).pieces},
+		{"stick written", 6, (*world).writeStick},
+		{"stick read", 12, (*world).readStick},
+		{stickLost, 2, (*world).loseStick},
 	}
 }
 
