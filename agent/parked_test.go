@@ -141,3 +141,79 @@ func TestOneRefusedAmongTenThousand(t *testing.T) {
 		t.Errorf("the page still names it:\n%.2000s", text)
 	}
 }
+
+// TestUnsentEditOfWhoMovedAway ends a station's access to a person about whom it has an
+// edit that the centre has not when the station hears of it. The edit is handed in all the same, the station gets
+// nothing, and its staff see what they wrote, and no more, until one has done with it.
+func TestUnsentEditOfWhoMovedAway(t *testing.T) {
+	c, centre := startCentre(t)
+	a, b := openWard(t, c, centre, "tram-a", "mai"), openWard(t, c, centre, "tram-b", "hoa")
+	ctx := context.Background()
+	p := birth("Patient", a.a.Store().NewID(), `,"name":[{"text":"Lê Văn Tám"}],"birthDate":"1961-01-01"`)
+	if _, err := a.a.Store().Put(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	a.settle()
+	if _, err := c.Grant(ctx, "tram-b", "", []string{p.Key.ID}, "admin"); err != nil {
+		t.Fatal(err)
+	}
+	b.settle()
+	scopes, _, err := c.Store().HistoryAll(store.Since{Kind: "Basic", Limit: 1})
+	if err != nil || len(scopes) != 1 {
+		t.Fatal(err)
+	}
+	only := strings.Replace(string(scopes[0].Content), `,{"url":"`+store.StationURL+`","valueString":"tram-b"}`, "", 1)
+	if _, err := c.Store().Put(ctx, store.Write{Key: scopes[0].Key, Base: store.Any, Content: []byte(only), Author: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	// More than the first exchange after weeks without a link takes lies before the edit.
+	var before []store.Write
+	for range 600 {
+		before = append(before, birth("Location", b.a.Store().NewID(), `,"name":"x"`))
+	}
+	if _, err := b.a.Store().Put(ctx, before...); err != nil {
+		t.Fatal(err)
+	}
+	at := "/person/" + p.Key.ID + "/edit"
+	f := b.filled(b.get("hoa", at), at)
+	f.Set("phone", "0912345678")
+	if code, _ := b.post("hoa", at, f); code != http.StatusOK {
+		t.Fatalf("edit: %d", code)
+	}
+	for n := 0; ; n++ { // until it hears of it
+		b.exchange()
+		if _, err := b.a.Store().Get(p.Key); err != nil {
+			break
+		}
+		if n == 5 {
+			t.Fatal("the station still holds who moved away")
+		}
+	}
+	said := func(path string) string { return strings.Join(pageText(b.get("hoa", path)), "\n") }
+	if text := said("/kept/1"); !strings.Contains(text, "It waits to be handed in") || !strings.Contains(text, "[Send now]") {
+		t.Errorf("before it is handed in:\n%s", text)
+	}
+	b.settle()
+	if st, err := c.Store().Get(p.Key); err != nil || !strings.Contains(string(st.Shown.Content), "0912345678") {
+		t.Errorf("the edit is not at the centre: %v", err)
+	}
+	if text := said("/waiting"); !strings.Contains(text, "Kept of people who left") || strings.Contains(text, "Tám") {
+		t.Errorf("the list:\n%s", text)
+	}
+	text := said("/kept/1")
+	for _, want := range []string{"This person is no longer looked after here.", "0912345678", "It was handed in: the centre has it.", "[Done, take it from the list]"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "Tám") || strings.Contains(text, "1961") {
+		t.Errorf("more is shown than was written here:\n%s", text)
+	}
+	if code, page := b.post("hoa", "/kept/1/dismiss", nil); code != http.StatusOK || strings.Contains(page, "/kept/1") {
+		t.Errorf("done with: %d", code)
+	}
+	a.settle()
+	if st, err := a.a.Store().Get(p.Key); err != nil || !strings.Contains(string(st.Shown.Content), "0912345678") {
+		t.Errorf("who looks after the person now does not have the edit: %v", err)
+	}
+}

@@ -31,6 +31,9 @@ type Parked struct {
 	Gone bool
 	// Theirs says that upstream's version of the record is held here too.
 	Theirs bool
+	// Left says that the record goes on without it: it came back after it had left, or
+	// upstream was restored and did not take again what it had. It can be given up.
+	Left bool
 	// Ready says that upstream answered for all of it: a person may mend it.
 	Ready bool
 }
@@ -104,7 +107,8 @@ func (t *tx) parkedOf(n []byte) ([]Parked, error) {
 			out[i].Behind = append(out[i].Behind, entry)
 		case e.Verdict == record.Parked:
 			i = len(out)
-			out = append(out, Parked{Entry: entry, Gone: r.Gone, Theirs: !r.Gone && !r.Head.IsZero(), Ready: r.Parked != ""})
+			left := !r.Gone && !slices.Contains(r.Pending, p.Ref)
+			out = append(out, Parked{Entry: entry, Gone: r.Gone, Left: left, Theirs: !r.Gone && !r.Head.IsZero(), Ready: left || r.Parked != ""})
 		default:
 			continue
 		}
@@ -140,8 +144,10 @@ func (t *tx) stuck(key record.Key) (n []byte, r *layout.Row, why record.Reason, 
 		return nil, nil, "", err
 	}
 	why = r.Parked
-	if len(list) > 0 {
-		why = list[0].Reason
+	for _, p := range list {
+		if !p.Left {
+			return n, r, p.Reason, nil
+		}
 	}
 	return n, r, why, nil
 }
@@ -153,6 +159,9 @@ func (t *tx) stuck(key record.Key) (n []byte, r *layout.Row, why record.Reason, 
 // back, and with ErrReferred where a record would go that another one refers to.
 func (s *Store) GiveUp(ctx context.Context, key record.Key, author string) error {
 	err := s.update(ctx, func(tx *tx) error {
+		if left, err := tx.giveUpLeft(key, author); err != nil || left {
+			return err
+		}
 		n, r, why, err := tx.stuck(key)
 		if err != nil {
 			return err
@@ -181,6 +190,35 @@ func (s *Store) GiveUp(ctx context.Context, key record.Key, author string) error
 		return fmt.Errorf("give up %s: %w", key, err)
 	}
 	return nil
+}
+
+// giveUpLeft lets go of what upstream did not take and the record goes on without; it
+// reports whether there was any.
+func (t *tx) giveUpLeft(key record.Key, author string) (bool, error) {
+	n := t.number(key)
+	r, err := t.row(n)
+	if n == nil || err != nil || r.Gone {
+		return false, err
+	}
+	did := false
+	for _, p := range r.Past {
+		e, waits, err := t.ownAt(p.At)
+		if err != nil {
+			return did, err
+		}
+		if !waits || e.Verdict != record.Parked || slices.Contains(r.Pending, p.Ref) {
+			continue
+		}
+		did = true
+		err = t.settled(p.At)
+		if err == nil {
+			err = t.audit(audit.Entry{At: t.s.opt.Clock().Corrected(), Who: author, Action: audit.GiveUp, Key: key, Version: p.Ref.Name})
+		}
+		if err != nil {
+			return did, err
+		}
+	}
+	return did, nil
 }
 
 // takeBack writes a version that says what upstream's head does, and reports whether

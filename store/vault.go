@@ -269,7 +269,7 @@ func (s *Store) Dismiss(ctx context.Context, id uint64, who string) error {
 		if err != nil {
 			return err
 		}
-		if e != nil && r.Gone && e.Verdict == record.Parked {
+		if e != nil && e.Verdict == record.Parked && !slices.Contains(r.Pending, e.Ref) {
 			p, _ := r.Find(v.Name)
 			if err := tx.settled(p.At); err != nil {
 				return err

@@ -220,15 +220,25 @@ func (c *call) about(key record.Key) (*record.Stand, *fhir.Value, error) {
 	return st, content, err
 }
 
+// leftForm shows again what was typed about somebody who left this station meanwhile;
+// any other error passes.
+func (c *call) leftForm(kind string, fields []entry.Field, err error) error {
+	if c.r.Method != http.MethodPost || !errors.Is(err, record.ErrNotFound) {
+		return err
+	}
+	return c.again(form{Kind: kind, Action: c.r.URL.Path, Cancel: "/people", Base: c.r.PostForm.Get("base"), IDs: c.r.PostForm.Get("ids"),
+		Fields: filled(fields, typed(c.r.PostForm, fields), nil, nil), Problem: "left"}, http.StatusNotFound)
+}
+
 // editPerson changes a person's details on top of the version that the form was
 // made from.
 func (c *call) editPerson() error {
 	key := record.Key{Kind: "Patient", ID: c.r.PathValue("id")}
+	s, fields := c.show[c.lang], entry.PersonFields()
 	st, content, err := c.about(key)
 	if err != nil {
-		return err
+		return c.leftForm("person", fields, err)
 	}
-	s, fields := c.show[c.lang], entry.PersonFields()
 	f := form{Kind: "person", Action: c.r.URL.Path, Cancel: "/person/" + key.ID, Person: c.brief(content), Base: st.Tag()}
 	now := entry.ReadPerson(content, s)
 	if c.r.Method != http.MethodPost {
@@ -249,6 +259,9 @@ func (c *call) editPerson() error {
 	}
 	v := entry.WritePerson(content, key.ID, c.PersonSystem, t, s)
 	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: f.Base, Content: v.Bytes(), Author: c.user.User})
+	if errors.Is(err, record.ErrNotFound) {
+		return c.leftForm(f.Kind, fields, err)
+	}
 	if errors.Is(err, record.ErrStale) {
 		if st, content, err = c.about(key); err != nil {
 			return c.unsaved(f, err)
@@ -324,7 +337,7 @@ func (c *call) add(kind string, fields []entry.Field, n int, start entry.Typed,
 	key := record.Key{Kind: "Patient", ID: c.r.PathValue("id")}
 	_, content, err := c.about(key)
 	if err != nil {
-		return err
+		return c.leftForm(kind, fields, err)
 	}
 	f := form{Kind: kind, Action: c.r.URL.Path, Cancel: "/person/" + key.ID, Person: c.brief(content), IDs: c.r.PostForm.Get("ids")}
 	if c.r.Method != http.MethodPost {

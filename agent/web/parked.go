@@ -152,6 +152,7 @@ type mendPage struct {
 	recordPage
 	Behind  []waitingLine
 	Ready   bool          // the centre answered for all of it
+	Left    bool          // the record goes on without it: it can only be given up
 	Theirs  bool          // the centre's version is here too
 	Differ  []show.Change // the centre's and ours, where they differ
 	Fields  []mendField
@@ -186,12 +187,15 @@ func (c *call) mendAgain(code int, problem string) error {
 	}
 	names := c.names()
 	for _, one := range list {
-		p.Ready, p.Theirs = one.Ready, one.Theirs
+		p.Ready, p.Theirs, p.Left = one.Ready, one.Theirs, one.Left
+		if p.Parked = one.Reason; one.Left { // it is given up before anything else
+			break
+		}
 		for _, e := range one.Behind {
 			p.Behind = append(p.Behind, c.waits(e, names))
 		}
 	}
-	if st.Head != nil && len(st.Pending) > 0 {
+	if st.Head != nil && len(st.Pending) > 0 && !p.Left {
 		mine, err := c.Store.Version(head.Key, st.Pending[len(st.Pending)-1].Name)
 		if err != nil {
 			return err

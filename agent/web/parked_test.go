@@ -204,6 +204,14 @@ func TestKeptOfWhoLeft(t *testing.T) {
 	if strings.Contains(page, "Hoà") || strings.Contains(page, "1961") {
 		t.Error("more is shown than what was written here")
 	}
+	// Who was typing when the person left keeps what they typed.
+	for _, form := range []string{"edit", "visit"} {
+		code, page, _ := b.post("/person/"+v.Key.ID+"/"+form, url.Values{"base": {edit.Name.String()}, "name": {"đang gõ"}, "note": {"đang gõ"}})
+		if code != http.StatusNotFound || !strings.Contains(page, "đang gõ") || !strings.Contains(page, "chưa lưu gì") {
+			t.Errorf("%s of who left: %d without what was typed", form, code)
+		}
+	}
+	b.get("/kept/1")
 	acts, err := s.store.AuditOf(v.Key, 1)
 	if err != nil || len(acts) != 1 || acts[0].Action != audit.Read || acts[0].Who != "quang" {
 		t.Errorf("who looked: %+v, %v", acts, err)
@@ -215,6 +223,15 @@ func TestKeptOfWhoLeft(t *testing.T) {
 		t.Error("a clerk is shown an observation in the list")
 	}
 	s.refuse(record.Disowned, edit)
+	s.arrive(4, v.Key, v, record.Ref{}, nil) // and the person comes back
+	_, page, _ = b.get("/record/" + v.Key.String() + "/mend")
+	want(t, "came back", page, "Hồ sơ đã đi tiếp mà không có lần sửa này", "/giveup", "không gửi nữa")
+	if strings.Contains(page, "/edit") || strings.Contains(page, `/mend" class`) {
+		t.Error("what the record goes on without is offered for correction")
+	}
+	_, page, _ = b.get("/kept/1")
+	want(t, "came back", page, "Người này lại do trạm quản lý")
+	s.arrive(5, v.Key, nil, record.Ref{}, nil)
 	_, page, _ = b.get("/kept/1")
 	want(t, "refused", page, "Mục bạn nhập vẫn được giữ", "sẽ không còn trên máy")
 	if code, _, to := b.post("/kept/1/dismiss", nil); code != http.StatusSeeOther || to != "/waiting?said=dismissed" {

@@ -257,3 +257,37 @@ func TestUnsentEditOfWhoLeft(t *testing.T) {
 		w.equal(k)
 	}
 }
+
+// TestRefusedEditOfWhoCameBack lets a person leave with an edit that the centre then
+// refuses, and come back: the record goes on without it, and it does not stay parked
+// for ever.
+func TestRefusedEditOfWhoCameBack(t *testing.T) {
+	w, k := shared(t, hoa)
+	b, ctx := w.stations["b"], context.Background()
+	w.leave(k, "b")
+	mine := b.edit(t, k, hoa+`,"telecom":[{"system":"phone","value":"0912"}]`)
+	w.admit = func(*record.Version) record.Reason { return record.Disowned }
+	w.sync("b", "a")
+	w.admit = nil
+	w.share(k)
+	w.sync("a", "b")
+	w.equal(k)
+	list, err := b.ParkedList(10)
+	if err != nil || len(list) != 1 || !list[0].Left || !list[0].Ready || list[0].Version != mine.Name {
+		t.Fatalf("parked: %+v, %v", list, err)
+	}
+	if err := b.GiveUp(ctx, k, "nurse-b"); err != nil {
+		t.Fatal(err)
+	}
+	b.rest(t)
+	if err := b.GiveUp(ctx, k, "nurse-b"); !errors.Is(err, record.ErrStale) {
+		t.Errorf("given up twice: %v", err)
+	}
+	if got := w.equal(k); strings.Contains(got, "0912") {
+		t.Errorf("what the centre refused is there: %s", got)
+	}
+	kept, err := b.Rescued(10)
+	if err != nil || len(kept) != 1 || !kept[0].Here {
+		t.Fatalf("kept: %+v, %v; want it, until somebody has done with it", kept, err)
+	}
+}
