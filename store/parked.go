@@ -152,6 +152,23 @@ func (t *tx) stuck(key record.Key) (n []byte, r *layout.Row, why record.Reason, 
 	return n, r, why, nil
 }
 
+// mendsFirst refuses a write over what upstream did not take where that would settle in
+// silence what a person has to: a decision would take refused values in, and an edit
+// of upstream's record under a taken id would let go of the one that was born here.
+func (t *tx) mendsFirst(w Write, st *record.Stand) error {
+	if len(w.Decisions) > 0 {
+		return ErrParked
+	}
+	if w.givesUp || st.Head == nil {
+		return nil
+	}
+	_, _, why, err := t.stuck(w.Key)
+	if err == nil && why == record.IDTaken {
+		err = ErrParked
+	}
+	return err
+}
+
 // GiveUp takes back what upstream did not take of a record, and what waits for it: a
 // version with upstream's content stands in its place. Where upstream has none, or may
 // not have it from here, nothing is sent; the record then shows what upstream has,
@@ -224,7 +241,7 @@ func (t *tx) giveUpLeft(key record.Key, author string) (bool, error) {
 // takeBack writes a version that says what upstream's head does, and reports whether
 // one was needed.
 func (t *tx) takeBack(head *record.Version, author string) (bool, error) {
-	w := Write{Key: head.Key, Base: Any, Delete: head.Deleted, Author: author}
+	w := Write{Key: head.Key, Base: Any, Delete: head.Deleted, Author: author, givesUp: true}
 	given := &facts{}
 	if !head.Deleted {
 		content, err := element.Parse(head.Content)

@@ -25,6 +25,8 @@ type Write struct {
 	Delete    bool
 	Decisions []record.Decision
 	Author    string
+
+	givesUp bool // a person takes back what upstream did not take
 }
 
 // InvalidError says that a resource is no valid FHIR R4. It holds no content.
@@ -44,8 +46,8 @@ func (e *InvalidError) Error() string {
 // the present one where the content is the same. They are durable when it
 // returns. It fails with record.ErrStale where the record no longer shows Base,
 // record.ErrExists for a birth under a taken id, record.ErrNotFound or
-// record.ErrDeleted where there is nothing to write to, ErrParked for a decision about
-// what upstream did not take, and InvalidError.
+// record.ErrDeleted where there is nothing to write to, ErrParked over what
+// upstream did not take and a person has to settle first, and InvalidError.
 func (s *Store) Put(ctx context.Context, writes ...Write) ([]*record.Version, error) {
 	contents := make([]*facts, len(writes))
 	for i, w := range writes {
@@ -114,8 +116,10 @@ func (t *tx) write(w Write, given *facts) (*record.Version, error) {
 	if st.Gone {
 		return nil, record.ErrNotFound
 	}
-	if st.Parked != "" && len(w.Decisions) > 0 {
-		return nil, ErrParked
+	if st.Parked != "" {
+		if err := t.mendsFirst(w, st); err != nil {
+			return nil, err
+		}
 	}
 	if err := admits(st, found, w); err != nil {
 		return nil, err
@@ -303,8 +307,10 @@ func (t *tx) accept(v *record.Version) error {
 	if t.s.opt.Top {
 		r.Head = r.Past[len(r.Past)-1].Ref
 	} else {
-		if err := t.leaveParked(r); err != nil {
-			return err
+		if r.Parked != "" { // else this one goes on from what waits, and stands and falls with it
+			if err := t.leaveParked(r); err != nil {
+				return err
+			}
 		}
 		r.Pending = append(r.Pending, r.Past[len(r.Past)-1].Ref)
 		if err := t.own(n, r.Past[len(r.Past)-1]); err != nil {

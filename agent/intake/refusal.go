@@ -102,7 +102,7 @@ func refusalOf(err error) *Refusal {
 		return r
 	case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrMoved):
 		return &Refusal{Code: Stale}
-	case errors.Is(err, record.ErrExists):
+	case errors.Is(err, record.ErrExists), errors.Is(err, store.ErrParked):
 		return &Refusal{Code: IDTaken}
 	case errors.Is(err, record.ErrDeleted):
 		return &Refusal{Code: Deleted}

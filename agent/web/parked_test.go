@@ -89,6 +89,12 @@ func TestTakenIDIsOneOrGivenUp(t *testing.T) {
 		at := "/record/" + v.Key.String()
 		_, page, _ := b.get(at + "/mend")
 		want(t, "mend", page, "Chỗ hai bản khác nhau", "03/02/1970", "03/02/1961", "Là một: gộp lại")
+		edit := "/person/" + v.Key.ID + "/edit"
+		_, form, _ := b.get(edit)
+		f := with(hidden(t, form, edit), "name", "Đặng Thị Hoà", "birth", "03/02/1970")
+		if code, page, _ := b.post(edit, with(f, "phone", "0911111111", "sex", "female")); code != http.StatusConflict || !strings.Contains(page, "Trung tâm chưa nhận phần đã ghi") || !strings.Contains(page, "0911111111") {
+			t.Errorf("edited before it was said whether they are one: %d", code)
+		}
 		code, _, to := b.post(at+"/"+act, hidden(t, page, at+"/"+act))
 		if said := map[string]string{"same": "same", "giveup": "given-up"}[act]; code != http.StatusSeeOther || to != at+"?said="+said {
 			t.Fatalf("%s: %d to %q", act, code, to)

@@ -169,7 +169,7 @@ func fromStore(err error) *Problem {
 		return problem("gone")
 	case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrMoved):
 		return problem("stale")
-	case errors.Is(err, record.ErrExists):
+	case errors.Is(err, record.ErrExists), errors.Is(err, store.ErrParked):
 		return problem("id-taken")
 	case errors.Is(err, store.ErrFull):
 		return problem("disk-full").because(err)

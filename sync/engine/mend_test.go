@@ -66,6 +66,9 @@ func TestTakenIDIsTheSame(t *testing.T) {
 	if _, err := b.Put(ctx, store.Write{Key: k, Base: st.Tag(), Decisions: []record.Decision{decision}, Author: "nurse-b"}); !errors.Is(err, store.ErrParked) {
 		t.Errorf("decided before it was said whether they are one: %v", err)
 	}
+	if _, err := b.Put(ctx, store.Write{Key: k, Base: st.Tag(), Content: person(k.ID, `,"birthDate":"1960-01-01","gender":"other"`), Author: "nurse-b"}); !errors.Is(err, store.ErrParked) {
+		t.Errorf("edited before it was said whether they are one: %v", err)
+	}
 	if _, err := b.Same(ctx, k, "nurse-b"); err != nil {
 		t.Fatal(err)
 	}
@@ -289,5 +292,51 @@ func TestRefusedEditOfWhoCameBack(t *testing.T) {
 	kept, err := b.Rescued(10)
 	if err != nil || len(kept) != 1 || !kept[0].Here {
 		t.Fatalf("kept: %+v, %v; want it, until somebody has done with it", kept, err)
+	}
+}
+
+// TestEditsWhileTheAnswerComes edits a birth while the word that its id is taken is on
+// its way, and again before the next exchange: all of it waits for the birth.
+//
+//	B(1961), parked
+//	B -> B2 while the answer comes -> B3
+func TestEditsWhileTheAnswerComes(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.stations["a"], w.stations["b"]
+	k := record.Key{Kind: "Patient", ID: "card-17"}
+	a.put(t, store.Write{Key: k, Content: person(k.ID, `,"birthDate":"1960-01-01"`)})
+	w.sync("a")
+	b.put(t, store.Write{Key: k, Content: person(k.ID, `,"birthDate":"1961-01-01"`)})
+	ask, serve := w.halves(b)
+	edited := false
+	err := w.pump(ask, serve, nil, func(*wire.Frame) bool {
+		if !edited {
+			b.edit(t, k, `,"birthDate":"1961-01-01","gender":"male"`)
+		}
+		edited = true
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := b.ParkedList(5); err != nil || len(list) != 1 || list[0].Ready || len(list[0].Behind) != 1 {
+		t.Fatalf("before it is answered for all: %+v, %v", list, err)
+	}
+	if _, err := b.Reissue(context.Background(), k, "nurse-b"); !errors.Is(err, record.ErrStale) {
+		t.Errorf("a new id before it is answered for all: %v", err)
+	}
+	b.edit(t, k, `,"birthDate":"1961-01-01","gender":"male","telecom":[{"system":"phone","value":"0912"}]`)
+	w.sync("b")
+	if list, err := b.ParkedList(5); err != nil || len(list) != 1 || !list[0].Ready || list[0].Reason != record.IDTaken || len(list[0].Behind) != 2 {
+		t.Fatalf("parked: %+v, %v", list, err)
+	}
+	fresh, err := b.Reissue(context.Background(), k, "nurse-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sync("b")
+	b.rest(t)
+	if got := content(t, w.centre, fresh); !strings.Contains(got, "0912") {
+		t.Errorf("under its own id: %s", got)
 	}
 }
