@@ -46,7 +46,7 @@ func Main(ctx context.Context, args []string, out, errs io.Writer) int {
 type runCmd struct {
 	Seeds int    `default:"1000" help:"How many worlds."`
 	From  uint64 `help:"The first seed; 0 draws one."`
-	Steps int    `default:"40" help:"How many steps each world has."`
+	Steps int    `default:"48" help:"How many steps each world has."`
 	Dir   string `help:"Where the folders of the replicas go; a disk in memory where there is one."`
 	Show  int    `default:"3" help:"How many failing seeds are made shorter and drawn."`
 	First bool   `help:"Stop at the first seed that is wrong."`

@@ -15,6 +15,7 @@ import (
 // found afterwards change nothing.
 func (w *world) settle() {
 	w.flying = nil
+	w.easeAll()
 	w.say("        all links work from here on")
 	rng := rand.New(rand.NewPCG(0, 0))
 	w.rest(rng)
@@ -91,7 +92,8 @@ func (w *world) allEqual() {
 	}
 }
 
-// inScope holds that the stations that may see a person do.
+// inScope holds that the stations that may see a person do, and no others; where the
+// centre was put back, also who hands in a birth that it forgot (replication.md, rule 18).
 func (w *world) inScope(key record.Key, want string) {
 	if key.Kind != "Patient" || want == "not there" {
 		return
@@ -104,6 +106,8 @@ func (w *world) inScope(key record.Key, want string) {
 		has := text(r, key) != "not there"
 		if in := slices.Contains(names, r.name); in && !has {
 			w.bad("%s lacks %s, which is in its scope", r.label, key)
+		} else if has && !in && w.undisturbed() {
+			w.bad("%s has %s, which is not in its scope", r.label, key)
 		}
 	}
 }

@@ -29,12 +29,17 @@ const (
 // faults are what can become of exchanges, by name.
 func faults() []string {
 	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies,
-		stickAgain, stickOrder, stickForeign, stickAltered, stickGap}
+		stickAgain, stickOrder, stickForeign, stickAltered, stickGap, refusedWrite}
 }
 
 // errUnsigned is said of a receipt without the word that stands for the centre's
 // signature here: who signs is proved elsewhere.
 var errUnsigned = errors.New("unsigned")
+
+// excused reports whether an exchange may end so.
+func excused(err error) bool {
+	return errors.Is(err, wire.ErrCut) || errors.Is(err, errKilled) || errors.Is(err, store.ErrFull)
+}
 
 // errKilled ends what a program does when it is killed.
 var errKilled = errors.New("killed")
@@ -69,7 +74,7 @@ func (l *life) next(f func() (*wire.Frame, error)) func() (*wire.Frame, error) {
 }
 
 func (w *world) ask(r *replica) (*engine.Ask, error) {
-	return engine.NewAsk(engine.AskOptions{Replica: r.Store, Name: r.name, Merger: w.o.Merger, Carry: r.carry,
+	return engine.NewAsk(engine.AskOptions{Replica: r.disk(), Name: r.name, Merger: w.o.Merger, Carry: r.carry,
 		Pace: pace(),
 		Verify: func(p record.Receipt) error {
 			if string(p.Sig) != "signed" {
@@ -84,9 +89,14 @@ func pace() engine.Pace { return engine.Pace{Up: 16, Down: 16, Stretch: 3} }
 
 func (w *world) serve(peer string, p engine.Pace, sign func(record.Receipt) record.Receipt) *engine.Serve {
 	w.now += 1000
-	return engine.NewServe(engine.ServeOptions{Replica: w.centre.Store, Name: "centre", Peer: peer, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
-		Sign:       sign,
-		Hear:       func(wire.Hello) wire.Refusal { return "" },
+	return engine.NewServe(engine.ServeOptions{Replica: w.centre.disk(), Name: "centre", Peer: peer, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
+		Sign: sign,
+		Hear: func(wire.Hello) wire.Refusal {
+			if w.denied[peer] {
+				return wire.Revoked
+			}
+			return ""
+		},
 		Admit:      admit,
 		MaxContent: 1 << 20, Pace: p})
 }
@@ -125,13 +135,13 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 func (w *world) answer(r *replica, request []byte, l *life) []byte {
 	serve := w.serve(r.name, pace(), signed)
 	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), l.take(serve.Take)); err != nil {
-		if !errors.Is(err, wire.ErrCut) && !errors.Is(err, errKilled) {
+		if !excused(err) {
 			w.bad("the centre cannot read %s: %v", r.label, err)
 		}
 		return nil
 	}
 	var b bytes.Buffer
-	if err := w.o.streams.Send(&b, l.next(serve.Next)); err != nil && !errors.Is(err, errKilled) {
+	if err := w.o.streams.Send(&b, l.next(serve.Next)); err != nil && !excused(err) {
 		w.bad("the centre cannot answer %s: %v", r.label, err)
 		return nil
 	}
@@ -141,7 +151,7 @@ func (w *world) answer(r *replica, request []byte, l *life) []byte {
 // take lets a replica read an answer, as much as came of it, for as long as it lives.
 func (w *world) take(r *replica, ask *engine.Ask, answer []byte, l *life) (res engine.Result, whole bool) {
 	err := w.o.streams.Receive(context.Background(), bytes.NewReader(answer), l.take(ask.Take))
-	if err != nil && !errors.Is(err, wire.ErrCut) && !errors.Is(err, errKilled) {
+	if err != nil && !excused(err) {
 		w.bad("%s cannot take an answer: %v", r.label, err)
 	}
 	res = ask.Result()

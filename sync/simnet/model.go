@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"tram/store"
 	"tram/store/record"
 )
 
@@ -149,21 +150,38 @@ func (t *token) String() string {
 	return fmt.Sprintf("the value %s of %s, saved as %s at %s (%s)", t.value, t.key, t.name, t.at.label, t.where)
 }
 
-// survives are the values of a record that some replica has: what is pending too, of
-// which a preview shows only what wins.
-func (w *world) survives(key record.Key) map[string]bool {
-	out := map[string]bool{}
-	for _, r := range w.everybody() {
-		maps.Copy(out, kept(r, key))
-		st, err := r.Get(key)
-		if err != nil {
-			continue
+// surviving tells the values of a record that some replica has: what is pending too, of
+// which a preview shows only what wins, and of what a station holds only to hand it in.
+func (w *world) surviving() func(record.Key) map[string]bool {
+	waiting := map[record.Key]map[string]bool{}
+	note := func(v *record.Version) {
+		if waiting[v.Key] == nil {
+			waiting[v.Key] = map[string]bool{}
 		}
-		for _, ref := range st.Pending {
-			if v, err := r.Version(key, ref.Name); err == nil {
-				maps.Copy(out, shown(v))
+		maps.Copy(waiting[v.Key], shown(v))
+	}
+	for _, r := range w.stations {
+		if page, err := r.Offer(store.Upstream, record.Cursor{}, 1000); err == nil {
+			for _, c := range page.Changes {
+				note(c.Version)
 			}
 		}
 	}
-	return out
+	return func(key record.Key) map[string]bool {
+		out := map[string]bool{}
+		maps.Copy(out, waiting[key])
+		for _, r := range w.everybody() {
+			maps.Copy(out, kept(r, key))
+			st, err := r.Get(key)
+			if err != nil {
+				continue
+			}
+			for _, ref := range st.Pending {
+				if v, err := r.Version(key, ref.Name); err == nil {
+					maps.Copy(out, shown(v))
+				}
+			}
+		}
+		return out
+	}
 }

@@ -32,6 +32,9 @@ func held(r *replica, rng *rand.Rand) *record.Stand {
 
 // put writes as a person at a replica does, and notes what was saved.
 func (w *world) put(r *replica, wr store.Write, st *record.Stand, what string) *record.Version {
+	if w.full(r) {
+		return nil
+	}
 	wr.Author = "nurse-" + r.label
 	before := map[string]bool{}
 	switch {
@@ -255,6 +258,9 @@ func (w *world) decide(rng *rand.Rand) bool {
 }
 
 func (w *world) grant(station string, key record.Key) bool {
+	if w.full(w.centre) {
+		return false
+	}
 	n, err := w.centre.Grant(context.Background(), station, "admin", key)
 	if err != nil && !errors.Is(err, record.ErrNotFound) {
 		w.bad("the centre cannot grant %s: %v", key, err)

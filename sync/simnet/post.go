@@ -85,6 +85,9 @@ func (w *world) stuck(r *replica, err error) bool {
 // writeStick lets a station write a request.
 func (w *world) writeStick(rng *rand.Rand) bool {
 	r := w.station(rng)
+	if w.full(r) {
+		return false
+	}
 	f, err := w.desk(r).Make(context.Background())
 	if w.stuck(r, err) {
 		return false
@@ -145,6 +148,9 @@ func (w *world) deliver(p parcel, rng *rand.Rand) {
 }
 
 func (w *world) readAtCentre(p parcel) {
+	if w.full(w.centre) {
+		return
+	}
 	desk := w.centreDesk()
 	res, f, err := desk.Take(context.Background(), p.file)
 	if w.stuck(w.centre, err) {
@@ -173,6 +179,9 @@ func (w *world) centreDesk() *stick.Centre {
 }
 
 func (w *world) readAt(r *replica, p parcel) {
+	if w.full(r) {
+		return
+	}
 	res, err := w.desk(r).Take(context.Background(), p.file)
 	if w.stuck(r, err) {
 		return

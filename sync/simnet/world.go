@@ -24,8 +24,9 @@ type world struct {
 	centre   *replica
 	stations []*replica
 	flying   []flight
-	sticks   []parcel // that are about
-	written  int      // how many requests were written on sticks
+	sticks   []parcel        // that are about
+	written  int             // how many requests were written on sticks
+	denied   map[string]bool // whose access ended
 	model    model
 	story    []string
 	wrong    []string
@@ -42,6 +43,8 @@ type replica struct {
 	ahead  int64 // of its clock before the true one, ms
 	offset int64 // as it was measured in the last exchange
 	carry  *engine.Carry
+	doubt  bool    // about its clock
+	left   int     // how many more writes its disk takes; below zero all
 	copies []state // oldest first
 	known
 }
@@ -75,14 +78,14 @@ func newWorld(o Options, dir string, seed uint64) (*world, error) {
 			return nil, err
 		}
 	}
-	w := &world{o: o, dir: dir, rng: rand.New(rand.NewPCG(seed, 3)), now: begin, happened: map[string]int{}}
+	w := &world{o: o, dir: dir, rng: rand.New(rand.NewPCG(seed, 3)), now: begin, happened: map[string]int{}, denied: map[string]bool{}}
 	w.model.tokens = map[string]*token{}
-	w.centre = &replica{label: "centre", name: "centre"}
+	w.centre = &replica{label: "centre", name: "centre", left: -1}
 	if err := w.open(w.centre, w.folder()); err != nil {
 		return nil, err
 	}
 	for _, name := range names() {
-		r := &replica{label: name, name: name}
+		r := &replica{label: name, name: name, left: -1}
 		w.stations = append(w.stations, r)
 		if err := w.open(r, w.folder()); err != nil {
 			return nil, err
@@ -131,7 +134,7 @@ func (w *world) Read(b []byte) (int, error) {
 func (w *world) open(r *replica, dir string) error {
 	s, err := store.Open(store.Options{Dir: dir, Name: r.name, Top: r.name == "centre", R4: w.o.R4, Random: w, Clock: func() record.Stamp {
 		w.now += 1000
-		return record.Stamp{Unix: w.now + r.ahead, Offset: r.offset}
+		return record.Stamp{Unix: w.now + r.ahead, Offset: r.offset, Doubt: r.doubt}
 	}})
 	r.Store, r.dir = s, dir
 	return err

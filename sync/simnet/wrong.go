@@ -32,6 +32,10 @@ func actions() []action {
 		{"clone", 1, (*world).clone},
 		{"clock set", 2, (*world).setClock},
 		{"conflict in pieces", 1, (*world).pieces},
+		{movedAway, 2, (*world).moveAway},
+		{"access ended", 2, (*world).endAccess},
+		{"disk full", 2, (*world).fillDisk},
+		{"clock in doubt", 2, (*world).doubtClock},
 		{"stick written", 6, (*world).writeStick},
 		{"stick read", 12, (*world).readStick},
 		{stickLost, 2, (*world).loseStick},
@@ -76,14 +80,14 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 	if len(r.copies) == 0 {
 		return false
 	}
-	for _, t := range w.model.missing(w.survives) {
+	for _, t := range w.model.missing(w.surviving()) {
 		w.bad("%s is lost, and nothing took it away", t)
 	}
 	from := r.copies[rng.IntN(len(r.copies))]
 	w.reopen(r, w.copyOf(from.dir))
-	r.known = from.known
+	r.known, r.left = from.known, -1
 	w.say("%-7s goes on from a copy", r.label)
-	for _, t := range w.model.missing(w.survives) {
+	for _, t := range w.model.missing(w.surviving()) {
 		t.gone = true // every copy of it was destroyed
 	}
 	return true
@@ -91,8 +95,11 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 
 func (w *world) restoreStation(rng *rand.Rand) bool { return w.restore(w.station(rng), rng) }
 
+// restoreCentre puts the centre back, not after somebody moved away: what a station
+// handed in behind that it does not hold any more, and where the centre forgets it too,
+// the lineage's chain has a gap that nothing closes.
 func (w *world) restoreCentre(rng *rand.Rand) bool {
-	if !w.restore(w.centre, rng) {
+	if w.happened[movedAway] > 0 || !w.restore(w.centre, rng) {
 		return false
 	}
 	w.model.restores++
@@ -105,7 +112,7 @@ func (w *world) clone(rng *rand.Rand) bool {
 		return false
 	}
 	of := w.station(rng)
-	r := &replica{label: of.label + "'", name: of.name, ahead: of.ahead, offset: of.offset, known: of.known}
+	r := &replica{label: of.label + "'", name: of.name, ahead: of.ahead, offset: of.offset, doubt: of.doubt, left: -1, known: of.known}
 	if err := w.open(r, w.copyOf(of.dir)); err != nil {
 		w.bad("a clone of %s does not open: %v", of.label, err)
 		return false
