@@ -125,8 +125,13 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err != nil {
 		return err
 	}
+	for _, ref := range append([]record.Ref{d.Ref}, d.Version.Includes...) {
+		if err := t.Table(layout.Refused).Delete(t.s.blind("refused", ref.String())); err != nil {
+			return err
+		}
+	}
 	if d.Verdict == record.Known || hasPast(r, d) {
-		return t.answerKnown(n, r, peer, d.Version.Base.IsZero())
+		return t.answerKnown(n, r, peer, d)
 	}
 	old, err := t.shown(n, r)
 	if err != nil {
@@ -156,11 +161,6 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.spreadTaken(n, r, peer, birth); err != nil {
 		return err
 	}
-	for _, ref := range append([]record.Ref{d.Ref}, d.Version.Includes...) {
-		if err := t.Table(layout.Refused).Delete(t.s.blind("refused", ref.String())); err != nil {
-			return err
-		}
-	}
 	if err := t.putRow(n, r); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		return err
 	}
 	if birth && d.Key.Kind == "Patient" && !t.replaying {
-		return t.bornAt(n, d.Key, peer)
+		return t.bornAt(d.Key, peer)
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (t *tx) takeLate(n []byte, r *layout.Row, peer string, d record.Decided) er
 	if err := t.putRow(n, r); err != nil {
 		return err
 	}
-	return t.answerKnown(n, r, peer, d.Version.Base.IsZero())
+	return t.answerKnown(n, r, peer, d)
 }
 
 func hasPast(r *layout.Row, d record.Decided) bool {

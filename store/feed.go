@@ -19,6 +19,8 @@ type feedEntry struct {
 	Ref    record.Ref `json:"ref"`
 	Gone   bool       `json:"gone,omitempty"`
 	Old    bool       `json:"old,omitempty"`
+	// Never says of what is gone that this feed never had it.
+	Never bool `json:"never,omitempty"`
 }
 
 func (t *tx) feedID(feed string) []byte { return t.s.blind("feed", feed)[:8] }
@@ -56,6 +58,27 @@ func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 		return err
 	}
 	return t.Table(layout.FeedAt).Put(at, u64(seq))
+}
+
+// had reports whether a feed ever offered a record.
+func (t *tx) had(feed string, n []byte) (bool, error) {
+	id := t.feedID(feed)
+	seq := t.Table(layout.FeedAt).Get(join(id, n))
+	if seq == nil {
+		return false, nil
+	}
+	var e feedEntry
+	_, err := t.get(layout.Feeds, join(id, seq), &e)
+	return !e.Never, err
+}
+
+// goneFrom tells a peer that a record which it handed in is not in its scope.
+func (t *tx) goneFrom(feed string, n []byte, r *layout.Row) error {
+	had, err := t.had(feed, n)
+	if err != nil {
+		return err
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true, Never: !had})
 }
 
 // feedEnd is the last sequence of a feed; 0 for an empty one.

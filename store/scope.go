@@ -169,24 +169,30 @@ func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 }
 
 // answerKnown brings a record that a peer hands in again into the peer's feed: a
-// birth that the feed never named, so that a maker always gets its own back;
+// birth that the feed never had, so that a maker always gets its own back;
 // anything else outside the peer's scope is gone there. Handing in never gives
-// access back.
-func (t *tx) answerKnown(n []byte, r *layout.Row, peer string, birth bool) error {
+// access back. A person's maker stands in the scope again too.
+func (t *tx) answerKnown(n []byte, r *layout.Row, peer string, d record.Decided) error {
 	feed := FeedOf(peer)
 	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Head.IsZero() {
 		return nil
 	}
-	named := t.Table(layout.FeedAt).Get(join(t.feedID(feed), n)) != nil
-	if named || !birth {
-		return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true})
+	had, err := t.had(feed, n)
+	if err != nil {
+		return err
+	}
+	if had || !d.Version.Base.IsZero() {
+		return t.goneFrom(feed, n, r)
 	}
 	r.Readers = append(slices.Clone(r.Readers), feed)
 	slices.Sort(r.Readers)
 	if err := t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}); err != nil {
 		return err
 	}
-	return t.putRow(n, r)
+	if err := t.putRow(n, r); err != nil || d.Foreign || r.Key.Kind != "Patient" || t.replaying {
+		return err
+	}
+	return t.bornAt(r.Key, peer)
 }
 
 // spreadTaken spreads what a peer handed in. A birth brings its record into the
@@ -204,20 +210,17 @@ func (t *tx) spreadTaken(n []byte, r *layout.Row, peer string, birth bool) error
 	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) {
 		return nil
 	}
-	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true})
+	return t.goneFrom(feed, n, r)
 }
 
-// bornAt gives a new person the station of the replica that handed it in.
-func (t *tx) bornAt(n []byte, patient record.Key, peer string) error {
+// bornAt gives a person the station of the replica that handed in its birth.
+func (t *tx) bornAt(patient record.Key, peer string) error {
 	var p Peer
 	if ok, err := t.get(layout.Peers, t.s.blind("peer", peer), &p); err != nil || !ok {
 		return err
 	}
-	if t.Table(layout.Scope).Get(n) != nil {
-		return nil
-	}
-	key := record.Key{Kind: "Basic", ID: t.s.draw().String()}
-	return t.writeScope(key, "", patient, []string{p.Station}, keeper)
+	_, err := t.grant(patient, p.Station, keeper)
+	return err
 }
 
 func (t *tx) writeScope(key record.Key, base string, patient record.Key, stations []string, author string) error {

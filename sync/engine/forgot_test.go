@@ -1,0 +1,130 @@
+package engine_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"tram/store"
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// strict is a world whose centre, as centres do, takes no word of stations on who
+// holds whom, and a copy of that centre from before anything was.
+func strict(t *testing.T) (w *world, before string) {
+	t.Helper()
+	w = newWorld(t, "a", "b")
+	w.admit = func(v *record.Version) record.Reason {
+		if r, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil && store.IsScope(r) {
+			return record.NotAllowed
+		}
+		return ""
+	}
+	return w, w.copyOfCentre()
+}
+
+func (w *world) lends(k record.Key, to string) {
+	w.t.Helper()
+	if _, err := w.centre.Grant(context.Background(), to, "admin", k); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// isHome holds that a station has a person of its own, and that nobody waits for
+// anything.
+func (w *world) isHome(k record.Key, parts ...string) {
+	w.t.Helper()
+	w.want(k, parts...)
+	a := w.stations["a"]
+	if _, err := a.Get(k); err != nil {
+		w.t.Errorf("its maker does not hold it: %v", err)
+	}
+	if in, err := w.centre.ScopeOf(k); err != nil || !slices.Contains(in, "a") {
+		w.t.Errorf("held by %v, %v; want a among them", in, err)
+	}
+	if c, err := a.Waiting(); err != nil || c.Waiting+c.Parked > 0 {
+		w.t.Errorf("its maker has %+v, %v", c, err)
+	}
+	held, err := w.centre.Held()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, h := range held {
+		if h.Key == k {
+			w.t.Errorf("the centre did not take %s: %s", h.Ref.Name, h.Reason)
+		}
+	}
+}
+
+// a: a0 -> a1 -> U2;  b holds U2 alone;  the centre is put back to before a0, and hears
+// b first: a0 and a1 went into what it has then, and are no other record's.
+func TestMakerIsHeardAfterItsGuest(t *testing.T) {
+	w, before := strict(t)
+	k := w.stations["a"].born(t, hoa)
+	w.sync("a")
+	w.stations["a"].edit(t, k, hoa+`,"gender":"female"`)
+	w.sync("a")
+	w.editAtCentre(k, hoa+`,"gender":"female"`+phone("0912"))
+	w.sync("a")
+	w.lends(k, "b")
+	w.sync("b")
+	w.restoreCentre(before)
+	for _, n := range []string{"a", "b"} {
+		if err := w.centre.AddPeer(context.Background(), store.Peer{Name: n, Station: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.sync("b")
+	w.sync("a")
+	w.sync("a", "b")
+	w.isHome(k, "0912", "female")
+	w.editAtCentre(k, hoa+`,"gender":"female"`+phone("0913")) // and what comes later comes to both
+	w.sync("a", "b")
+	w.isHome(k, "0913")
+}
+
+// a: a0 -> a1, a1 not sent yet;  b holds a0;  the centre is put back to before a0, and
+// hears b first: that a1 comes before a0 takes nothing from its maker.
+func TestMakerSendsAnEditFirst(t *testing.T) {
+	w, before := strict(t)
+	k := w.stations["a"].born(t, hoa)
+	w.sync("a")
+	w.lends(k, "b")
+	w.sync("b")
+	w.stations["a"].edit(t, k, hoa+`,"gender":"female"`)
+	w.restoreCentre(before)
+	for _, n := range []string{"a", "b"} {
+		if err := w.centre.AddPeer(context.Background(), store.Peer{Name: n, Station: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.sync("b")
+	w.sync("a")
+	w.sync("a", "b")
+	w.isHome(k, "female")
+}
+
+// U0 -> U1 at b alone -> b2;  U0 -> U1 -> b2 -> U3 at a;  the centre is put back to U0.
+// b2 waits for its base, and came with U3 meanwhile: nothing waits any more.
+func TestWhatWaitedAndCameWithAnotherWaitsNoMore(t *testing.T) {
+	w, _ := strict(t)
+	k := w.bornAtCentre()
+	w.sync("a", "b")
+	before := w.copyOfCentre()
+	w.editAtCentre(k, hoa+phone("0911"))
+	w.sync("b")
+	w.stations["b"].edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+	w.sync("b")
+	w.editAtCentre(k, hoa+phone("0912")+`,"gender":"female"`)
+	w.sync("a")
+	w.restoreCentre(before)
+	for _, n := range []string{"a", "a", "b", "b", "a"} {
+		w.once(n)
+	}
+	w.sync("a", "b")
+	w.want(k, "0912", "female")
+	if held, err := w.centre.Held(); err != nil || len(held) > 0 {
+		t.Errorf("the centre still says that it did not take %d changes, %v", len(held), err)
+	}
+}
