@@ -14,6 +14,7 @@ import (
 	"tram/store/account"
 	"tram/store/audit"
 	"tram/store/fhir"
+	"tram/store/people"
 	"tram/store/query"
 	"tram/store/record"
 )
@@ -27,7 +28,7 @@ type form struct {
 	Fields  []field
 	Base    string // Stand.Tag that the form was made from
 	IDs     string // of what will be born, drawn before: a repeat writes nothing twice
-	Similar []store.Person
+	Similar []people.Double
 	Twin    record.Key // what looks like this form saved before; zero for none
 	Ask     bool       // something is asked back before it is saved
 	Stale   bool       // somebody else changed the record meanwhile
@@ -156,7 +157,7 @@ func (c *call) newPerson() error {
 	f.Fields = filled(fields, t, faults, doubts)
 	sure := c.r.PostForm.Get("sure") != ""
 	if len(faults) == 0 {
-		f.Similar = slices.DeleteFunc(c.similar(t["name"], v.Str("birthDate"), t["number"]), func(p store.Person) bool { return p.ID == ids[0] })
+		f.Similar = c.Store.Doubles(v, true, maxDoubles)
 		if len(f.Similar) > 0 && !sure {
 			if err := c.looked(audit.Search, record.Key{}); err != nil {
 				return err

@@ -21,7 +21,7 @@ const listed = 100
 type peoplePage struct {
 	Query string
 	Asked bool
-	Found []store.Person
+	Found []foundPerson
 	More  bool
 	Total int
 	Told  int         // values of the user's own that did not win and were not seen yet
@@ -46,9 +46,13 @@ func (c *call) people() error {
 		if err := c.looked(audit.Search, record.Key{}); err != nil {
 			return err
 		}
-		p.Found = c.Store.People(p.Query, listed+1)
-		if p.More = len(p.Found) > listed; p.More {
-			p.Found = p.Found[:listed]
+		found := c.Store.People(p.Query, listed+1)
+		if p.More = len(found) > listed; p.More {
+			found = found[:listed]
+		}
+		var err error
+		if p.Found, err = c.joined(found); err != nil {
+			return err
 		}
 	}
 	var err error
@@ -58,28 +62,6 @@ func (c *call) people() error {
 	p.Total = int(c.Report().People)
 	c.render(http.StatusOK, "people", "people.title", p)
 	return nil
-}
-
-// similar finds people who may be the one that is being registered: the same
-// folded name with the same year of birth, or the same number.
-func (c *call) similar(name, iso, number string) []store.Person {
-	var out []store.Person
-	// A date that is not known hides nobody: better one hint too many.
-	year := iso[:min(4, len(iso))]
-	for _, p := range c.Store.People(name, 200) {
-		if people.Fold(strings.Join(strings.Fields(p.Name), " ")) == people.Fold(strings.Join(strings.Fields(name), " ")) &&
-			(year == "" || p.Birth == "" || strings.HasPrefix(p.Birth, year)) {
-			out = append(out, p)
-		}
-	}
-	if number != "" {
-		for _, p := range c.Store.People(number, 5) {
-			if people.Plain(p.Identifier) == people.Plain(number) && !slices.Contains(out, p) {
-				out = append(out, p)
-			}
-		}
-	}
-	return out[:min(5, len(out))]
 }
 
 // entryLine is one record in a list.
@@ -93,6 +75,9 @@ type entryLine struct {
 	Place  record.Place
 	// Contested says that a conflict is open in it.
 	Contested bool
+	// From numbers the record of the person that it is kept with; 0 for the one that
+	// the page is of.
+	From int
 }
 
 // section is the records of one kind.
@@ -113,6 +98,8 @@ type personPage struct {
 	Sections []section
 	Only     string // the one kind shown whole
 	Deleted  bool
+	Same     []sameRecord    // all records of the person, where there are several
+	Doubles  []people.Double // who may be the same person
 }
 
 // A person's page shows the newest of each kind; the rest is one tap away.
@@ -144,11 +131,23 @@ func (c *call) person() error {
 	if p.Name = p.Person.Name; p.Name == "" {
 		p.Name = c.say("person.no-name")
 	}
+	if p.Same, err = c.sameAs(key.ID); err != nil {
+		return err
+	}
+	if p.Only == "" && !p.Deleted {
+		p.Doubles = c.Store.Doubles(content, false, maxDoubles)
+	}
+	ids := []string{key.ID}
+	for _, r := range p.Same {
+		if r.ID != key.ID {
+			ids = append(ids, r.ID)
+		}
+	}
 	for _, kind := range c.kindsInOrder() {
 		if kind == "Patient" || !c.user.Role.Sees(kind) || p.Only != "" && p.Only != kind {
 			continue
 		}
-		s, err := c.section(kind, key.ID, p.Only == kind)
+		s, err := c.section(kind, p.Only == kind, ids...)
 		if err != nil {
 			return err
 		}
@@ -169,13 +168,14 @@ func (c *call) person() error {
 	return nil
 }
 
-// section lists a person's records of one kind, the newest first.
-func (c *call) section(kind, patient string, all bool) (section, error) {
+// section lists the entries of one kind that are kept with a person's records, the
+// newest first. The first id is that of the record that the page is of.
+func (c *call) section(kind string, all bool, ids ...string) (section, error) {
 	limit := perSection
 	if all {
 		limit = allOfKind
 	}
-	res, err := c.Store.Search(query.Query{Kind: kind, Limit: limit, Clauses: []query.Clause{{Param: "patient", Values: []string{patient}}}})
+	res, err := c.Store.Search(query.Query{Kind: kind, Limit: limit, Clauses: []query.Clause{{Param: "patient", Values: ids}}})
 	if err != nil {
 		return section{}, err
 	}
@@ -189,6 +189,9 @@ func (c *call) section(kind, patient string, all bool) (section, error) {
 		}
 		l, err := c.lineOf(st)
 		if err != nil {
+			return section{}, err
+		}
+		if l.From, err = c.keptWith(st, ids); err != nil {
 			return section{}, err
 		}
 		s.Lines = append(s.Lines, l)
@@ -249,8 +252,8 @@ func (c *call) personOf(content *fhir.Value) (id, name string) {
 	if len(ids) == 0 {
 		return "", ""
 	}
-	if content.Str("resourceType") == "Patient" {
-		return ids[0], c.brief(content).Name
+	if content.Str("resourceType") == "Patient" { // in the compartments of those it is linked to as well
+		return content.Str("id"), c.brief(content).Name
 	}
 	st, err := c.Store.Get(record.Key{Kind: "Patient", ID: ids[0]})
 	if err != nil {
