@@ -22,6 +22,7 @@ type breakCmd struct {
 	Seeds int    `default:"500" help:"How many seeds a fault may hide from."`
 	From  uint64 `default:"1" help:"The first seed."`
 	Only  string `help:"The name of one fault."`
+	File  string `help:"Other faults than the usual, in a file of the same form." type:"existingfile"`
 	Top   string `default:"." help:"The folder of go.mod."`
 	Go    string `default:"go" help:"The Go tool."`
 }
@@ -70,7 +71,14 @@ func readFaults(text string) ([]fault, error) {
 
 // Run builds and plays each fault.
 func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
-	all, err := readFaults(faultsText)
+	text := []byte(faultsText)
+	if c.File != "" {
+		var err error
+		if text, err = os.ReadFile(c.File); err != nil {
+			return err
+		}
+	}
+	all, err := readFaults(string(text))
 	if err != nil {
 		return err
 	}

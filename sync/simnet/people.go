@@ -204,6 +204,10 @@ func (w *world) overPreview(rng *rand.Rand) bool {
 	w.change(r, st, rng)
 	w.take(r, ask, answer, nil)
 	w.say("%-7s exchanged meanwhile", r.label)
+	if rng.IntN(3) == 0 { // what is pending then is of another lineage than what includes it
+		w.reopen(r, w.copyOf(r.dir))
+		w.say("%-7s is killed, and starts again", r.label)
+	}
 	st, err := r.Get(st.Key)
 	if err != nil || !st.Preview() || st.Shown.Deleted {
 		return false

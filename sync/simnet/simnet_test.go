@@ -3,6 +3,7 @@ package simnet
 import (
 	"bytes"
 	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,11 @@ func TestFaultsAreOfTheForm(t *testing.T) {
 	all, err := readFaults(faultsText)
 	if err != nil || len(all) < 10 {
 		t.Errorf("%d faults, %v; want 10", len(all), err)
+	}
+	for _, f := range all {
+		if err := (breakCmd{Top: filepath.Join("..", "..")}).overlay(filepath.Join(t.TempDir(), "overlay.json"), t.TempDir(), f.edits); err != nil {
+			t.Errorf("%s: %v", f.name, err)
+		}
 	}
 	if _, err := readFaults("x\n== half\nfile: a.go\n<<<\nold\n"); err == nil {
 		t.Error("half a fault is taken")
