@@ -4,7 +4,7 @@ import "tram/store/fhir"
 
 // faceDate is when the face last changed what it can, for
 // CapabilityStatement.date.
-const faceDate = "2026-11-21"
+const faceDate = "2026-11-27"
 
 // capabilities is the CapabilityStatement (FHIR R4 capabilitystatement.html). It
 // names what is served and nothing else.
@@ -18,7 +18,7 @@ func capabilities(o Options) *fhir.Value {
 		}
 		return fhir.NewArray(out...)
 	}
-	// PATCH, _include, chains and operations are not served, so not named.
+	// PATCH, _include, chains and other operations than Patient/$everything are not served, so not named.
 	onKind := codes("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
 	yes := fhir.NewBool(true)
 	var kinds []*fhir.Value
@@ -43,6 +43,11 @@ func capabilities(o Options) *fhir.Value {
 			fhir.Field{Name: "conditionalDelete", Value: str("single")})
 		if len(params) > 0 {
 			one = one.With("searchParam", fhir.NewArray(params...))
+		}
+		if kind == "Patient" {
+			one = one.With("operation", fhir.NewArray(obj(
+				fhir.Field{Name: "name", Value: str("everything")},
+				fhir.Field{Name: "definition", Value: str("http://hl7.org/fhir/OperationDefinition/Patient-everything")})))
 		}
 		kinds = append(kinds, one)
 	}

@@ -51,6 +51,8 @@ type Backend interface {
 	Search(q query.Query) (store.Result, error)
 	Put(ctx context.Context, writes ...store.Write) ([]*record.Version, error)
 	NewID() string
+	// Linked are the ids of the other records of a person, which may not be held.
+	Linked(id string) []string
 }
 
 // Past is the replica's past: versions, newest first, tombstones included.
@@ -167,6 +169,8 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 		return h.vread(ctx, c)
 	case doSearch:
 		return h.search(ctx, c)
+	case doEverything:
+		return h.everything(ctx, c)
 	case doHistory:
 		return h.history(ctx, c)
 	case doKindHistory, doSystemHistory:
@@ -199,6 +203,7 @@ const (
 	doRead
 	doVread
 	doSearch
+	doEverything
 	doHistory
 	doKindHistory
 	doSystemHistory
@@ -249,6 +254,9 @@ func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
 		return map[string]action{"GET": doMetadata}, nil
 	case n == 1 && seg[0] == "_history":
 		return map[string]action{"GET": doSystemHistory}, nil
+	case n == 3 && seg[0] == "Patient" && record.ValidID(seg[1]) && seg[2] == "$everything":
+		c.key = record.Key{Kind: seg[0], ID: seg[1]}
+		return map[string]action{"GET": doEverything}, nil
 	case strings.HasPrefix(seg[n-1], "$"):
 		return nil, problem("unknown-operation")
 	case n > 4 || seg[0] == "_search":

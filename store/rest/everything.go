@@ -1,0 +1,121 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"tram/store/fhir"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// everything answers all that is kept here of a person (FHIR R4 operation
+// Patient/$everything): the Patient, its compartment, and both of each record that
+// links join with it. What an entry belongs to, its own reference says. It is one
+// page; a period or a time is refused, for to ignore it would answer another question.
+func (h *Handler) everything(ctx context.Context, c *call) result {
+	kinds, p := h.everyKind(c.query)
+	if p != nil {
+		return failed(p)
+	}
+	if _, p := current(h.o.Backend, c.key); p != nil {
+		return failed(p)
+	}
+	b := gathered{seen: map[record.Key]bool{}, base: h.o.Base}
+	for _, id := range append([]string{c.key.ID}, h.o.Backend.Linked(c.key.ID)...) {
+		if st, p := current(h.o.Backend, record.Key{Kind: "Patient", ID: id}); p == nil && slices.Contains(kinds, "Patient") {
+			if p := b.add(st); p != nil {
+				return failed(p)
+			}
+		}
+		for _, kind := range kinds {
+			if p := h.compartment(&b, kind, id); p != nil {
+				return failed(p)
+			}
+		}
+	}
+	if p := h.looked(ctx, c, "read", b.keys...); p != nil {
+		return failed(p)
+	}
+	return result{status: http.StatusOK, weight: b.weight,
+		resource: bundleOf("searchset", len(b.entries), h.links("/"+c.key.String()+"/$everything", b.used(c.query), ""), b.entries)}
+}
+
+// everyKind are the kinds that are asked for: those in which a Patient's compartment
+// has a reference to it, or those of them that _type names.
+func (h *Handler) everyKind(asks []param) (kinds []string, p *Problem) {
+	for _, kind := range h.o.R4.Kinds() {
+		if def, ok := h.o.R4.Param(kind, "patient"); kind == "Patient" || ok && def.Type == "reference" {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, q := range asks {
+		switch {
+		case passive(q.name) || q.name == "_count": // a page may be larger than asked for
+		case q.name == "_type":
+			only := split(q.value)
+			kinds = slices.DeleteFunc(kinds, func(k string) bool { return !slices.Contains(only, k) })
+		default:
+			return nil, problem("unsupported-parameter").in(q.name)
+		}
+	}
+	return kinds, nil
+}
+
+// compartment gathers the entries of one kind in a Patient's compartment.
+func (h *Handler) compartment(b *gathered, kind, id string) *Problem {
+	if kind == "Patient" {
+		return nil
+	}
+	q := query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{{Param: "patient", Values: []string{id}}}}
+	for more := true; more; more = q.Page != "" {
+		res, err := h.o.Backend.Search(q)
+		if err != nil {
+			return fromStore(err)
+		}
+		for _, st := range res.Stands {
+			if st.Shown == nil {
+				continue
+			}
+			if p := b.add(st); p != nil {
+				return p
+			}
+		}
+		q.Page = res.Next
+	}
+	return nil
+}
+
+// gathered is what an answer is made of, each record once.
+type gathered struct {
+	base    string
+	seen    map[record.Key]bool
+	keys    []record.Key
+	entries []*fhir.Value
+	weight  int
+}
+
+func (b *gathered) add(st *record.Stand) *Problem {
+	if b.seen[st.Key] {
+		return nil
+	}
+	content, p := shown(st.Shown, st.Tag())
+	if p != nil {
+		return p
+	}
+	b.seen[st.Key], b.keys = true, append(b.keys, st.Key)
+	if b.weight += len(st.Shown.Content); b.weight > maxAnswer {
+		return problem("too-costly")
+	}
+	b.entries = append(b.entries, fhir.NewObject(
+		fhir.Field{Name: "fullUrl", Value: fhir.NewString(b.base + "/" + st.Key.String())},
+		fhir.Field{Name: "resource", Value: content},
+		fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString("match")})}))
+	return nil
+}
+
+// used are the parameters that took part, for the self link.
+func (b *gathered) used(asks []param) []param {
+	return slices.DeleteFunc(slices.Clone(asks), func(q param) bool { return q.name != "_type" })
+}
