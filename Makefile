@@ -32,6 +32,8 @@ TORTURE ?=
 # a deliberate fault may hide from.
 SEEDS ?= 1000
 FROM  ?= 0
+# To how many earlier points each cell of restore-matrix goes back.
+POINTS ?= 20
 HIDE  ?= 500
 # How many merges laws holds against the laws, and from which seed on.
 CASES   ?= 1000000
@@ -49,7 +51,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal
+.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal restore-matrix
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -83,6 +85,9 @@ sim: $(BUILD)/bin/tram-sim ## play SEEDS worlds of replicas in which everything 
 
 sim-faults: $(BUILD)/bin/tram-sim ## build the product with one deliberate fault at a time, and let sim find each
 	$< break --seeds $(HIDE) --go "$(GO)"
+
+restore-matrix: $(BUILD)/bin/tram-sim ## put stations and centre back to POINTS earlier states, in every way, while the others go on
+	$< matrix --points $(POINTS)
 
 FORCE:
 

@@ -19,18 +19,20 @@ import (
 var faultsText string
 
 type breakCmd struct {
-	Seeds int    `default:"500" help:"How many seeds a fault may hide from."`
-	From  uint64 `default:"1" help:"The first seed."`
-	Only  string `help:"The name of one fault."`
-	File  string `help:"Other faults than the usual, in a file of the same form." type:"existingfile"`
-	Top   string `default:"." help:"The folder of go.mod."`
-	Go    string `default:"go" help:"The Go tool."`
+	Seeds  int    `default:"500" help:"How many seeds a fault may hide from."`
+	From   uint64 `default:"1" help:"The first seed."`
+	Only   string `help:"The name of one fault."`
+	Matrix bool   `help:"Let the restores find those faults that they must find: the ones that end with a star."`
+	File   string `help:"Other faults than the usual, in a file of the same form." type:"existingfile"`
+	Top    string `default:"." help:"The folder of go.mod."`
+	Go     string `default:"go" help:"The Go tool."`
 }
 
 // fault is a deliberate fault: texts in the place of others of the product.
 type fault struct {
-	name  string
-	edits []edit
+	name     string
+	edits    []edit
+	restores bool // its name ends with a star: the matrix of restores must find it too
 }
 
 type edit struct{ file, old, new string }
@@ -51,7 +53,8 @@ func readFaults(text string) ([]fault, error) {
 	var out []fault
 	for i, block := range strings.Split(text, "\n== ")[1:] {
 		name, rest, _ := strings.Cut(block, "\n")
-		f := fault{name: strings.TrimSpace(name)}
+		name, restores := strings.CutSuffix(strings.TrimSpace(name), " *")
+		f := fault{name: name, restores: restores}
 		for _, part := range strings.Split("\n"+rest, "\nfile: ")[1:] {
 			file, rest, ok := strings.Cut(part, "\n<<<\n")
 			old, rest, ok2 := strings.Cut(rest, "\n===\n")
@@ -83,9 +86,9 @@ func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	hidden := 0
-	fmt.Fprintf(out, "  %-58s %12s\n", "fault", "found by seed")
+	fmt.Fprintf(out, "  %-58s %12s\n", "fault", "found by")
 	for _, f := range all {
-		if c.Only != "" && f.name != c.Only {
+		if c.Only != "" && f.name != c.Only || c.Matrix && !f.restores {
 			continue
 		}
 		seed, err := c.find(ctx, f)
@@ -94,7 +97,7 @@ func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
 		}
 		if seed == "" {
 			hidden++
-			seed = fmt.Sprintf("none of %d", c.Seeds)
+			seed = "nothing"
 		}
 		fmt.Fprintf(out, "  %-58s %12s\n", f.name, seed)
 	}
@@ -104,7 +107,8 @@ func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// find builds this program with a fault, and returns the first seed that finds it.
+// find builds this program with a fault, and returns the first seed, or the first
+// finding of the matrix, that finds it.
 func (c breakCmd) find(ctx context.Context, f fault) (string, error) {
 	dir, err := os.MkdirTemp("", "fault")
 	if err != nil {
@@ -120,12 +124,16 @@ func (c breakCmd) find(ctx context.Context, f fault) (string, error) {
 	if said, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, said)
 	}
-	run := exec.CommandContext(ctx, program, "run", "--no-rare", "--show=0", "--first", fmt.Sprintf("--seeds=%d", c.Seeds), fmt.Sprintf("--from=%d", c.From))
+	args := []string{"run", "--no-rare", "--show=0", "--first", fmt.Sprintf("--seeds=%d", c.Seeds), fmt.Sprintf("--from=%d", c.From)}
+	if c.Matrix {
+		args = []string{"matrix", "--show=0", "--first"}
+	}
+	run := exec.CommandContext(ctx, program, args...)
 	said, err := run.CombinedOutput()
 	if err == nil {
 		return "", nil
 	}
-	if m := regexp.MustCompile(`first wrong: seed (\d+)`).FindSubmatch(said); m != nil {
+	if m := regexp.MustCompile(`first (?:wrong: |finding: )(.*)`).FindSubmatch(said); m != nil {
 		return string(m[1]), nil
 	}
 	return "", errors.Join(ctx.Err(), fmt.Errorf("run: %w\n%s", err, said))

@@ -22,8 +22,9 @@ import (
 
 // command is the command line of tram-sim.
 type command struct {
-	Run   runCmd   `cmd:"" default:"withargs" help:"Play worlds, each from its seed, and hold what comes of them against what people were told."`
-	Break breakCmd `cmd:"" help:"Build the product with one deliberate fault at a time, and tell which seed finds it."`
+	Run    runCmd    `cmd:"" default:"withargs" help:"Play worlds, each from its seed, and hold what comes of them against what people were told."`
+	Matrix matrixCmd `cmd:"" help:"Put stations and centre back to earlier states, in every way, and hold what comes of it against what people typed."`
+	Break  breakCmd  `cmd:"" help:"Build the product with one deliberate fault at a time, and tell which seed finds it."`
 }
 
 // Main is the program; it returns its exit code.
