@@ -33,6 +33,7 @@ func TestEverythingOfAPerson(t *testing.T) {
 	put("Flag/f1", `,"status":"active","code":{"text":"x"},"subject":{"reference":"Patient/p1"}`)
 	put("AllergyIntolerance/a2", `,"patient":{"reference":"Patient/p2"}`)
 	put("Flag/f3", `,"status":"active","code":{"text":"x"},"subject":{"reference":"Patient/p3"}`)
+	put("Appointment/both", `,"status":"booked","participant":[{"actor":{"reference":"Patient/p1"},"status":"accepted"},{"actor":{"reference":"Patient/p2"},"status":"accepted"}]`)
 	everything := func(path string) string {
 		t.Helper()
 		r := f.want(200, "GET", path, "")
@@ -43,7 +44,7 @@ func TestEverythingOfAPerson(t *testing.T) {
 		slices.Sort(out)
 		return strings.Join(out, " ")
 	}
-	const both = "AllergyIntolerance/a2 Flag/f1 Patient/p1 Patient/p2"
+	const both = "AllergyIntolerance/a2 Appointment/both Flag/f1 Patient/p1 Patient/p2"
 	for path, want := range map[string]string{
 		"/Patient/p1/$everything": both, "/Patient/p2/$everything?_count=1": both, "/Patient/p3/$everything": "Flag/f3 Patient/p3",
 		"/Patient/p2/$everything?_type=Flag,Patient": "Flag/f1 Patient/p1 Patient/p2",
@@ -59,7 +60,7 @@ func TestEverythingOfAPerson(t *testing.T) {
 	f.want(400, "GET", "/Patient/p1/$everything?_since=2026-01-01", "")
 	f.want(405, "POST", "/Patient/p1/$everything", "{}")
 	f.want(200, "PUT", "/Patient/p2", `{"resourceType":"Patient","id":"p2"}`)
-	if got := everything("/Patient/p1/$everything"); got != "Flag/f1 Patient/p1" {
+	if got := everything("/Patient/p1/$everything"); got != "Appointment/both Flag/f1 Patient/p1" {
 		t.Errorf("parted: %s", got)
 	}
 }
