@@ -64,7 +64,7 @@ func TestTwoRecordsOfOnePerson(t *testing.T) {
 		t.Errorf("who saw the other record: %+v, %v", looks, err)
 	}
 	_, page, _ = b.get("/record/" + two.String())
-	want(t, "the other's details", page, `href="/person/`+two.ID+`"`)
+	want(t, "the other's details", page, `href="/person/`+two.ID+`"`, "Hồ sơ khác của người này", "cùng một người")
 	if code, _, to := b.post("/person/"+two.ID+"/part/"+one.ID, nil); code != http.StatusSeeOther || to != "/person/"+two.ID+"?said=parted" {
 		t.Fatalf("part: %d to %s", code, to)
 	}
