@@ -131,14 +131,15 @@ func (w *world) greenIsTrue() {
 	for _, t := range w.model.order {
 		known := w.model.tokens[t]
 		for _, r := range w.stations {
-			if r.green != w.model.restores && (r.heard != w.model.restores || known.at != r) {
+			own := known.at == r && known.put == r.put // else it came down, like any other's
+			if r.green != w.model.restores && (r.heard != w.model.restores || !own) {
 				continue
 			}
 			place, err := r.PlaceOf(known.key, known.name)
 			if err != nil || place != record.Centre {
 				continue
 			}
-			if _, err := w.centre.Version(known.key, known.name); err != nil && (known.at == r || !w.covered(known)) {
+			if _, err := w.centre.Version(known.key, known.name); err != nil && (own || !w.covered(known)) {
 				w.bad("%s says that %s of %s is at the centre: %v", r.label, known.name, known.key, err)
 			}
 		}

@@ -25,6 +25,7 @@ type token struct {
 	key      record.Key
 	name     record.Name // of the version that set it
 	at       *replica
+	put      int // how often at was put back before
 	where    string
 	replaced bool // by a person who saw it
 	gone     bool // every copy of it was destroyed
@@ -57,7 +58,7 @@ func (m *model) saved(r *replica, v *record.Version, where string, before, after
 	}
 	for t := range after {
 		if m.tokens[t] == nil {
-			m.tokens[t] = &token{value: t, key: v.Key, name: v.Name, at: r, where: where, restores: m.restores}
+			m.tokens[t] = &token{value: t, key: v.Key, name: v.Name, at: r, put: r.put, where: where, restores: m.restores}
 			m.order = append(m.order, t)
 		}
 	}

@@ -191,7 +191,9 @@ func (w *world) readAt(r *replica, p parcel) {
 	case status.StickOld, status.StickAgain, status.StickRefused:
 	case status.StickTaken:
 		w.took(r, res.Exchange)
-		if p.restores == w.model.restores {
+		if p.restores < w.model.restores { // it tells of what the centre has forgotten
+			r.known = known{min(r.heard, p.restores), min(r.green, p.restores)}
+		} else {
 			r.knows(res.Exchange, p.restores)
 		}
 	default:

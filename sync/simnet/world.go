@@ -46,6 +46,7 @@ type replica struct {
 	doubt  bool    // about its clock
 	left   int     // how many more writes its disk takes; below zero all
 	copies []state // oldest first
+	put    int     // how often it was put back
 	known
 }
 

@@ -85,7 +85,7 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 	}
 	from := r.copies[rng.IntN(len(r.copies))]
 	w.reopen(r, w.copyOf(from.dir))
-	r.known, r.left = from.known, -1
+	r.known, r.left, r.put = from.known, -1, r.put+1
 	w.say("%-7s goes on from a copy", r.label)
 	for _, t := range w.model.missing(w.surviving()) {
 		t.gone = true // every copy of it was destroyed
