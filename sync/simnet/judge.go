@@ -27,6 +27,7 @@ func (w *world) settle() {
 	w.allEqual()
 	w.greenIsTrue()
 	w.explained()
+	w.replacedIsGone()
 	w.sound()
 }
 
@@ -151,6 +152,36 @@ func (w *world) greenIsTrue() {
 func (w *world) covered(t *token) bool {
 	st, err := w.centre.Get(t.key)
 	return err == nil && st.Head.Seen.Has(t.name)
+}
+
+// replacedIsGone holds that a value that somebody saw and replaced does not come back,
+// where nobody was put back and no decision or deletion stands against an edit.
+func (w *world) replacedIsGone() {
+	for _, r := range w.everybody() {
+		if r.put > 0 {
+			return
+		}
+	}
+	for _, key := range w.model.keys() {
+		st, err := w.centre.Get(key)
+		if err != nil || w.model.settled[key] {
+			continue
+		}
+		texts := [][]byte{}
+		for _, c := range st.Shown.Conflicts() { // what is shown meanwhile is what it was before
+			for _, cand := range c.Values {
+				texts = append(texts, cand.Value)
+			}
+		}
+		if len(texts) == 0 {
+			texts = append(texts, st.Shown.Content)
+		}
+		for t := range tokensIn(texts...) {
+			if known := w.model.tokens[t]; known != nil && known.replaced {
+				w.bad("%s shows again, and was replaced", known)
+			}
+		}
+	}
 }
 
 // explained holds that nothing is parked but what can be with people who do nothing

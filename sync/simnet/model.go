@@ -16,7 +16,8 @@ type model struct {
 	tokens   map[string]*token
 	order    []string // as they were saved
 	next     int
-	restores int // of the centre
+	restores int                 // of the centre
+	settled  map[record.Key]bool // by a decision or a deletion, against which others may stand
 }
 
 // token is one value.
@@ -86,6 +87,25 @@ func shown(v *record.Version) map[string]bool {
 		}
 	}
 	return tokensIn(texts...)
+}
+
+// closed are the values that a version shows, without those that decisions leave open.
+func closed(v *record.Version, decisions []record.Decision) map[string]bool {
+	out := shown(v)
+	for _, c := range v.Conflicts() {
+		for _, d := range decisions {
+			for _, cand := range c.Values {
+				open := slices.ContainsFunc(cand.Writers, func(by record.Writer) bool { return !slices.Contains(d.Closes, by.Name) })
+				if d.Path != c.Path || !open {
+					continue
+				}
+				for t := range tokensIn(cand.Value) {
+					delete(out, t)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // kept are the values that a replica still has of a record: shown, contested, in the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"tram/store"
@@ -39,8 +40,10 @@ func (w *world) put(r *replica, wr store.Write, st *record.Stand, what string) *
 	before := map[string]bool{}
 	switch {
 	case st == nil:
-	case wr.Delete || len(wr.Decisions) > 0: // who does that saw all that is contested
+	case wr.Delete: // who does that saw all that is contested
 		before = shown(st.Shown)
+	case len(wr.Decisions) > 0:
+		before = closed(st.Shown, wr.Decisions)
 	case !st.Shown.Deleted:
 		before = tokensIn(st.Shown.Content)
 	}
@@ -58,6 +61,9 @@ func (w *world) put(r *replica, wr store.Write, st *record.Stand, what string) *
 		after = shown(v)
 	}
 	w.model.saved(r, v, what, before, after)
+	if wr.Delete || len(wr.Decisions) > 0 {
+		w.model.settled[v.Key] = true
+	}
 	w.say("%-7s %s %s as %s", r.label, what, wr.Key, v.Name)
 	return v
 }
@@ -253,12 +259,31 @@ func (w *world) decide(rng *rand.Rand) bool {
 	if c.Path == "multipleBirth" && rng.IntN(3) == 0 {
 		d.Value = encode(map[string]any{"multipleBirthInteger": w.number()})
 	}
-	for _, cand := range c.Values {
+	leave := -1
+	if len(c.Values) > 2 { // the decider may not care about one of them
+		leave = rng.IntN(2*len(c.Values)) - len(c.Values)
+	}
+	for i, cand := range c.Values {
+		if i == leave {
+			continue
+		}
 		for _, by := range cand.Writers {
 			d.Closes = append(d.Closes, by.Name)
 		}
 	}
-	return w.put(r, store.Write{Key: st.Key, Base: st.Tag(), Decisions: []record.Decision{d}}, st, "decides") != nil
+	v := w.put(r, store.Write{Key: st.Key, Base: st.Tag(), Decisions: []record.Decision{d}}, st, "decides")
+	if v == nil {
+		return false
+	}
+	for _, c := range v.Conflicts() {
+		for _, cand := range c.Values {
+			closed := slices.ContainsFunc(cand.Writers, func(by record.Writer) bool { return slices.Contains(d.Closes, by.Name) })
+			if c.Path == d.Path && closed {
+				w.bad("%s decided about %s of %s, and a value that this closed is open", r.label, d.Path, st.Key)
+			}
+		}
+	}
+	return true
 }
 
 func (w *world) grant(station string, key record.Key) bool {

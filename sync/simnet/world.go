@@ -80,7 +80,7 @@ func newWorld(o Options, dir string, seed uint64) (*world, error) {
 		}
 	}
 	w := &world{o: o, dir: dir, rng: rand.New(rand.NewPCG(seed, 3)), now: begin, happened: map[string]int{}, denied: map[string]bool{}}
-	w.model.tokens = map[string]*token{}
+	w.model.tokens, w.model.settled = map[string]*token{}, map[record.Key]bool{}
 	w.centre = &replica{label: "centre", name: "centre", left: -1}
 	if err := w.open(w.centre, w.folder()); err != nil {
 		return nil, err
