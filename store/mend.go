@@ -209,9 +209,18 @@ func (t *tx) mendSequences() error {
 		}
 	}
 	versions := t.Table(layout.Versions)
-	return errors.Join(err, versions.ForEach(func(k, _ []byte) error {
+	err = errors.Join(err, versions.ForEach(func(k, _ []byte) error {
 		t.Table(layout.Order).Reach(num(k[8:]))
 		return nil
+	}))
+	return errors.Join(err, t.Table(layout.Audit).ForEach(func(k, v []byte) error {
+		plain, err := t.unseal(layout.Audit, k, v)
+		if err != nil {
+			return err
+		}
+		a, err := layout.DecodeAudit(plain)
+		keys.Reach(a.Number) // of a record that may be lost: no other becomes who was looked at
+		return err
 	}))
 }
 

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"tram/store"
 	"tram/store/audit"
 	"tram/store/layout"
@@ -158,6 +160,16 @@ func TestRotIsNoticedAndRebuilt(t *testing.T) {
 				clear(d[at:min(at+4096, len(d))])
 				trial(fmt.Sprintf("page at %d zeroed", at), d)
 			}
+		}
+		for range *rotFlips / 4 {
+			one := 2 << r.IntN(6)
+			d := slices.Clone(db)
+			for at := 0; at < len(d); at += 512 {
+				if r.IntN(one) == 0 {
+					clear(d[at:min(at+512, len(d))])
+				}
+			}
+			trial(fmt.Sprintf("one sector in %d zeroed", one), d)
 		}
 		if noticed == 0 {
 			t.Error("no damage but a cut was noticed")
@@ -332,6 +344,59 @@ func TestAMarkedStoreIsRebuiltNotTakenBack(t *testing.T) {
 	c := storetest.Open(t, store.Options{Name: "a", Dir: cut})
 	if m, err := c.Mended(); m == nil || err != nil {
 		t.Errorf("it was not rebuilt: %v", err)
+	}
+}
+
+// TestADamagedNameOfAnAreaIsNoForeignDatabase flips each bit of the names that bbolt keeps
+// of the database's areas. They are on pages of which nothing else tells what should be
+// there. A database of something else is left as it is.
+func TestADamagedNameOfAnAreaIsNoForeignDatabase(t *testing.T) {
+	o, want := livedIn(t, false)
+	file := filepath.Join(o.Dir, layout.DatabaseFile)
+	whole := read(t, file)
+	flipped := 0
+	for _, name := range []string{"small", "mixed", "rising"} {
+		for at := 0; ; at++ {
+			i := bytes.Index(whole[at:], []byte(name))
+			if i < 0 {
+				break
+			}
+			at += i
+			d := slices.Clone(whole)
+			d[at+flipped%len(name)] ^= 1 << (flipped % 8)
+			flipped++
+			if err := os.WriteFile(file, d, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := table.Verify(t.Context(), file, layout.Tables(), nil); err != nil && !errors.Is(err, table.ErrDamaged) {
+				t.Errorf("the name at %d: %v", at, err)
+			}
+		}
+	}
+	if flipped < 3 {
+		t.Fatalf("only %d names were found", flipped)
+	}
+	s := storetest.Open(t, o)
+	if m, err := s.Mended(); m == nil || err != nil {
+		t.Errorf("it was not rebuilt: %v", err)
+	}
+	if lacks := want.lacks(t, s); len(lacks) > 0 {
+		t.Errorf("it lacks %q", lacks)
+	}
+
+	foreign := filepath.Join(t.TempDir(), "other.db")
+	db, err := bbolt.Open(foreign, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket([]byte("other"))
+		return errors.Join(err, b.Put([]byte("key"), []byte("value")))
+	}), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := table.Verify(t.Context(), foreign, layout.Tables(), nil); !errors.Is(err, table.ErrForeign) {
+		t.Errorf("a database of something else: %v", err)
 	}
 }
 

@@ -426,10 +426,21 @@ func (t *tx) putAudit(seq []byte, e audit.Entry, text []byte) error {
 }
 
 // auditAgain puts an entry of the journal behind the others, once. Its place may be
-// beyond the end where others before it are lost.
+// beyond the end where others before it are lost; what was found there of a damaged
+// file, about a record whose number is lost, makes room.
 func (t *tx) auditAgain(e layout.Entry) error {
-	if t.Table(layout.Audit).Get(e.Parts[0]) != nil {
-		return nil
+	plain, err := t.getRaw(layout.Audit, e.Parts[0])
+	if err != nil {
+		return err
+	}
+	if plain != nil {
+		l, err := t.decodeAudit(plain)
+		if err != nil {
+			return err
+		}
+		if text, err := json.Marshal(l.Entry); err != nil || string(text) == string(e.Parts[1]) {
+			return err
+		}
 	}
 	var act audit.Entry
 	if err := json.Unmarshal(e.Parts[1], &act); err != nil {

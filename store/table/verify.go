@@ -11,7 +11,8 @@ import (
 	"tram/store/pages"
 )
 
-// ErrForeign says that the file is bbolt's but not of this layout's areas.
+// ErrForeign says that the file is bbolt's, and its entries are not as this package
+// writes them.
 var ErrForeign = errors.New("this is another kind of database")
 
 // Facts are what a file says of itself before it is opened.
@@ -38,13 +39,15 @@ type reading struct {
 }
 
 func (r *reading) item(bucket, key, stored []byte) bool {
+	value, sum, ok := split(key, stored)
 	switch string(bucket) {
 	case Small.bucket(), Rising.bucket(), Mixed.bucket():
 	default:
-		r.foreign.Store(true)
+		if !ok {
+			r.foreign.Store(true)
+		}
 		return false
 	}
-	value, sum, ok := split(key, stored)
 	if !ok {
 		return false
 	}
