@@ -366,6 +366,13 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 		return err
 	}
 	return s.update(ctx, func(tx *tx) error {
+		// What comes down now may be older than what was made here; who goes on from it has
+		// not seen that, though its number is higher: so not under the same lineage.
+		if len(void) > 0 {
+			if err := s.startLineage(tx); err != nil {
+				return err
+			}
+		}
 		for _, l := range void {
 			if err := tx.void(l); err != nil {
 				return err

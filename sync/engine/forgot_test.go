@@ -3,11 +3,13 @@ package engine_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/sync/wire"
 )
 
 // strict is a world whose centre, as centres do, takes no word of stations on who
@@ -127,4 +129,33 @@ func TestWhatWaitedAndCameWithAnotherWaitsNoMore(t *testing.T) {
 	if held, err := w.centre.Held(); err != nil || len(held) > 0 {
 		t.Errorf("the centre still says that it did not take %d changes, %v", len(held), err)
 	}
+}
+
+// a: a0 -> a1;  the centre is put back to a0, whose word reaches a before a1 is there
+// again; a2 is then made from a0, and has not seen a1.
+func TestWhatIsMadeWhileTheCentreLearnsAgainHidesNothing(t *testing.T) {
+	w, _ := strict(t)
+	a := w.stations["a"]
+	k := a.born(t, hoa)
+	w.sync("a")
+	before := w.copyOfCentre()
+	a.edit(t, k, hoa+`,"gender":"female"`)
+	w.sync("a")
+	w.restoreCentre(before)
+	for range 4 {
+		ask, serve := w.halves(a)
+		if err := w.pump(ask, serve, func(f *wire.Frame) bool { return f.Change == nil && f.Mark == nil }, nil); err != nil {
+			t.Fatal(err)
+		}
+		next := ask.Result().Next
+		a.carry = &next
+	}
+	if got := content(t, a.Store, k); strings.Contains(got, "female") {
+		t.Fatalf("the window is not met: %s", got)
+	}
+	a.edit(t, k, hoa+phone("0912"))
+	w.sync("a")
+	w.lends(k, "b")
+	w.sync("a", "b")
+	w.want(k, "female", "0912")
 }
