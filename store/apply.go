@@ -262,6 +262,11 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}
+	if r.Grown && !v.Seen.Has(r.Head.Name) {
+		if err := t.forgotten(n, r, v); err != nil {
+			return err
+		}
+	}
 	r.Head, r.Feed, r.Seq, r.Gone, r.Grown = v.Ref(), feed, a.Seq, false, true
 	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
@@ -295,6 +300,26 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 		}
 	}
 	return t.putRow(n, r)
+}
+
+// forgotten offers again what a new head was not made from. Upstream's line is one: a head
+// that does not cover the one before comes from an upstream that lost it, whether or
+// not its cursors and chains still tell.
+func (t *tx) forgotten(n []byte, r *layout.Row, head *record.Version) error {
+	mine := false
+	for _, p := range r.Past {
+		if head.Seen.Has(p.Ref.Name) || slices.Contains(r.Pending, p.Ref) {
+			continue
+		}
+		mine = mine || p.Ref.Name.Lineage == t.s.Lineage()
+		if err := t.reoffer(n, p); err != nil {
+			return err
+		}
+	}
+	if mine { // what is made from the new head has not seen it, though its number is higher
+		return t.s.startLineage(t)
+	}
+	return nil
 }
 
 func lastOf(refs []record.Ref) record.Ref {

@@ -396,3 +396,34 @@ func TestTwinBeginsANewLineage(t *testing.T) {
 	}
 	storetest.Check(t, s)
 }
+
+// v0 -> v1 was the head and is receipted; v0 -> c1 comes down in its place.
+func TestHeadThatUpstreamForgotIsOfferedAgain(t *testing.T) {
+	t.Parallel()
+	c, s := top(t, "a"), station(t, "a")
+	v0 := born(t, s, hoa)
+	push(t, s, c)
+	pull(t, c, s)
+	v1 := put(t, s, store.Write{Key: v0.Key, Base: store.Any, Content: patient(v0.Key.ID, hoa+`,"gender":"female"`)})
+	push(t, s, c)
+	pull(t, c, s)
+	l := s.Lineage()
+	other := record.Name{Lineage: "abcdefghijklmnop", N: 1}
+	c1 := &record.Version{Key: v0.Key, Name: other, Base: v0.Ref(), Seen: v0.Seen.With(other), Author: "nurse", Content: v0.Content}
+	st := record.Stretch{Cursor: &record.Cursor{Feed: record.OwnFeed, Seq: 99}, Arrived: []record.Arrival{
+		{Change: record.Change{Seq: 98, Key: c1.Key, Ref: c1.Ref(), Version: c1}},
+		{Change: record.Change{Seq: 99, Key: c1.Key, Ref: record.Ref{Name: other}}}, // and this the store does not hold
+	}}
+	if err := s.Apply(context.Background(), st); err == nil || s.Lineage() != l || len(own(t, s)) != 0 {
+		t.Fatalf("a refused stretch: %v, writes under %s instead of %s", err, s.Lineage(), l)
+	}
+	st.Arrived = st.Arrived[:1]
+	apply(t, s, st)
+	if got := own(t, s); len(got) != 1 || got[0].Ref != v1.Ref() {
+		t.Errorf("offers %v, want %s alone", got, v1.Name)
+	}
+	v2 := put(t, s, store.Write{Key: v0.Key, Base: store.Any, Content: patient(v0.Key.ID, hoa+`,"active":true`)})
+	if v2.Seen.Has(v1.Name) {
+		t.Errorf("%s was made from %s and says to have seen %s", v2.Name, c1.Name, v1.Name)
+	}
+}

@@ -45,8 +45,8 @@ type tx struct {
 	// which they came.
 	sealing map[string]sealing
 	order   []string
-	// after runs once it committed.
-	after []func()
+	// after runs once it committed, undo where it did not.
+	after, undo []func()
 	// newPeer says that a peer was added and is not committed yet.
 	newPeer bool
 	// replaying says that the journal holds it already.
@@ -211,6 +211,13 @@ func (s *Store) try(group []*job) (refused int, err error) {
 		return -1, err
 	}
 	t := &tx{Tx: b, s: s}
+	defer func() {
+		if err != nil {
+			for _, f := range slices.Backward(t.undo) {
+				f()
+			}
+		}
+	}()
 	again := true
 	for i, j := range group {
 		if err := j.run(t); err != nil {

@@ -276,8 +276,14 @@ func (s *Store) startLineage(tx *tx) error {
 		return err
 	}
 	s.mu.Lock()
+	before, counter := s.lineage, s.counter
 	s.lineage, s.counter = l, 0
 	s.mu.Unlock()
+	tx.undo = append(tx.undo, func() {
+		s.mu.Lock()
+		s.lineage, s.counter = before, counter
+		s.mu.Unlock()
+	})
 	return nil
 }
 

@@ -159,3 +159,36 @@ func TestWhatIsMadeWhileTheCentreLearnsAgainHidesNothing(t *testing.T) {
 	w.sync("a", "b")
 	w.want(k, "female", "0912")
 }
+
+// U0 -> a1, which b holds;  the centre is put back to U0 and a to before a1. What b said
+// once reaches the centre again, so that b's cursor is known; then c1 is made from U0.
+// The line is one: who sees c1 in the place of a1 hands a1 in again.
+func TestHeadThatDoesNotCoverTheOneBeforeTellsOfARestore(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k, other, third := w.bornAtCentre(), w.bornAtCentre(), w.bornAtCentre()
+	w.sync("a", "b")
+	before, young := w.copyOfCentre(), w.snapshot("a")
+	w.stations["a"].edit(t, k, hoa+`,"gender":"female"`)
+	w.once("a")
+	b := w.stations["b"]
+	b.edit(t, other, hoa+phone("0911"))
+	ask, serve := w.halves(b)
+	var request []*wire.Frame
+	if err := w.pump(ask, serve, func(f *wire.Frame) bool { request = append(request, f); return true }, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.restoreCentre(before)
+	w.restore("a", young)
+	w.editAtCentre(third, hoa+phone("0913"))
+	_, serve = w.halves(b)
+	for _, f := range request {
+		if err := serve.Take(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.editAtCentre(k, hoa+phone("0914"))
+	w.sync("b", "a")
+	w.want(k, "female", "0914")
+	w.want(other, "0911")
+	w.want(third, "0913")
+}
