@@ -331,6 +331,11 @@ func (t *tx) rowOf(n []byte, past []layout.Past) (*layout.Row, error) {
 		}
 		r.Head = p.Ref
 	}
+	head, err := t.headOf(n, r)
+	if err != nil || head == nil {
+		return r, err
+	}
+	r.Pending = slices.DeleteFunc(r.Pending, func(p record.Ref) bool { return head.Seen.Has(p.Name) })
 	return r, nil
 }
 
