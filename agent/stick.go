@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -68,6 +69,17 @@ func (d desk) Take(ctx context.Context, b []byte) (stick.Result, error) {
 	return res, err
 }
 
+// Note keeps that a file yielded nothing.
+func (d desk) Note(ctx context.Context, code status.Stick) error {
+	d.a.exchanging.Lock()
+	defer d.a.exchanging.Unlock()
+	s, err := d.station()
+	if err != nil {
+		return err
+	}
+	return s.Note(ctx, code)
+}
+
 // stickFace is what the command line asks about sticks; the files go over the
 // connection, since the service may not reach where a stick is.
 func (a *Agent) stickFace(mux *http.ServeMux) {
@@ -83,6 +95,9 @@ func (a *Agent) stickFace(mux *http.ServeMux) {
 		}
 		res, err := desk{a}.Take(r.Context(), b)
 		a.answerStick(w, res, err)
+	})
+	mux.HandleFunc("POST /local/stick/note", func(w http.ResponseWriter, r *http.Request) {
+		a.answerStick(w, struct{}{}, desk{a}.Note(r.Context(), status.Stick(r.URL.Query().Get("code"))))
 	})
 }
 
@@ -109,6 +124,10 @@ func (r remote) Make(context.Context) (stick.File, error) {
 func (r remote) Take(_ context.Context, b []byte) (stick.Result, error) {
 	var res stick.Result
 	return res, call(r.folder, "POST", "/local/stick/take", "", bytes.NewReader(b), &res)
+}
+
+func (r remote) Note(_ context.Context, code status.Stick) error {
+	return call(r.folder, "POST", "/local/stick/note?code="+url.QueryEscape(string(code)), "", nil, &struct{}{})
 }
 
 type stickCmd struct {

@@ -19,7 +19,28 @@ const (
 	StickNonsense Stick = "nonsense" // it opens, and what is in it cannot be read
 )
 
+// Taken reports whether what the file held is in, now or since before.
+func (s Stick) Taken() bool { return s == StickTaken || s == StickGap || s == StickAgain }
+
 // StickWords tells what became of a file from a stick, and what to do.
 func StickWords(lang string, s Stick) (title, todo string) {
 	return listed(lang, "stick", string(s))
+}
+
+// Trip says what is known of a stick that a station wrote. The list is closed and
+// only grows. None of them makes an entry green: a receipt does.
+type Trip string
+
+// What is known of a stick.
+const (
+	TripOut      Trip = "out"      // written; nothing was heard of it since
+	TripCalled   Trip = "called"   // an exchange over the link did all that it was to do
+	TripPassed   Trip = "passed"   // a later one was answered, which held what was on it
+	TripMissed   Trip = "missed"   // the same, and the centre had not got this one by then
+	TripAnswered Trip = "answered" // the centre read it, and its answer was read here
+)
+
+// TripWords tells what is known of a stick that was written, and what to do.
+func TripWords(lang string, t Trip) (title, todo string) {
+	return listed(lang, "trip", string(t))
 }

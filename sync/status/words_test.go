@@ -70,6 +70,7 @@ func expected(t *testing.T) []string {
 		{"verdict.", ground, "Verdict"},
 		{"reason.", ground, "Reason"},
 		{"stick.", ".", "Stick"},
+		{"trip.", ".", "Trip"},
 	} {
 		for _, c := range constants(t, list.dir, list.typ) {
 			out = append(out, list.prefix+c)

@@ -33,10 +33,38 @@ type Centre struct {
 type kept struct {
 	Last uint64          `json:"last"` // the highest number read
 	Read []record.Digest `json:"read"` // the sums of the files read last
+	// Key is the fingerprint of the key that signed them: another PC of the name
+	// begins to count anew.
+	Key   string `json:"key,omitempty"`
+	Visit Visit  `json:"visit,omitzero"`
 }
 
-// maxRead is how many files of a replica are told apart from new ones.
-const maxRead = 64
+// Visit is what a centre knows of the sticks of a replica, for people.
+type Visit struct {
+	N    uint64 `json:"n"`       // the number of the stick read last
+	Made int64  `json:"written"` // when it was written, by its maker's clock, Unix milliseconds
+	At   int64  `json:"read"`    // when it was read, by the centre's clock
+	// Miss are the numbers that have not come, of those below the highest that has.
+	Miss []uint64 `json:"missing,omitempty"`
+}
+
+// maxRead is how many files of a replica are told apart from new ones, and maxMiss
+// how many numbers that have not come are remembered.
+const (
+	maxRead = 64
+	maxMiss = maxAsked
+)
+
+// VisitOf reads what a centre knows of the sticks of a replica; its At is 0 where
+// none ever came.
+func VisitOf(s *store.Store, replica string) (Visit, error) {
+	b, err := s.Setting(bookSetting + "/" + replica)
+	if err != nil || b == nil {
+		return Visit{}, err
+	}
+	var k kept
+	return k.Visit, json.Unmarshal(b, &k)
+}
 
 // Take takes a request in and makes its answer, also for one that was taken
 // before: the answer may have been lost. The file has no name where there is none.
@@ -69,16 +97,19 @@ func (c *Centre) take(ctx context.Context, b []byte, res *Result) (File, error) 
 	if err != nil {
 		return File{}, err
 	}
-	h := header{From: self, To: f.From, Dir: down, N: f.N, Time: c.Now(), Re: f.sum}
+	code, miss, err := c.note(ctx, f, key)
+	if err != nil {
+		return File{}, err
+	}
+	h := header{From: self, To: f.From, Dir: down, N: f.N, Time: c.Now(), Re: f.sum, Miss: miss}
 	out, _, err := write(h, c.Authority, f.Key, answer)
 	if err != nil {
 		return File{}, err
 	}
-	code, err := c.note(ctx, f)
 	if res.Code = code; res.Refused != "" {
 		res.Code = status.StickRefused
 	}
-	return File{nameOf(f.From, down, f.N), out}, err
+	return File{nameOf(f.From, down, f.N), out}, nil
 }
 
 // serve takes a request's stream and makes that of its answer. Where the answer
@@ -124,28 +155,44 @@ func (r *Result) count(f *wire.Frame) {
 	}
 }
 
-// note remembers that a file was read, and tells whether it was before, or
-// whether numbers before it have not come.
-func (c *Centre) note(ctx context.Context, f *sheet) (status.Stick, error) {
-	code := status.StickTaken
-	err := c.Store.UpdateSetting(ctx, bookSetting+"/"+f.From, func(b []byte) ([]byte, error) {
+// note remembers that a file was read, and tells whether it was before, or whether
+// numbers before it have not come, and which of them.
+func (c *Centre) note(ctx context.Context, f *sheet, key string) (code status.Stick, miss []uint64, err error) {
+	code = status.StickTaken
+	err = c.Store.UpdateSetting(ctx, bookSetting+"/"+f.From, func(b []byte) ([]byte, error) {
 		var k kept
 		if b != nil {
 			if err := json.Unmarshal(b, &k); err != nil {
 				return nil, fmt.Errorf("read what came on sticks: %w", err)
 			}
 		}
-		switch {
-		case slices.Contains(k.Read, f.sum):
-			code = status.StickAgain
-			return json.Marshal(k)
-		case k.Last != 0 && f.N > k.Last+1:
-			code = status.StickGap
+		if k.Key != "" && k.Key != key {
+			k = kept{}
 		}
-		k.Last = max(k.Last, f.N)
-		k.Read = append(k.Read, f.sum)
-		k.Read = k.Read[max(0, len(k.Read)-maxRead):]
+		k.Key = key
+		code = k.read(f, c.Now())
+		miss = slices.DeleteFunc(slices.Clone(k.Visit.Miss), func(n uint64) bool { return n >= f.N })
 		return json.Marshal(k)
 	})
-	return code, err
+	return code, miss, err
+}
+
+// read takes a file into what is kept.
+func (k *kept) read(f *sheet, now int64) status.Stick {
+	if slices.Contains(k.Read, f.sum) {
+		return status.StickAgain
+	}
+	code := status.StickTaken
+	miss := slices.DeleteFunc(k.Visit.Miss, func(n uint64) bool { return n == f.N })
+	if k.Last != 0 && f.N > k.Last+1 {
+		code = status.StickGap
+		for n := max(k.Last, f.N-min(f.N, maxMiss+1)) + 1; n < f.N; n++ {
+			miss = append(miss, n)
+		}
+	}
+	k.Last = max(k.Last, f.N)
+	k.Read = append(k.Read, f.sum)
+	k.Read = k.Read[max(0, len(k.Read)-maxRead):]
+	k.Visit = Visit{f.N, f.Time, now, miss[max(0, len(miss)-maxMiss):]}
+	return code
 }

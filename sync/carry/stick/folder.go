@@ -163,6 +163,9 @@ type Asker interface {
 	// Take takes an answer; the same again changes nothing. Its error lasts no
 	// longer than what is wrong at the station.
 	Take(ctx context.Context, b []byte) (Result, error)
+	// Note is told of each file that yielded nothing, for people to read. It may be
+	// called again for one file.
+	Note(ctx context.Context, code status.Stick) error
 }
 
 // Outcome is what became of one file of a stick.
@@ -192,6 +195,12 @@ func Read(ctx context.Context, dir, replica string, s Asker) ([]Outcome, error) 
 			}
 		}
 		out = append(out, Outcome{e.name, res})
+		if res.Code.Taken() {
+			continue
+		}
+		if err := s.Note(ctx, res.Code); err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }

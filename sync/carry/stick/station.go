@@ -44,6 +44,9 @@ type book struct {
 	Taken uint64        `json:"taken"` // the highest number whose answer was taken
 	Asked []asked       `json:"asked"`
 	Carry *engine.Carry `json:"carry,omitempty"`
+	// Answer is the last answer taken, and Refused the last file since that was not.
+	Answer  *Answer  `json:"answer,omitempty"`
+	Refused *Refused `json:"refused,omitempty"`
 }
 
 // asked is one request.
@@ -51,6 +54,7 @@ type asked struct {
 	N    uint64        `json:"n"`
 	Sum  record.Digest `json:"sum"`
 	Done bool          `json:"done,omitempty"` // its answer was taken
+	cargo
 	engine.Asked
 	// Receipts are those then held; what upstream said later of a lineage is newer
 	// than the answer.
@@ -63,8 +67,10 @@ type held struct {
 	At int64  `json:"at"`
 }
 
-func (s *Station) book() (*book, error) {
-	b, err := s.Store.Setting(bookSetting)
+func (s *Station) book() (*book, error) { return bookOf(s.Store) }
+
+func bookOf(s *store.Store) (*book, error) {
+	b, err := s.Setting(bookSetting)
 	if err != nil || b == nil {
 		return &book{}, err
 	}
@@ -72,12 +78,14 @@ func (s *Station) book() (*book, error) {
 	return out, json.Unmarshal(b, out)
 }
 
-func (s *Station) keep(ctx context.Context, k *book) error {
+func (s *Station) keep(ctx context.Context, k *book) error { return k.keep(ctx, s.Store) }
+
+func (k *book) keep(ctx context.Context, s *store.Store) error {
 	b, err := json.Marshal(k)
 	if err != nil {
 		return err
 	}
-	return s.Store.SetSetting(ctx, bookSetting, b)
+	return s.SetSetting(ctx, bookSetting, b)
 }
 
 // Make makes the next request: all that waits, from where the feeds stand. It
@@ -108,7 +116,7 @@ func (s *Station) make(ctx context.Context) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	ask, body, err := s.ask(k.Carry)
+	ask, body, what, err := s.ask(k.Carry)
 	if err != nil {
 		return File{}, err
 	}
@@ -119,23 +127,30 @@ func (s *Station) make(ctx context.Context) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	k.Asked = append(k.Asked, asked{N: k.Last, Sum: sum, Asked: ask.Asked(), Receipts: receipts})
+	what.At = h.Time
+	k.Asked = append(k.Asked, asked{N: k.Last, Sum: sum, cargo: what, Asked: ask.Asked(), Receipts: receipts})
 	k.Asked = k.Asked[max(0, len(k.Asked)-maxAsked):]
 	return File{nameOf(h.From, up, k.Last), b}, s.keep(ctx, k)
 }
 
-// ask writes a request's stream, with fewer changes where they do not fit.
-func (s *Station) ask(c *engine.Carry) (*engine.Ask, []byte, error) {
+// ask writes a request's stream, with fewer changes where they do not fit, and
+// tells what is in it.
+func (s *Station) ask(c *engine.Carry) (*engine.Ask, []byte, cargo, error) {
 	for p := pace(); ; p = slower(p) {
 		o := s.options(c)
 		o.Pace = p
 		ask, err := engine.NewAsk(o)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, cargo{}, err
 		}
-		body, err := stream(ask.Next)
+		var what cargo
+		body, err := stream(func() (*wire.Frame, error) {
+			f, err := ask.Next()
+			what.count(f)
+			return f, err
+		})
 		if !errors.Is(err, errLarge) || p.Up == 1 {
-			return ask, body, err
+			return ask, body, what, err
 		}
 	}
 }
@@ -195,11 +210,11 @@ func (s *Station) take(ctx context.Context, b []byte, res *Result) error {
 	case f.N < k.Taken: // a later answer has said all of this
 		return refusal{status.StickOld}
 	}
-	return s.settle(ctx, k, i, body, res)
+	return s.settle(ctx, k, i, f, body, res)
 }
 
 // settle takes an answer that fits, and notes that it is taken.
-func (s *Station) settle(ctx context.Context, k *book, i int, body []byte, res *Result) error {
+func (s *Station) settle(ctx context.Context, k *book, i int, f *sheet, body []byte, res *Result) error {
 	was := k.Asked[i]
 	ends, err := ends(ctx, body)
 	if err != nil {
@@ -230,9 +245,10 @@ func (s *Station) settle(ctx context.Context, k *book, i int, body []byte, res *
 	k.Taken, k.Carry = was.N, &r.Next
 	for j := range k.Asked {
 		if k.Asked[j].N <= was.N { // nothing more is taken for it
-			k.Asked[j] = asked{N: k.Asked[j].N, Sum: k.Asked[j].Sum, Done: k.Asked[j].Done || j == i}
+			k.Asked[j] = asked{N: k.Asked[j].N, Sum: k.Asked[j].Sum, Done: k.Asked[j].Done || j == i, cargo: k.Asked[j].cargo}
 		}
 	}
+	k.hear(i, f, s.Now())
 	return s.keep(ctx, k)
 }
 

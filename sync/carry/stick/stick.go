@@ -56,6 +56,9 @@ type header struct {
 	// Re is, in an answer, the sum of the request: another life of the station may
 	// have given its number a second time.
 	Re record.Digest `json:"re,omitzero"`
+	// Miss are, in an answer, the numbers of earlier requests that had not come; the
+	// highest of them where there are many.
+	Miss []uint64 `json:"miss,omitempty"`
 	// Cert and Key are, in a request, the station's certificate (DER) and the key to
 	// which the answer is sealed.
 	Cert []byte `json:"cert,omitempty"`
