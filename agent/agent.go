@@ -271,6 +271,10 @@ func (a *Agent) Report() status.Report {
 		a.o.Log.Debug("cannot read how the disk is", "err", err)
 	}
 	codes := a.found()
+	clocks, err := health.LoadSessions(a.store)
+	if err != nil {
+		a.o.Log.Error("cannot read when the clock was wrong", "err", err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	codes = append(codes, a.codes...)
@@ -284,5 +288,7 @@ func (a *Agent) Report() status.Report {
 	sync := a.sync
 	sync.Lineage = a.store.Lineage()
 	p := health.Program{Station: a.station, Version: Version, Slot: a.store.KeySlot(), Up: time.Since(a.began)}
-	return a.tallied(health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...))
+	r := health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
+	r.Undated = int64(clocks.Open())
+	return a.tallied(r)
 }

@@ -268,13 +268,26 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 		return res, ctx.Err()
 	}
 	if res.Time != 0 {
-		a.clock.Measured(health.Offset(sent, got, res.Time))
+		a.measured(ctx, sent, got, res.Time)
 	}
 	a.note(res, err, got)
 	if err != nil && carry.FailureOf(err) != status.FailLink {
 		a.tell(ctx)
 	}
 	return res, err
+}
+
+// measured takes over what an exchange told of the clock, and notes the entries that a
+// wrong one stamped: a person is asked about them.
+func (a *Agent) measured(ctx context.Context, sent, got, upstream int64) {
+	m := a.clock.Measured(health.Offset(sent, got, upstream))
+	m.Unsure = max(got-sent, sent-got) / 2
+	switch more, err := health.Note(ctx, a.store, m); {
+	case err != nil:
+		a.o.Log.Error("cannot note when the clock was wrong", "err", err)
+	case more:
+		a.o.Log.Info("clock", "state", "was wrong")
+	}
 }
 
 // note keeps what an exchange came to. A failed one never moves the time of the

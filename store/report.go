@@ -154,6 +154,44 @@ func (s *Store) Made(from, to int64, most int) (out []Entry, partial bool, err e
 	return out, partial, err
 }
 
+// Stamped lists what was made here, newest first and without its place, back to the
+// first version with which a caller is done, which is left out. It looks at so many
+// versions at most.
+func (s *Store) Stamped(done func(record.Name) bool, most int) ([]Entry, error) {
+	var out []Entry
+	err := s.view(func(tx *tx) error {
+		mine, err := tx.mine()
+		if err != nil {
+			return err
+		}
+		c := tx.Table(layout.Order).Cursor()
+		for k, n := c.Last(); k != nil && most > 0; k, n = c.Prev() {
+			most--
+			r, err := tx.row(n)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(r.Past, func(p layout.Past) bool { return p.At == num(k) })
+			if i < 0 || !mine[r.Past[i].Ref.Name.Lineage] {
+				continue
+			}
+			if done(r.Past[i].Ref.Name) {
+				return nil
+			}
+			v, err := tx.versionAt(n, num(k))
+			if errors.Is(err, record.ErrNotFound) {
+				continue // it left this replica's scope
+			}
+			if err != nil {
+				return err
+			}
+			out = append(out, Entry{Key: r.Key, Version: v.Name, Stamp: v.Stamp, Author: v.Author})
+		}
+		return nil
+	})
+	return out, err
+}
+
 // PlaceOf tells where one version is: at the centre only by its receipt, or
 // because it came from there.
 func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) {

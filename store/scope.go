@@ -453,18 +453,20 @@ func (s *Store) Setting(name string) ([]byte, error) {
 // UpdateSetting changes a small value in one transaction; f gets nil where there
 // is none. Its error is returned and nothing changes.
 func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) ([]byte, error)) error {
-	return s.update(ctx, func(tx *tx) error {
-		at := s.blind("setting", name)
-		have, err := tx.getRaw(layout.Settings, at)
-		if err != nil {
-			return err
-		}
-		b, err := f(have)
-		if err != nil {
-			return err
-		}
-		return tx.putSetting(at, b)
-	})
+	return s.update(ctx, func(tx *tx) error { return tx.updateSetting(name, f) })
+}
+
+func (t *tx) updateSetting(name string, f func([]byte) ([]byte, error)) error {
+	at := t.s.blind("setting", name)
+	have, err := t.getRaw(layout.Settings, at)
+	if err != nil {
+		return err
+	}
+	b, err := f(have)
+	if err != nil {
+		return err
+	}
+	return t.putSetting(at, b)
 }
 
 // PeopleOf lists the people whom a station holds.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,15 @@ type Clock struct {
 	offset   int64 // ms that upstream is ahead of the wall clock
 	measured bool  // the offset was measured since the program started
 	jumped   bool  // the wall clock was set, and the offset has not been measured since
+	// spans are what the wall clock ran through without being set, since the start or
+	// the last measure; step is by how much it was set when one began.
+	spans []span
 }
+
+type span struct{ from, to, step int64 } // ms of the wall clock
+
+// maxSpans bounds what is kept of a clock that somebody sets again and again.
+const maxSpans = 64
 
 // NewClock starts a clock. Newest is the newest stamp that the store holds and
 // built the time of the program's build: no present moment is before either; zero
@@ -53,6 +62,7 @@ func NewClock(source Source, newest record.Stamp, built time.Time, offset int64)
 		c.floor = max(c.floor, built.UnixMilli())
 	}
 	c.wall, c.steady = source()
+	c.spans = []span{{from: c.wall.UnixMilli()}}
 	return c
 }
 
@@ -73,25 +83,60 @@ func (c *Clock) Stamp() record.Stamp {
 
 // Measured takes over what an exchange found: how many milliseconds upstream's
 // clock is ahead of this one. From then on the time is known, whatever the wall
-// clock shows: when it is set, the offset follows.
-func (c *Clock) Measured(offset int64) {
+// clock shows: when it is set, the offset follows. It tells what the clock went
+// through since the last measure, as it is known now.
+func (c *Clock) Measured(offset int64) Measure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.read()
+	now := c.wall.UnixMilli()
+	m := Measure{Now: now + offset, Again: c.measured, By: offset - c.offset}
+	c.spans[len(c.spans)-1].to = now
+	ahead := offset
+	for _, s := range slices.Backward(c.spans) {
+		m.Spans = append(m.Spans, Span{s.from, s.to, ahead})
+		ahead += s.step
+	}
+	slices.Reverse(m.Spans)
+	c.spans = []span{{from: now}}
 	c.offset, c.measured, c.jumped = offset, true, false
-	c.floor = c.wall.UnixMilli() + offset - backSlack.Milliseconds()
+	c.floor = now + offset - backSlack.Milliseconds()
+	return m
 }
+
+// Measure is what an exchange told of the time since the measure before it. Times
+// are Unix milliseconds.
+type Measure struct {
+	Now int64 // by upstream's clock
+	// Again says that the offset was measured in this run before; By is by how much
+	// what was taken for the offset since was wrong.
+	Again bool
+	By    int64
+	// Unsure is how far the measure itself may be wrong.
+	Unsure int64
+	// Spans are what the wall clock ran through without being set, in order.
+	Spans []Span
+}
+
+// Span is a stretch of the wall clock, and by how many milliseconds upstream's was
+// ahead of it.
+type Span struct{ From, To, Offset int64 }
 
 // read takes a reading and notices a wall clock that was set since the last.
 func (c *Clock) read() {
 	wall, steady := c.source()
 	step := wall.Round(0).Sub(c.wall.Round(0)) - (steady - c.steady) // Round(0) leaves the wall clock only
+	was := c.wall
 	c.wall, c.steady = wall, steady
-	switch {
-	case step <= jump && step >= -jump:
-	case c.measured:
+	if step <= jump && step >= -jump {
+		return
+	}
+	c.spans[len(c.spans)-1].to = was.UnixMilli()
+	c.spans = append(c.spans, span{from: wall.UnixMilli(), step: step.Milliseconds()})
+	c.spans = c.spans[max(0, len(c.spans)-maxSpans):]
+	if c.measured {
 		c.offset -= step.Milliseconds()
-	default:
+	} else {
 		c.jumped = true
 	}
 }

@@ -29,6 +29,8 @@ const (
 	// a record that left.
 	GiveUp  Action = "give-up"
 	Dismiss Action = "dismiss"
+	// Date says when entries were made that a wrong clock stamped.
+	Date Action = "date"
 	// Lost stands where an entry was that the disk did not keep.
 	Lost Action = "lost"
 )

@@ -45,6 +45,7 @@ const (
 	UpkeepFailed    Code = "upkeep-failed"   // what keeps the database in order did not end
 	Parked          Code = "parked"          // the centre could not take some entries
 	Conflicts       Code = "conflicts"       // a person must decide between values
+	Undated         Code = "undated"         // a wrong clock stamped entries: a person must say when they were made
 	Untold          Code = "untold"          // values that did not win, not yet shown to who typed them
 	FileAside       Code = "file-aside"      // a file in the drop folder was not taken
 	DropUnreadable  Code = "drop-unreadable" // the drop folder cannot be read
@@ -91,6 +92,7 @@ func rules() []rule {
 		{JournalTrouble, Warn, nil},
 		{Unequal, Warn, nil},
 		{Conflicts, Warn, nil},
+		{Undated, Warn, nil},
 		{Behind3, Warn, nil},
 		{DropUnreadable, Warn, nil},
 		{FileAside, Warn, nil},

@@ -67,6 +67,7 @@ func drawFigures(r Report, now int64, found map[Code]bool) {
 	set(Parked, r.Parked > 0)
 	set(Conflicts, r.Conflicts > 0)
 	set(Untold, r.Untold > 0)
+	set(Undated, r.Undated > 0)
 	set(ClockDoubt, r.Doubt || r.Offset > clockSlack || r.Offset < -clockSlack)
 	set(Silent, now-(r.Made+r.Offset) >= day)
 	switch days := behind(r, now) / day; {
@@ -150,6 +151,7 @@ func params(r Report, now int64, unknown Code) map[string]string {
 		"parked":    num(r.Parked),
 		"conflicts": num(r.Conflicts),
 		"untold":    num(r.Untold),
+		"undated":   num(r.Undated),
 		"failures":  num(r.Failures),
 		"days":      num(max(0, behind(r, now)) / day),
 		"silent":    num(max(0, now-(r.Made+r.Offset)) / day),

@@ -106,6 +106,9 @@ type Report struct {
 	Parked    int64 `json:"pk,omitempty"`
 	Conflicts int64 `json:"cf,omitempty"`
 	Untold    int64 `json:"ut,omitempty"`
+	// Undated counts the times that entries were made by a wrong clock and nobody has
+	// said yet when it was.
+	Undated int64 `json:"ud,omitempty"`
 	// Oldest is when the oldest entry that waits was made; 0 where none waits.
 	Oldest int64 `json:"old,omitempty"`
 
@@ -170,7 +173,7 @@ func (r Report) bounded() Report {
 	r.Receipt.N = min(r.Receipt.N, maxInt)
 	for _, n := range []*int64{
 		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
-		&r.Conflicts, &r.Untold, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
+		&r.Conflicts, &r.Untold, &r.Undated, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
 	} {
 		*n = max(0, min(*n, maxInt))
 	}
