@@ -438,7 +438,7 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			return page, fmt.Errorf("offer %s: %w", r.Key, err)
 		}
 		_, holds := r.Find(ver.Base.Name)
-		c := record.Change{Seq: num(k), Key: r.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Version: ver}
+		c := record.Change{Seq: num(k), Key: r.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Relayed: e.Foreign, Version: ver}
 		page.Changes = append(page.Changes, c)
 	}
 	return page, nil

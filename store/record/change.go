@@ -17,6 +17,9 @@ type Change struct {
 	// Orphan says that the sender does not hold the version's base: asking for it
 	// is in vain.
 	Orphan bool `json:"orphan,omitempty"`
+	// Relayed says that the sender got the version from upstream and hands it back: it
+	// says nothing of its maker's chain.
+	Relayed bool `json:"relayed,omitempty"`
 	// Version is nil where the receiver is known to hold it: the name suffices.
 	Version *Version `json:"version,omitempty"`
 }

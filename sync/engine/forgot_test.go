@@ -9,6 +9,7 @@ import (
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/store/storetest"
 	"tram/sync/wire"
 )
 
@@ -191,4 +192,24 @@ func TestHeadThatDoesNotCoverTheOneBeforeTellsOfARestore(t *testing.T) {
 	w.want(k, "female", "0914")
 	w.want(other, "0911")
 	w.want(third, "0913")
+}
+
+// b: U0 -> b1 -> b2, of which b's clone b' holds b2 alone;  the centre is put back to U0,
+// and b' hands b2 in first. b' names b's lineage as its own, and knows nothing of its
+// chain: when b comes, both sides must compute the same one.
+func TestCloneThatHandsBackSpoilsNoChain(t *testing.T) {
+	w := newWorld(t, "b")
+	k := w.bornAtCentre()
+	w.sync("b")
+	before, b := w.copyOfCentre(), w.stations["b"]
+	twin := storetest.Open(t, store.Options{Name: "b", Dir: w.snapshot("b"), R4: b.R4()})
+	b.edit(t, k, hoa+`,"gender":"female"`)
+	b.edit(t, k, hoa+`,"gender":"female"`+phone("0915"))
+	w.sync("b")
+	w.stations["b'"] = &station{Store: twin, name: "b"}
+	w.sync("b'")
+	w.restoreCentre(before)
+	w.sync("b'")
+	w.sync("b", "b'")
+	w.want(k, "female", "0915")
 }

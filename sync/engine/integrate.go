@@ -46,7 +46,7 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 		if err != nil {
 			return 0, nil, err
 		}
-		d.Foreign = !s.hello.Owns(c.Version.Name.Lineage)
+		d.Foreign = c.Relayed || !s.hello.Owns(c.Version.Name.Lineage)
 		st.Taken = append(st.Taken, d)
 		answers = append(answers, record.Answer{Key: c.Key, Ref: c.Ref, Verdict: d.Verdict, Reason: d.Reason})
 		reopened, err := s.reopen(d, seen)

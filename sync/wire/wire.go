@@ -151,6 +151,7 @@ type change struct {
 	Prev     uint64        `json:"p,omitempty"`
 	Gone     bool          `json:"gone,omitempty"`
 	Orphan   bool          `json:"orphan,omitempty"`
+	Relayed  bool          `json:"relayed,omitempty"`
 	Name     record.Name   `json:"v,omitzero"` // with a version, whose content is the next line
 	Base     record.Ref    `json:"b,omitzero"`
 	Includes []record.Ref  `json:"i,omitempty"`
@@ -163,7 +164,7 @@ type change struct {
 }
 
 func slim(c *record.Change) change {
-	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan}
+	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan, Relayed: c.Relayed}
 	v := c.Version
 	if v == nil {
 		out.Ref = c.Ref
@@ -180,7 +181,7 @@ func slim(c *record.Change) change {
 
 // full makes the change again; content is nil where none followed.
 func (c change) full(content []byte) *record.Change {
-	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan}
+	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan, Relayed: c.Relayed}
 	if c.Name.IsZero() {
 		return out
 	}
