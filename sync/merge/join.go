@@ -189,7 +189,9 @@ func unseen(by []record.Name, seen record.Seen) []record.Name {
 }
 
 // register keeps of each side the values whose setters the other has not seen,
-// and those that both still have; then the element's class decides.
+// and those that both still have; then the element's class decides. A side that has
+// seen all of the other has the last word, also about a value that came back in it
+// because each of the two that it was made of had settled the other's away.
 func (j *joiner) register(at place, x, y *element.Register, xs, ys record.Seen) *element.Register {
 	if at.security() && absent(x) != absent(y) {
 		stays, gone, seen := x, y, xs
@@ -200,6 +202,12 @@ func (j *joiner) register(at place, x, y *element.Register, xs, ys record.Seen) 
 			j.lose(at.path, element.Alt{Value: gone.Shown, By: by}, stays.Shown, PolicyEditLives)
 		}
 		return stays
+	}
+	switch {
+	case xs.Covers(ys):
+		return x
+	case ys.Covers(xs):
+		return y
 	}
 	alts := element.Join(append(survivors(x, y, ys), survivors(y, x, xs)...)...)
 	if len(alts) == 0 { // each side settled the other's value away
