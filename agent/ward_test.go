@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tram/agent/config"
+	"tram/agent/health"
 	"tram/store"
 	"tram/store/account"
 	"tram/sync/central"
@@ -28,59 +29,84 @@ const wardPIN = "sen-hong-7"
 // ward is a station whose pages are open and which exchanges with its centre, over
 // HTTPS, just when a test says so.
 type ward struct {
-	t    *testing.T
-	name string
-	a    *Agent
-	url  string
-	last engine.Result
-	seen map[string]*http.Client
+	t      *testing.T
+	name   string
+	dir    string
+	source health.Source // of its clock; nil is the PC's
+	a      *Agent
+	srv    *httptest.Server
+	url    string
+	last   engine.Result
+	seen   map[string]*http.Client
 }
 
 // openWard enrols a station and opens its pages for some people, all of them doctors
 // but the first, who is its administrator.
 func openWard(t *testing.T, c *central.Centre, centre running, name string, users ...string) *ward {
 	t.Helper()
-	ctx, dir := context.Background(), t.TempDir()
-	enrol(t, c, centre.address, dir, name)
-	a, err := New(Options{Config: config.Default(dir)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	here, err := a.announce(listen.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := a.handler(here)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewUnstartedServer(pages)
-	srv.Listener.Close()
-	srv.Listener = listen
-	srv.Start()
-	t.Cleanup(func() {
-		srv.Close()
-		a.hangUp()
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if !a.connect(ctx) {
-		t.Fatalf("%s is not enrolled: %s", name, a.link.enrol)
-	}
+	return openWardAt(t, c, centre, nil, name, users...)
+}
+
+// openWardAt is openWard with a clock.
+func openWardAt(t *testing.T, c *central.Centre, centre running, source health.Source, name string, users ...string) *ward {
+	t.Helper()
+	ctx, w := context.Background(), &ward{t: t, name: name, dir: t.TempDir(), source: source}
+	enrol(t, c, centre.address, w.dir, name)
+	w.start()
+	t.Cleanup(w.stop)
 	role, by := account.Admin, ""
-	book := account.New(a.Store(), time.Now, account.Cost{Time: 1, Memory: 64})
+	book := account.New(w.a.Store(), time.Now, account.Cost{Time: 1, Memory: 64})
 	for _, u := range users {
 		if err := book.Add(ctx, u, strings.ToUpper(u[:1])+u[1:], role, wardPIN, by); err != nil {
 			t.Fatal(err)
 		}
 		role, by = account.Doctor, users[0]
 	}
-	return &ward{t: t, name: name, a: a, url: srv.URL, seen: map[string]*http.Client{}}
+	return w
+}
+
+// start opens the records and the pages, stop closes them.
+func (w *ward) start() {
+	w.t.Helper()
+	a, err := New(Options{Config: config.Default(w.dir)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.source != nil {
+		newest, err := a.store.Newest()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		a.clock = health.NewClock(w.source, newest, health.Built(), newest.Offset)
+	}
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	here, err := a.announce(listen.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pages, err := a.handler(here)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(pages)
+	srv.Listener.Close()
+	srv.Listener = listen
+	srv.Start()
+	w.a, w.srv, w.url, w.seen = a, srv, srv.URL, map[string]*http.Client{}
+	if !a.connect(context.Background()) {
+		w.t.Fatalf("%s is not enrolled: %s", w.name, a.link.enrol)
+	}
+}
+
+func (w *ward) stop() {
+	w.srv.Close()
+	w.a.hangUp()
+	if err := w.a.Close(); err != nil {
+		w.t.Error(err)
+	}
 }
 
 // exchange runs one exchange with the centre.

@@ -118,6 +118,48 @@ func TestDeletedComesBackAndHistoryTells(t *testing.T) {
 	}
 }
 
+// TestTimeOrdersNothing edits a record by a clock that is set back before each edit:
+//
+//	v1 (2030) -> v2 (2029) -> v3 (2028) …
+func TestTimeOrdersNothing(t *testing.T) {
+	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	o := store.Options{Name: "a", Dir: t.TempDir(), R4: storetest.R4(t), Clock: func() record.Stamp { return record.Stamp{Unix: at.UnixMilli()} }}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := born(t, s, hoa)
+	want := []record.Ref{last.Ref()}
+	for n := range 8 {
+		at = at.AddDate(-1, 0, 0)
+		last = put(t, s, store.Write{Key: last.Key, Base: last.Name.String(), Content: patient(last.Key.ID, hoa+fmt.Sprintf(`,"multipleBirthInteger":%d`, n))})
+		want = append([]record.Ref{last.Ref()}, want...)
+	}
+	holds := func(name string, s *store.Store) {
+		t.Helper()
+		st, err := s.Get(last.Key)
+		if err != nil || st.Shown.Ref() != last.Ref() {
+			t.Errorf("%s: shown is %v, %v, want what was written last", name, st.Shown, err)
+		}
+		past, err := s.History(last.Key)
+		all, _, aerr := s.HistoryAll(store.Since{Limit: 20})
+		if err := errors.Join(err, aerr); err != nil || len(past) != len(want) || len(all) != len(want) {
+			t.Fatalf("%s: %d and %d versions, %v", name, len(past), len(all), err)
+		}
+		for i, ref := range want {
+			if past[i].Ref() != ref || all[i].Ref() != ref {
+				t.Errorf("%s: place %d has %v and %v, want %v", name, i, past[i].Name, all[i].Name, ref.Name)
+			}
+		}
+	}
+	holds("at once", s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Rebuild = true
+	holds("rebuilt", storetest.Open(t, o))
+}
+
 func TestDeskFindsPeople(t *testing.T) {
 	s := storetest.Open(t, store.Options{Name: "a"})
 	v := born(t, s, hoa+`,"identifier":[{"system":"http://cccd","value":"001161002345"}]`)

@@ -127,6 +127,21 @@ func (s Sessions) Of(name record.Name) int {
 	})
 }
 
+// Made lists the entries of a session that are here, oldest first and without their place.
+func (s Sessions) Made(st *store.Store, i int) ([]store.Entry, error) {
+	left := s.list[i].Entries
+	made, err := st.Stamped(func(n record.Name) bool {
+		if s.Of(n) != i {
+			return left == 0
+		}
+		left--
+		return false
+	}, maxLooked)
+	made = slices.DeleteFunc(made, func(e store.Entry) bool { return s.Of(e.Version) != i })
+	slices.Reverse(made)
+	return made, err
+}
+
 // ErrNoSession says that there is no such session.
 var ErrNoSession = errors.New("no such session")
 
@@ -140,22 +155,13 @@ func Date(ctx context.Context, s *store.Store, i int, said Dated) error {
 	if i < 0 || i >= len(have.list) {
 		return ErrNoSession
 	}
-	left := have.list[i].Entries
-	made, err := s.Stamped(func(n record.Name) bool {
-		if have.Of(n) != i {
-			return left == 0
-		}
-		left--
-		return false
-	}, maxLooked)
+	made, err := have.Made(s, i)
 	if err != nil {
 		return err
 	}
 	acts := []audit.Entry{{Who: said.Who, Action: audit.Date}}
 	for _, e := range made {
-		if have.Of(e.Version) == i {
-			acts = append(acts, audit.Entry{Who: said.Who, Action: audit.Date, Key: e.Key, Version: e.Version})
-		}
+		acts = append(acts, audit.Entry{Who: said.Who, Action: audit.Date, Key: e.Key, Version: e.Version})
 	}
 	first := min(len(acts), maxActs)
 	err = s.Declare(ctx, sessionsSetting, func(b []byte) ([]byte, error) {

@@ -35,9 +35,8 @@ type candidate struct {
 
 // writer is who set a value, and when by the clock of that PC.
 type writer struct {
-	Who   string
-	At    int64
-	Doubt bool
+	Who string
+	when
 }
 
 // conflictPage is the conflicts of one record.
@@ -66,6 +65,7 @@ type lostValue struct {
 type conflictsPage struct {
 	Parked  []parkedLine // what upstream did not take
 	Kept    []keptLine   // of records that left
+	Clock   []clockLine  // when the clock was wrong
 	Records []conflictPage
 	Vault   []lostValue
 }
@@ -104,6 +104,7 @@ func (c *call) conflicts() error {
 	if p.Kept, err = c.kept(); err != nil {
 		return err
 	}
+	p.Clock = c.undated()
 	if p.Vault, err = c.vault(record.Key{}); err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (c *call) contested(v *record.Version) ([]contested, error) {
 			}
 			cand := candidate{Text: s.Fields(kind, open.Path, value), Meanwhile: shown[open.Path] != nil && fhir.Equal(value, shown[open.Path])}
 			for _, w := range v.Writers {
-				cand.Writers = append(cand.Writers, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
+				cand.Writers = append(cand.Writers, writer{names(w.Author), c.when(w.Name, w.Stamp)})
 				one.Closes = append(one.Closes, w.Name.String())
 			}
 			if _, ok := s.Typed(kind, open.Path, value, cand.Text); ok {
@@ -311,7 +312,7 @@ func (c *call) lostOf(it store.VaultItem, st *record.Stand, names func(string) s
 	holds, can := backAgain(c.Store, st, it)
 	l.Stuck = !can
 	for _, w := range it.Lost.By {
-		l.By = append(l.By, writer{names(w.Author), w.Stamp.Corrected(), w.Stamp.Doubt})
+		l.By = append(l.By, writer{names(w.Author), c.when(w.Name, w.Stamp)})
 	}
 	return l, holds, nil
 }

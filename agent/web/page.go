@@ -11,6 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"tram/agent/health"
 	"tram/store/account"
 	"tram/store/record"
 	"tram/sync/status"
@@ -25,7 +26,8 @@ type call struct {
 	user    account.Account // zero before sign-in
 	session account.Session
 	cookie  string
-	locked  account.Account // whose session it is, also while it is locked
+	locked  account.Account  // whose session it is, also while it is locked
+	clocks  *health.Sessions // when the clock was wrong; nil until it is asked for
 }
 
 // view is what every page is made of.
@@ -108,7 +110,7 @@ func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(
 func (c *call) render(code int, page, title string, body any) {
 	report, kept := c.Report(), c.keptCount()
 	v := view{
-		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
+		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + report.Undated + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
 		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
 	}
 	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"tram/agent/health"
 	"tram/agent/web/entry"
 	"tram/store"
 	"tram/store/account"
@@ -49,7 +50,7 @@ func TestEveryPageAnswersInBothLanguages(t *testing.T) {
 	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
 	b := s.as("trang")
 	b.post("/people", url.Values{"q": {"nguyen"}})
-	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|proof|parked|mend|kept|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
+	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|proof|parked|mend|kept|clock|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
 	kinds := regexp.MustCompile(`[{}]|%!|\[object|&lt;nil|ZgotmplZ`)
 	titles := map[string]map[string]bool{}
 	for _, path := range []string{"/people", "/people/new", "/person/" + patient, "/person/" + patient + "?kind=Observation", "/person/" + patient + "/edit",
@@ -136,7 +137,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 			used[m[1]] = true
 		}
 	}
-	go1 := regexp.MustCompile(`"((?:signin|setup|account|me|conflict|fault|error|state|person|said|form|waiting|staff|audit|history|record|people|mend|kept|parked)\.[a-z-]+)"`)
+	go1 := regexp.MustCompile(`"((?:signin|setup|account|me|clock|conflict|fault|error|state|person|said|form|waiting|staff|audit|history|record|people|mend|kept|parked)\.[a-z-]+)"`)
 	src, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -174,11 +175,14 @@ func TestCataloguesAreComplete(t *testing.T) {
 	for _, r := range account.Roles() {
 		used["role."+string(r)] = true
 	}
-	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Export, audit.GiveUp, audit.Dismiss} {
+	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Export, audit.GiveUp, audit.Dismiss, audit.Date} {
 		used["action."+string(a)] = true
 	}
 	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived", "decided"} {
 		used["policy."+p] = true
+	}
+	for _, b := range []health.Basis{health.Measured, health.Likely, health.Unknown} {
+		used["clock."+string(b)+"-why"] = true
 	}
 	if len(used) < 200 {
 		t.Fatalf("only %d keys were found in templates and code", len(used))

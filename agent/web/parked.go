@@ -24,12 +24,11 @@ type parkedLine struct {
 
 // keptLine is an entry of a record that left this station.
 type keptLine struct {
-	ID     uint64
-	Key    record.Key
-	Title  string
-	Who    string
-	At     int64
-	Doubt  bool
+	ID    uint64
+	Key   record.Key
+	Title string
+	Who   string
+	when
 	Place  record.Place
 	Reason record.Reason
 	Here   bool // the record is here again
@@ -81,7 +80,7 @@ func (c *call) keptCount() int64 {
 
 func (c *call) keptOf(it store.Rescued, names func(string) string) keptLine {
 	v := it.Version
-	return keptLine{ID: it.ID, Key: v.Key, Title: c.show[c.lang].Kind(v.Key.Kind), Who: names(v.Author), At: v.Stamp.Corrected(), Doubt: v.Stamp.Doubt,
+	return keptLine{ID: it.ID, Key: v.Key, Title: c.show[c.lang].Kind(v.Key.Kind), Who: names(v.Author), when: c.when(v.Name, v.Stamp),
 		Place: it.Place, Reason: it.Reason, Here: it.Here}
 }
 

@@ -39,10 +39,9 @@ type recordPage struct {
 
 // versionLine is one version in a record's history.
 type versionLine struct {
-	Name    string
-	Who     string
-	At      int64
-	Doubt   bool
+	Name string
+	Who  string
+	when
 	Place   record.Place
 	Deleted bool
 	Born    bool
@@ -202,7 +201,7 @@ func (c *call) pastOf(code int, stale bool) error {
 	}
 	names := c.names()
 	for _, v := range versions {
-		l := versionLine{Name: v.Name.String(), Who: names(v.Author), At: v.Stamp.Corrected(), Doubt: v.Stamp.Doubt, Deleted: v.Deleted,
+		l := versionLine{Name: v.Name.String(), Who: names(v.Author), when: c.when(v.Name, v.Stamp), Deleted: v.Deleted,
 			Born: v.Base.IsZero(), Joined: len(v.Includes) > 0, Shown: v.Name == st.Shown.Name, Lost: len(v.Lost)}
 		if l.Place, err = c.Store.PlaceOf(p.Key, v.Name); err != nil {
 			return err

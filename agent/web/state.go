@@ -4,11 +4,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"rsc.io/qr"
 
 	"tram/agent/health"
+	"tram/agent/web/show"
 	"tram/store"
+	"tram/store/audit"
 	"tram/store/record"
 	"tram/sync/status"
 )
@@ -115,4 +118,182 @@ func size(n int64) string {
 		return strconv.FormatInt(n>>30, 10) + " GB"
 	}
 	return strconv.FormatInt((n+1<<20-1)>>20, 10) + " MB"
+}
+
+// when is a moment at which something was made, as a page shows it.
+type when struct {
+	At    int64
+	Doubt bool
+	// Was is the time that the version carries, where a person put it right, and By who
+	// that was.
+	Was int64
+	By  string
+	// Session is the number of the clock's wrong session, 0 for none.
+	Session int
+}
+
+// wrongTimes are when the clock was wrong; a page shows what versions say where they
+// cannot be read.
+func (c *call) wrongTimes() health.Sessions {
+	if c.clocks == nil {
+		s, err := health.LoadSessions(c.Store)
+		if err != nil {
+			c.Log.Error("cannot read when the clock was wrong", "err", err)
+		}
+		c.clocks = &s
+	}
+	return *c.clocks
+}
+
+// when is the moment at which a version was made: its own, or what a person said of
+// it. It decides nothing.
+func (c *call) when(name record.Name, stamp record.Stamp) when {
+	w := when{At: stamp.Corrected(), Doubt: stamp.Doubt}
+	i := c.wrongTimes().Of(name)
+	if i < 0 {
+		return w
+	}
+	w.Session, w.Doubt = i+1, true
+	if said := c.wrongTimes().List()[i].Said; said != nil && said.By != 0 {
+		w.Was, w.At, w.Doubt, w.By = w.At, w.At+said.By, false, c.names()(said.Who)
+	}
+	return w
+}
+
+// clockLine is one wrong session in words.
+type clockLine struct {
+	health.Session
+	N      int
+	Behind bool
+	Off    string // how far the clock was off
+}
+
+func (c *call) clockLine(i int, s health.Session) clockLine {
+	off := max(s.By, -s.By) / 60_000 // minutes
+	l := clockLine{Session: s, N: i + 1, Behind: s.By > 0}
+	switch days := off / (24 * 60); {
+	case days >= 365:
+		l.Off = c.say("clock.years", days/365, days%365)
+	case days > 0:
+		l.Off = c.say("clock.days", days, off/60%24)
+	case off >= 60:
+		l.Off = c.say("state.hours", off/60, off%60)
+	default:
+		l.Off = c.say("clock.minutes", off)
+	}
+	return l
+}
+
+// undated are the sessions of which nobody has said anything yet.
+func (c *call) undated() []clockLine {
+	var out []clockLine
+	for i, s := range c.wrongTimes().List() {
+		if s.Said == nil {
+			out = append(out, c.clockLine(i, s))
+		}
+	}
+	return out
+}
+
+// maxDated is how many entries of a session a page names.
+const maxDated = 100
+
+// clockPage asks when the entries of a wrong session were made.
+type clockPage struct {
+	clockLine
+	Then, Until int64  // when its entries were made most likely
+	First       int64  // when a person said that it began
+	Who         string // said so
+	Seen        int64  // when that was, 0 for never
+	Shows       bool   // there is a time to be shown beside the one that they carry
+	Lines       []waitingLine
+	More        int
+
+	Choice, Typed, Fault string
+}
+
+// clock shows one wrong session and asks about it.
+func (c *call) clock() error { return c.clockAgain(http.StatusOK, "", "", "") }
+
+func (c *call) wrongTime() (int, health.Session, error) {
+	n, err := strconv.Atoi(c.r.PathValue("n"))
+	list := c.wrongTimes().List()
+	if err != nil || n < 1 || n > len(list) {
+		return 0, health.Session{}, record.ErrNotFound
+	}
+	return n - 1, list[n-1], nil
+}
+
+func (c *call) clockAgain(code int, choice, typed, fault string) error {
+	i, s, err := c.wrongTime()
+	if err != nil {
+		return err
+	}
+	if err := c.looked(audit.Search, record.Key{}); err != nil {
+		return err
+	}
+	p := clockPage{clockLine: c.clockLine(i, s), Then: s.From + s.By, Until: s.To + s.By, Choice: choice, Typed: typed, Fault: fault}
+	by := s.By
+	names := c.names()
+	if said := s.Said; said != nil {
+		p.First, p.Who, p.Seen, by = s.From+said.By, names(said.Who), said.At, said.By
+	}
+	p.Shows = by != 0
+	made, err := c.wrongTimes().Made(c.Store, i)
+	if err != nil {
+		return err
+	}
+	for _, e := range made[:min(maxDated, len(made))] {
+		l := c.waits(e, names)
+		l.At = e.Stamp.Corrected() + by
+		p.Lines = append(p.Lines, l)
+	}
+	p.More = s.Entries - len(p.Lines)
+	c.render(code, "clock", "clock.title", p)
+	return nil
+}
+
+// dated keeps what somebody says of a wrong session.
+func (c *call) dated() error {
+	i, s, err := c.wrongTime()
+	if err != nil {
+		return err
+	}
+	f := c.r.PostForm
+	choice, typed := f.Get("choice"), strings.TrimSpace(f.Get("first"))
+	seen := int64(0)
+	if s.Said != nil {
+		seen = s.Said.At
+	}
+	if f.Get("seen") != strconv.FormatInt(seen, 10) {
+		return c.clockAgain(http.StatusConflict, choice, typed, "clock.stale")
+	}
+	now := c.Now().UnixMilli() + c.Report().Offset
+	said := health.Dated{Who: c.user.User, At: now}
+	switch choice {
+	case "":
+		return c.clockAgain(http.StatusUnprocessableEntity, "", typed, "clock.choose")
+	case "leave":
+	case "likely":
+		if said.By = s.By; s.By == 0 {
+			return errBadForm
+		}
+	case "other":
+		iso, ok := show.ISOTime(typed, c.Zone)
+		first, err := time.Parse(time.RFC3339, iso)
+		if !ok || err != nil {
+			return c.clockAgain(http.StatusUnprocessableEntity, choice, typed, "fault.no-moment")
+		}
+		// What is typed has no seconds.
+		said.By = first.UnixMilli() - s.From/60_000*60_000
+		if s.To+said.By > now+time.Minute.Milliseconds() {
+			return c.clockAgain(http.StatusUnprocessableEntity, choice, typed, "clock.future")
+		}
+	default:
+		return errBadForm
+	}
+	if err := health.Date(c.r.Context(), c.Store, i, said); err != nil {
+		return err
+	}
+	return c.goTo("/clock/"+strconv.Itoa(i+1), "dated")
 }

@@ -40,6 +40,7 @@ type waitingPage struct {
 // waitingLine is one entry that waits.
 type waitingLine struct {
 	store.Entry
+	when
 	Who    string
 	Title  string
 	Person string
@@ -109,7 +110,7 @@ func (c *call) entries(parked int) ([]waitingLine, error) {
 
 // waits is an entry in words, as far as the user may see it.
 func (c *call) waits(e store.Entry, names func(string) string) waitingLine {
-	l := waitingLine{Entry: e, Who: names(e.Author), Title: c.show[c.lang].Kind(e.Key.Kind)}
+	l := waitingLine{Entry: e, when: c.when(e.Version, e.Stamp), Who: names(e.Author), Title: c.show[c.lang].Kind(e.Key.Kind)}
 	if c.user.Role.Sees(e.Key.Kind) {
 		_, err := c.Store.Version(e.Key, e.Version)
 		l.Away = errors.Is(err, record.ErrNotFound)
@@ -145,7 +146,7 @@ func bars(list []waitingLine, now time.Time) []bar {
 		out[i].Label = today.AddDate(0, 0, i-barDays+1).Format("02/01")
 	}
 	for _, e := range list {
-		at := time.UnixMilli(e.Stamp.Corrected())
+		at := time.UnixMilli(e.At)
 		i := barDays - 1
 		for i > 0 && at.Before(today.AddDate(0, 0, i-barDays+1)) {
 			i--

@@ -181,6 +181,8 @@ func (w *Web) routes() {
 		"GET /state":                       (*call).state,
 		"POST /state/check":                (*call).check,
 		"POST /state/mended":               (*call).sawMended,
+		"GET /clock/{n}":                   (*call).clock,
+		"POST /clock/{n}":                  (*call).dated,
 		"GET /me":                          (*call).me,
 		"POST /me":                         (*call).me,
 		"GET /staff":                       admin((*call).staff),

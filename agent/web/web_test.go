@@ -90,7 +90,12 @@ func start(t *testing.T, st *store.Store) *station {
 // open is a station with an administrator, a doctor and a clerk.
 func open(t *testing.T) *station {
 	t.Helper()
-	s := start(t, storetest.Open(t, store.Options{Name: "tram-a"}))
+	return staffed(t, storetest.Open(t, store.Options{Name: "tram-a"}))
+}
+
+func staffed(t *testing.T, st *store.Store) *station {
+	t.Helper()
+	s := start(t, st)
 	for _, a := range []struct {
 		user, name string
 		role       account.Role
