@@ -26,6 +26,8 @@ const (
 	NoLink         Code = "no-link"         // it cannot be reached
 	LinkCuts       Code = "link-cuts"       // the link breaks before an exchange ends
 	Silent         Code = "silent"          // no report for a day, as seen at the centre
+	RefusedStick   Code = "stick-refused"   // the last file from a stick yielded nothing
+	SilentStick    Code = "stick-out"       // a stick was written a week ago, and nothing was heard of it
 	Behind21       Code = "behind-21"       // 21 days without reaching or sending
 	Behind7        Code = "behind-7"
 	Behind3        Code = "behind-3"
@@ -86,6 +88,8 @@ func rules() []rule {
 		{PortInUse, Stop, nil},
 		{Parked, Warn, behind},
 		{ClockDoubt, Warn, behind},
+		{RefusedStick, Warn, and(SilentStick)},
+		{SilentStick, Warn, behind},
 		{Behind21, Stop, nil},
 		{Behind7, Warn, nil},
 		{DatabaseRebuilt, Warn, nil},

@@ -15,6 +15,10 @@ const (
 	// clockSlack is how far a PC's clock may be off before it is said.
 	clockSlack = 5 * minute
 
+	// stickPatience is how long a stick may be under way: it goes by hand, there and
+	// back.
+	stickPatience = 7 * day
+
 	mega = int64(1 << 20)
 )
 
@@ -70,6 +74,9 @@ func drawFigures(r Report, now int64, found map[Code]bool) {
 	set(Undated, r.Undated > 0)
 	set(ClockDoubt, r.Doubt || r.Offset > clockSlack || r.Offset < -clockSlack)
 	set(Silent, now-(r.Made+r.Offset) >= day)
+	// One that was too old tells only that a later one was quicker.
+	set(RefusedStick, r.Stick.Refused != "" && r.Stick.Refused != StickOld)
+	set(SilentStick, stickOut(r, now) >= stickPatience)
 	switch days := behind(r, now) / day; {
 	case days >= 21:
 		found[Behind21] = true
@@ -92,6 +99,15 @@ func behind(r Report, now int64) int64 {
 		}
 	}
 	return out
+}
+
+// stickOut is for how many milliseconds nothing was heard of the oldest stick on its
+// way; 0 where none is.
+func stickOut(r Report, now int64) int64 {
+	if r.Stick.Since == 0 {
+		return 0
+	}
+	return max(0, now-(r.Stick.Since+r.Offset))
 }
 
 // explain turns the codes found into values, each with its cause if that was
@@ -158,6 +174,10 @@ func params(r Report, now int64, unknown Code) map[string]string {
 		"offset":    num(off / minute),
 		"free":      size(r.DiskFree),
 		"code":      string(unknown),
+		"sticks":    num(r.Stick.Out),
+		"stickdays": num(stickOut(r, now) / day),
+		"stick":     string(r.Stick.Refused), // In gives it its words
+		"sticktodo": "",
 	}
 }
 

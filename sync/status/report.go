@@ -80,6 +80,18 @@ type Group struct {
 	N       int64  `json:"n"`
 }
 
+// Sticks is what a station knows of the sticks that it wrote.
+type Sticks struct {
+	Last  uint64 `json:"n"`           // the number of the one written last
+	Taken uint64 `json:"a,omitempty"` // the highest number whose answer was read
+	// Out counts those of which nothing was heard, Since is when the oldest of them
+	// was written.
+	Out   int64 `json:"o,omitempty"`
+	Since int64 `json:"t,omitempty"`
+	// Refused is why the last file was not taken; empty where an answer was, since.
+	Refused Stick `json:"r,omitempty"`
+}
+
 // Report is what a station says of itself. It holds counts and codes, never a
 // patient's data. Times are Unix milliseconds by the station's own clock, 0
 // for never; sizes are bytes. Readers ignore fields they do not know.
@@ -121,6 +133,7 @@ type Report struct {
 
 	Lineage record.Lineage `json:"li,omitempty"`
 	Receipt Position       `json:"rc,omitzero"`
+	Stick   Sticks         `json:"sk,omitzero"`
 	// Up is how long the program has been running, in seconds.
 	Up int64 `json:"up"`
 	// Slot is the kind of slot that opened the key, such as "file" or "tpm".
@@ -170,10 +183,12 @@ func (r Report) bounded() Report {
 		r.Receipt = Position{}
 	}
 	r.Offset = max(-maxInt, min(r.Offset, maxInt))
-	r.Receipt.N = min(r.Receipt.N, maxInt)
+	r.Receipt.N, r.Stick.Last, r.Stick.Taken = min(r.Receipt.N, maxInt), min(r.Stick.Last, maxInt), min(r.Stick.Taken, maxInt)
+	r.Stick.Refused = Stick(plain(string(r.Stick.Refused), 12))
 	for _, n := range []*int64{
 		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
 		&r.Conflicts, &r.Untold, &r.Undated, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
+		&r.Stick.Out, &r.Stick.Since,
 	} {
 		*n = max(0, min(*n, maxInt))
 	}

@@ -50,7 +50,12 @@ type Health struct {
 // In returns h with its words in a language ("vi" or "en").
 func (h Health) In(lang string) Health {
 	title, todo := Words(lang, string(h.Code))
-	h.Title, h.Todo = fill(title, h.Params), fill(todo, h.Params)
+	params := h.Params
+	if h.Code == RefusedStick {
+		why, what := StickWords(lang, Stick(params["stick"]))
+		params = map[string]string{"stick": why, "sticktodo": what}
+	}
+	h.Title, h.Todo = fill(title, params), fill(todo, params)
 	return h
 }
 

@@ -75,6 +75,18 @@ func TestJudge(t *testing.T) {
 		{"a chain of causes", func(r *Report) {
 			r.Codes, r.Failures, r.Failure, r.Oldest = []Code{NotEnrolled}, 9, FailLink, now-30*day
 		}, "no-link/info not-enrolled/warn<no-link behind-21/stop<no-link"},
+		{"a stick six days on its way", func(r *Report) { r.Stick = Sticks{Last: 3, Out: 1, Since: now - 7*day + 1} }, "fine/ok"},
+		{"a stick a week without an answer explains what waits", func(r *Report) {
+			r.Stick, r.Oldest, r.Waiting = Sticks{Last: 3, Taken: 2, Out: 1, Since: now - 8*day}, now-8*day, 2
+		}, "stick-out/warn behind-7/warn<stick-out"},
+		{"a clock years off is no stick years out", func(r *Report) {
+			const off = 730 * day
+			r.Made, r.Synced, r.Tried, r.Offset, r.Stick.Since = now-off, now-off, now-off, off, now-off
+		}, "clock-doubt/warn"},
+		{"a refused stick explains the missing answer", func(r *Report) {
+			r.Stick = Sticks{Last: 3, Out: 3, Since: now - 9*day, Refused: StickAltered}
+		}, "stick-refused/warn stick-out/warn<stick-refused"},
+		{"a stick that was too old is no trouble", func(r *Report) { r.Stick = Sticks{Last: 3, Taken: 3, Refused: StickOld} }, "fine/ok"},
 		{"parked entries", func(r *Report) { r.Parked = 2 }, "parked/warn"},
 		{"values that lost", func(r *Report) { r.Untold = 1 }, "untold/info"},
 		{"a disk running low, as its store says", func(r *Report) { r.Codes = []Code{DiskLow} }, "disk-low/warn"},
@@ -163,6 +175,24 @@ func TestFiguresAreInTheTexts(t *testing.T) {
 	}
 	if got, want := In("en", Judge(r, now))[1].Title, "3 values need your decision"; got != want {
 		t.Errorf("title %q, want %q", got, want)
+	}
+}
+
+// Why a stick was refused is said in the reader's language, with what to do.
+func TestRefusedStickSaysWhy(t *testing.T) {
+	r := good()
+	r.Stick = Sticks{Last: 4, Out: 2, Since: now - 9*day, Refused: StickForeign}
+	for lang, want := range map[string][2]string{
+		"vi": {"Có USB không được nhận: Không phải cho nơi này", "Hãy chuyển USB đi tiếp, đừng xóa."},
+		"en": {"A stick was refused: Not for us", "Hand the stick on; do not delete it."},
+	} {
+		values := In(lang, Judge(r, now))
+		if values[0].Title != want[0] || !strings.HasSuffix(values[0].Todo, want[1]) {
+			t.Errorf("%s: %q, %q", lang, values[0].Title, values[0].Todo)
+		}
+		if values[1].Code != SilentStick || !strings.Contains(values[1].Title, "9") || !strings.Contains(values[1].Todo, ": 2.") {
+			t.Errorf("%s: %q, %q", lang, values[1].Title, values[1].Todo)
+		}
 	}
 }
 
