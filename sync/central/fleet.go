@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tram/store/record"
+	"tram/sync/carry/stick"
 	"tram/sync/status"
 	"tram/sync/wire"
 )
@@ -21,6 +22,7 @@ type member struct {
 	Name string `json:"name"`
 	// Seen is when it last spoke, by the centre's clock in Unix milliseconds.
 	Seen   int64           `json:"seen,omitempty"`
+	Called int64           `json:"called,omitempty"` // when it last spoke by itself, not on a stick
 	Report json.RawMessage `json:"report,omitempty"`
 	// Key is the fingerprint of its key, from enrolment; no other is answered, and
 	// none where the replica is Denied.
@@ -138,7 +140,7 @@ func (c *Centre) Deny(ctx context.Context, replica string, denied bool) error {
 func (c *Centre) hear(peer string, now int64) func(wire.Hello) wire.Refusal {
 	return func(h wire.Hello) wire.Refusal {
 		m, err := c.change(context.Background(), peer, func(m *member) {
-			m.Seen = now
+			m.Seen, m.Called = now, now
 			if r, err := status.Parse(h.Report); err == nil {
 				m.Report = r.Encode()
 			}
@@ -245,7 +247,7 @@ func (c *Centre) hearStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := c.o.Now().UnixMilli()
-	if _, err := c.change(r.Context(), peer, func(m *member) { m.Seen, m.Report = now, rep.Encode() }); err != nil {
+	if _, err := c.change(r.Context(), peer, func(m *member) { m.Seen, m.Called, m.Report = now, now, rep.Encode() }); err != nil {
 		http.Error(w, "nothing can be saved now; come later", http.StatusServiceUnavailable)
 		return
 	}
@@ -263,6 +265,7 @@ type Station struct {
 	Health  []status.Health `json:"health"`
 	Denied  bool            `json:"denied,omitempty"`
 	Twin    bool            `json:"secondPC,omitempty"`
+	Stick   *Stick          `json:"stick,omitempty"` // nil where none ever came
 }
 
 // Fleet lists every replica by name.
@@ -271,11 +274,17 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 	if err != nil {
 		return nil, err
 	}
+	sticks := make([]stick.Visit, len(peers))
+	for i, p := range peers {
+		if sticks[i], err = stick.VisitOf(c.store, p.Name); err != nil {
+			return nil, err
+		}
+	}
 	now := c.o.Now().UnixMilli()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make([]Station, 0, len(peers))
-	for _, p := range peers {
+	for i, p := range peers {
 		s := Station{Name: p.Name, Station: p.Station}
 		if m := c.fleet[p.Name]; m != nil {
 			s.Seen, s.Denied, s.Twin = m.Seen, m.Denied, len(m.Twin) > 0
@@ -286,6 +295,7 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 				// never held against this one.
 				s.Health = status.In(lang, status.Judge(rep, rep.Made+rep.Offset+now-m.Seen))
 			}
+			s.Stick = stickOf(sticks[i], m.Called)
 		}
 		out = append(out, s)
 	}

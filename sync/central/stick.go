@@ -35,6 +35,31 @@ func (c *Centre) Stick(ctx context.Context, dir string) ([]stick.Outcome, error)
 	return files, err
 }
 
+// Stick is what the centre knows of a station's sticks; times are Unix milliseconds.
+type Stick struct {
+	// Comes says that the station came by stick last, and has not called since.
+	Comes bool `json:"comes"`
+	stick.Visit
+	// Expected is the lowest number that has not come where a higher one has, Got the
+	// lowest that came in its place; 0 where none is missing.
+	Expected uint64 `json:"expected,omitempty"`
+	Got      uint64 `json:"got,omitempty"`
+}
+
+// stickOf is nil where no stick ever came.
+func stickOf(v stick.Visit, called int64) *Stick {
+	if v.At == 0 {
+		return nil
+	}
+	s := &Stick{Comes: v.At > called, Visit: v}
+	if len(v.Miss) > 0 {
+		s.Expected = v.Miss[0]
+		for s.Got = s.Expected; slices.Contains(v.Miss, s.Got); s.Got++ {
+		}
+	}
+	return s
+}
+
 // hearStick is hear for what was said when the stick was written. Only a newer
 // report is kept. A lineage that has long been followed may still come by: no
 // stick makes a second PC of it, nor does it go before who speaks live

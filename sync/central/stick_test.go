@@ -2,6 +2,7 @@ package central
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -155,4 +156,50 @@ func TestStickOfAnotherKey(t *testing.T) {
 	if got := shown(s.store, k); got != record.ErrNotFound.Error() {
 		t.Errorf("taken in: %s", got)
 	}
+}
+
+// The fleet names who comes by stick, which number is missing and which came in its
+// place, until it comes or the station calls.
+func TestFleetShowsSticks(t *testing.T) {
+	s := newSite(t)
+	p := s.enrolledPC("tram-a")
+	b := s.browser()
+	b.setUp("hoa")
+	ctx := context.Background()
+	shows := func(step string, want ...string) {
+		t.Helper()
+		b.do("POST", "/sign-in?lang=en", url.Values{"user": {"hoa"}, "pin": {pin}}, nil) // days pass
+		_, page := b.get("/?lang=en")
+		_, list := b.get("/fleet.json")
+		for _, w := range want {
+			no, denied := strings.CutPrefix(w, "-")
+			if strings.Contains(page+list, no) == denied {
+				t.Errorf("%s: %q\n%s\n%s", step, w, page, list)
+			}
+		}
+	}
+	shows("before any", "-By stick", "-\"stick\"")
+	p.stick(t.TempDir())
+	s.pass(3 * 24 * time.Hour)
+	shows("one read", "<strong>By stick</strong>", "stick 1, read 3 d ago", `"comes":true`, "-missing", "-expected")
+	var lost []string
+	for range 2 {
+		lost = append(lost, t.TempDir())
+		_, err := stick.Write(ctx, lost[len(lost)-1], p.name, p.desk())
+		must(t, err)
+	}
+	p.report = status.Report{Station: "tram-a", Made: s.clock().UnixMilli(), Stick: status.Sticks{Last: 3, Taken: 1, Out: 2, Since: s.clock().UnixMilli()}}.Encode()
+	p.stick(t.TempDir())
+	shows("two lost", "stick 4, read &lt; 1 min ago", "number 2 missing, 4 came", `"missing":[2,3]`, `"expected":2`, `"got":4`, "Sticks on their way: 2; answers read up to 1")
+	_, err := s.Stick(ctx, lost[0])
+	must(t, err)
+	shows("one found", "number 3 missing, 4 came", `"missing":[3]`)
+	s.restart()
+	b = s.browser()
+	_, err = s.Stick(ctx, lost[1])
+	must(t, err)
+	shows("both found", "-missing", "stick 3, read", "<strong>By stick</strong>")
+	s.pass(time.Hour)
+	p.sync()
+	shows("called", "By stick", "-<strong>By stick", `"comes":false`)
 }
