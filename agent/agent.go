@@ -275,6 +275,7 @@ func (a *Agent) Report() status.Report {
 	if err != nil {
 		a.o.Log.Error("cannot read when the clock was wrong", "err", err)
 	}
+	sticks := a.sticks()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	codes = append(codes, a.codes...)
@@ -290,5 +291,6 @@ func (a *Agent) Report() status.Report {
 	p := health.Program{Station: a.station, Version: Version, Slot: a.store.KeySlot(), Up: time.Since(a.began)}
 	r := health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
 	r.Undated = int64(clocks.Open())
+	r.Stick = sticks
 	return a.tallied(r)
 }

@@ -15,6 +15,7 @@ import (
 	"tram/store/audit"
 	"tram/store/record"
 	"tram/sync/carry"
+	"tram/sync/carry/stick"
 	"tram/sync/engine"
 	"tram/sync/proof"
 	"tram/sync/status"
@@ -271,6 +272,11 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 		a.measured(ctx, sent, got, res.Time)
 	}
 	a.note(res, err, got)
+	if err == nil && res.Refused == "" && !res.More && !res.Waiting {
+		if err := stick.Called(ctx, a.store); err != nil {
+			a.o.Log.Warn("cannot note that the link did what sticks were to do", "err", err)
+		}
+	}
 	if err != nil && carry.FailureOf(err) != status.FailLink {
 		a.tell(ctx)
 	}

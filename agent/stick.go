@@ -80,6 +80,25 @@ func (d desk) Note(ctx context.Context, code status.Stick) error {
 	return s.Note(ctx, code)
 }
 
+// sticks is what the report says of the sticks that were written.
+func (a *Agent) sticks() status.Sticks {
+	t, err := stick.TrailOf(a.store)
+	if err != nil {
+		a.o.Log.Error("cannot read which sticks were written", "err", err)
+	}
+	s := status.Sticks{Taken: t.Taken}
+	if n := len(t.Trips); n > 0 {
+		s.Last = t.Trips[n-1].N
+	}
+	if out := t.Out(); len(out) > 0 {
+		s.Out, s.Since = int64(len(out)), out[0].At
+	}
+	if t.Refused != nil {
+		s.Refused = t.Refused.Code
+	}
+	return s
+}
+
 // stickFace is what the command line asks about sticks; the files go over the
 // connection, since the service may not reach where a stick is.
 func (a *Agent) stickFace(mux *http.ServeMux) {

@@ -97,6 +97,7 @@ func (w *Web) parse(lang string) (*template.Template, error) {
 		"severity": func(sv status.Severity) string { b, _ := status.SeverityWords(lang, sv); return b },
 		"reason":   func(r record.Reason) string { title, _ := status.ReasonWords(lang, r); return title },
 		"remedy":   func(r record.Reason) string { _, todo := status.ReasonWords(lang, r); return todo },
+		"refusal":  func(s status.Stick) string { title, todo := status.StickWords(lang, s); return title + ". " + todo },
 		"finding":  func(code string) string { title, _ := status.FindingWords(lang, code); return title },
 		"clinical": func(a account.Account) bool { return a.Role.Clinical() },
 		"add":      func(a, b int) int { return a + b },

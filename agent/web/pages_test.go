@@ -50,7 +50,7 @@ func TestEveryPageAnswersInBothLanguages(t *testing.T) {
 	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
 	b := s.as("trang")
 	b.post("/people", url.Values{"q": {"nguyen"}})
-	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|proof|parked|mend|kept|clock|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
+	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|sticks|proof|parked|mend|kept|clock|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
 	kinds := regexp.MustCompile(`[{}]|%!|\[object|&lt;nil|ZgotmplZ`)
 	titles := map[string]map[string]bool{}
 	for _, path := range []string{"/people", "/people/new", "/person/" + patient, "/person/" + patient + "?kind=Observation", "/person/" + patient + "/edit",

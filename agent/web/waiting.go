@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"tram/agent/health"
@@ -12,6 +13,7 @@ import (
 	"tram/store/audit"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/sync/carry/stick"
 	"tram/sync/status"
 )
 
@@ -35,6 +37,8 @@ type waitingPage struct {
 	CanSync bool
 	Tried   int64 // when the last exchange was tried; 0 for never
 	Failed  bool  // that one did not succeed
+	Sticks  *sticks
+	OnStick int // entries of the list that are on a stick on its way
 }
 
 // waitingLine is one entry that waits.
@@ -45,7 +49,34 @@ type waitingLine struct {
 	Title  string
 	Person string
 	Away   bool // the record is not here any more, and nothing is left to open
+	Stick  *stick.Trip
 }
+
+// sticks is what is known of the sticks that were written.
+type sticks struct {
+	stick.Trail
+	Away  int         // of which nothing was heard
+	Lines []stickLine // the newest first
+	Marks []stickMark // of the drawing, the oldest first
+	Wide  int
+}
+
+// stickLine is one stick in words.
+type stickLine struct {
+	stick.Trip
+	Title, Todo string
+	Days        int64 // since it was written
+}
+
+// stickMark is one stick as drawn.
+type stickMark struct {
+	stick.Trip
+	X, Next int // the middle, and where the line goes on to; 0 for the last
+	Day     string
+}
+
+// maxSticks bounds how many sticks are shown.
+const maxSticks = 10
 
 // bar is how many entries of one day wait.
 type bar struct {
@@ -78,8 +109,20 @@ func (c *call) waiting() error {
 	if p.Kept, err = c.kept(); err != nil {
 		return err
 	}
+	trail, err := stick.TrailOf(c.Store)
+	if err != nil {
+		return err
+	}
+	p.Sticks = c.sticks(trail)
 	if p.Entries, err = c.entries(p.Counts.Parked); err != nil {
 		return err
+	}
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Verdict == "" {
+			if e.Stick = trail.With(e.Version); e.Stick != nil {
+				p.OnStick++
+			}
+		}
 	}
 	p.More = max(0, p.Counts.Waiting-len(p.Entries))
 	p.Bars = bars(p.Entries, c.Now().In(c.Zone))
@@ -90,6 +133,33 @@ func (c *call) waiting() error {
 	p.Cause, p.CanSync, p.Tried, p.Failed = c.cause(r), c.SyncNow != nil, r.Tried, r.Failures > 0
 	c.render(http.StatusOK, "waiting", "waiting.title", p)
 	return nil
+}
+
+// sticks is what is known of the sticks in words and as a drawing; nil where none was
+// ever written.
+func (c *call) sticks(t stick.Trail) *sticks {
+	if len(t.Trips) == 0 && t.Refused == nil {
+		return nil
+	}
+	away := len(t.Out())
+	t.Trips = t.Trips[max(0, len(t.Trips)-maxSticks):]
+	const from, step = 40, 72
+	out := &sticks{Trail: t, Away: away, Wide: 2*from + (len(t.Trips)-1)*step}
+	for i, trip := range t.Trips {
+		m := stickMark{Trip: trip, X: from + i*step, Next: from + (i+1)*step}
+		if i == len(t.Trips)-1 {
+			m.Next = 0
+		}
+		l := stickLine{Trip: trip}
+		l.Title, l.Todo = status.TripWords(c.lang, trip.State)
+		if trip.At != 0 {
+			m.Day = time.UnixMilli(trip.At).In(c.Zone).Format("02/01")
+			l.Days = max(0, c.Now().UnixMilli()-trip.At) / (24 * time.Hour).Milliseconds()
+		}
+		out.Marks, out.Lines = append(out.Marks, m), append(out.Lines, l)
+	}
+	slices.Reverse(out.Lines)
+	return out
 }
 
 // entries lists what waits for the centre, oldest first, beside what is parked.
