@@ -113,7 +113,11 @@ func (a *Agent) remember() error {
 	if err != nil {
 		return err
 	}
-	a.clock = health.NewClock(health.System(), newest, health.Built(), newest.Offset)
+	offset, err := health.LastOffset(a.store) // the newest version may be another PC's
+	if err != nil {
+		return err
+	}
+	a.clock = health.NewClock(health.System(), newest, health.Built(), offset)
 	return a.loadLink()
 }
 

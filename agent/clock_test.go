@@ -138,3 +138,32 @@ func TestClockThreeYearsBehind(t *testing.T) {
 		}
 	}
 }
+
+// TestOffsetOfAnotherPC lets a station whose clock is right take in what one with a
+// wrong clock wrote last, and starts it again: its own offset is still its own.
+func TestOffsetOfAnotherPC(t *testing.T) {
+	ctx := context.Background()
+	c, centre := startCentre(t)
+	start := time.Now()
+	wrong := start.AddDate(-3, 0, 0).Sub(start)
+	a := openWard(t, c, centre, "tram-a", "mai")
+	b := openWardAt(t, c, centre, func() (time.Time, time.Duration) { return time.Now().Add(wrong), time.Since(start) }, "tram-b", "hoa")
+	a.settle()
+	b.settle()
+	x := birth("Location", b.a.Store().NewID(), `,"name":"x"`)
+	if _, err := b.a.Store().Put(ctx, x); err != nil {
+		t.Fatal(err)
+	}
+	b.settle()
+	a.settle()
+	if st, err := a.a.Store().Get(x.Key); err != nil || st.Shown.Stamp.Offset < 1000*24*3600*1000 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	for _, w := range []*ward{a, b} {
+		w.stop()
+		w.start()
+		if off := time.Since(w.a.clock.Stamp().Time()).Abs(); off > time.Minute {
+			t.Errorf("%s takes the time for one that is off by %v", w.name, off)
+		}
+	}
+}

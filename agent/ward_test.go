@@ -77,7 +77,11 @@ func (w *ward) start() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		a.clock = health.NewClock(w.source, newest, health.Built(), newest.Offset)
+		offset, err := health.LastOffset(a.store)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		a.clock = health.NewClock(w.source, newest, health.Built(), offset)
 	}
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -76,11 +76,12 @@ type Sessions struct {
 }
 
 // kept is how sessions are kept: with the newest lineage in which the offset was
-// measured, and when that was, by upstream's clock.
+// measured, when that was, by upstream's clock, and what it was.
 type kept struct {
 	List    []Session      `json:"list,omitempty"`
 	Lineage record.Lineage `json:"lineage,omitempty"`
 	At      int64          `json:"at,omitempty"`
+	Offset  int64          `json:"offset,omitempty"`
 }
 
 func readKept(b []byte) (kept, error) {
@@ -92,6 +93,17 @@ func readKept(b []byte) (kept, error) {
 		return k, fmt.Errorf("read when the clock was wrong: %w", err)
 	}
 	return k, nil
+}
+
+// LastOffset is what was measured here last: how many milliseconds upstream's clock is
+// ahead of this PC's; 0 where it never was.
+func LastOffset(s *store.Store) (int64, error) {
+	b, err := s.Setting(sessionsSetting)
+	if err != nil {
+		return 0, err
+	}
+	k, err := readKept(b)
+	return k.Offset, err
 }
 
 // LoadSessions reads the sessions of a station.
@@ -201,7 +213,8 @@ func Note(ctx context.Context, s *store.Store, m Measure) (bool, error) {
 		lives = lives[:max(1, i)]
 	}
 	right := !m.off(m.By) && (m.Again || len(m.Spans) == 1)
-	if marked && right {
+	offset := m.Spans[len(m.Spans)-1].Offset
+	if marked && right && !m.off(offset-have.Offset) {
 		return false, nil
 	}
 	var found []Session
@@ -219,7 +232,7 @@ func Note(ctx context.Context, s *store.Store, m Measure) (bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		k.Lineage, k.At = s.Lineage(), m.Now
+		k.Lineage, k.At, k.Offset = s.Lineage(), m.Now, offset
 		k.List = append(k.List, found...)
 		return json.Marshal(k)
 	})
