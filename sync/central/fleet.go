@@ -37,6 +37,9 @@ type member struct {
 	// ceased to, both by the centre's clock; 0 for never.
 	Unequal int64 `json:"unequal,omitempty"`
 	Healed  int64 `json:"healed,omitempty"`
+	// Refused is the last file of its name on a stick that was not taken; nil where
+	// one was, since.
+	Refused *stick.Refused `json:"refused,omitempty"`
 }
 
 const fleetSetting = "fleet"
@@ -295,7 +298,7 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 				// never held against this one.
 				s.Health = status.In(lang, status.Judge(rep, rep.Made+rep.Offset+now-m.Seen))
 			}
-			s.Stick = stickOf(sticks[i], m.Called)
+			s.Stick = stickOf(lang, sticks[i], m)
 		}
 		out = append(out, s)
 	}

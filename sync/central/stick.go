@@ -28,11 +28,37 @@ func (c *Centre) Stick(ctx context.Context, dir string) ([]stick.Outcome, error)
 			return c.serving(replica, now, c.hearStick(ctx, replica, now), p)
 		}}
 	files, err := desk.Visit(ctx, dir)
+	for _, f := range files {
+		c.noteStick(ctx, f, now)
+	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = fmt.Errorf("%w: %w", errStick, err)
 	}
 	return files, err
+}
+
+// noteStick keeps for people that a file was refused, with the station that its name
+// names, until one of that station is taken. What is wrong with the note is no
+// reason to stop.
+func (c *Centre) noteStick(ctx context.Context, f stick.Outcome, now int64) {
+	name := stick.Maker(f.File)
+	heard := f.Code.Taken() || f.Code == status.StickRefused
+	c.mu.Lock()
+	m := c.fleet[name]
+	same := m == nil || heard && m.Refused == nil
+	c.mu.Unlock()
+	if same {
+		return
+	}
+	_, err := c.change(ctx, name, func(m *member) {
+		if m.Refused = nil; !heard {
+			m.Refused = &stick.Refused{Code: f.Code, At: now}
+		}
+	})
+	if err != nil {
+		c.o.Log.Error("cannot keep that a file from a stick was refused", "replica", name, "err", err)
+	}
 }
 
 // Stick is what the centre knows of a station's sticks; times are Unix milliseconds.
@@ -44,14 +70,22 @@ type Stick struct {
 	// lowest that came in its place; 0 where none is missing.
 	Expected uint64 `json:"expected,omitempty"`
 	Got      uint64 `json:"got,omitempty"`
+	// Refused is the last file under the station's name that was not taken, by a name
+	// that anybody may give; nil where one was, since. Why and Todo are its words.
+	Refused *stick.Refused `json:"refused,omitempty"`
+	Why     string         `json:"why,omitempty"`
+	Todo    string         `json:"todo,omitempty"`
 }
 
 // stickOf is nil where no stick ever came.
-func stickOf(v stick.Visit, called int64) *Stick {
-	if v.At == 0 {
+func stickOf(lang string, v stick.Visit, m *member) *Stick {
+	if v.At == 0 && m.Refused == nil {
 		return nil
 	}
-	s := &Stick{Comes: v.At > called, Visit: v}
+	s := &Stick{Comes: v.At > m.Called, Visit: v, Refused: m.Refused}
+	if m.Refused != nil {
+		s.Why, s.Todo = status.StickWords(lang, m.Refused.Code)
+	}
 	if len(v.Miss) > 0 {
 		s.Expected = v.Miss[0]
 		for s.Got = s.Expected; slices.Contains(v.Miss, s.Got); s.Got++ {

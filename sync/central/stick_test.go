@@ -3,6 +3,9 @@ package central
 import (
 	"context"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +204,25 @@ func TestFleetShowsSticks(t *testing.T) {
 	shows("both found", "-missing", "stick 3, read", "<strong>By stick</strong>")
 	s.pass(time.Hour)
 	p.sync()
-	shows("called", "By stick", "-<strong>By stick", `"comes":false`)
+	shows("called", "By stick", "-<strong>By stick", `"comes":false`, "-refused")
+
+	dir := t.TempDir()
+	name, err := stick.Write(ctx, dir, p.name, p.desk())
+	must(t, err)
+	at := filepath.Join(dir, stick.Folder, name)
+	good, err := os.ReadFile(at)
+	must(t, err)
+	bad := slices.Clone(good)
+	bad[len(bad)-1] ^= 1
+	must(t, os.WriteFile(at, bad, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, stick.Folder, "tram-nobody-up-1.tram"), bad, 0o600))
+	_, err = s.Stick(ctx, dir)
+	must(t, err)
+	s.restart()
+	b = s.browser()
+	shows("altered", "a file was refused &lt; 1 min ago: Damaged or altered", "Write a new file; if this comes back", `"refused":{"code":"altered"`, "-nobody")
+	must(t, os.WriteFile(at, good, 0o600))
+	_, err = s.Stick(ctx, dir)
+	must(t, err)
+	shows("good again", "stick 5, read", "-refused")
 }

@@ -57,6 +57,16 @@ func Request(name string) bool {
 	return ok && e.dir == up
 }
 
+// Maker is the replica that a request's name names; "" for any other name. Names
+// prove nothing.
+func Maker(name string) string {
+	e, ok := entryOf(name)
+	if !ok || e.dir != up {
+		return ""
+	}
+	return e.replica
+}
+
 // part ends the name of a file that is not written whole yet.
 const part = ".part"
 
