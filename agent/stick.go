@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,17 @@ func (d desk) Note(ctx context.Context, code status.Stick) error {
 	return s.Note(ctx, code)
 }
 
+// Replaced keeps which requests are on no stick any more.
+func (d desk) Replaced(ctx context.Context, n []uint64) error {
+	d.a.exchanging.Lock()
+	defer d.a.exchanging.Unlock()
+	s, err := d.station()
+	if err != nil {
+		return err
+	}
+	return s.Replaced(ctx, n)
+}
+
 // sticks is what the report says of the sticks that were written.
 func (a *Agent) sticks() status.Sticks {
 	t, err := stick.TrailOf(a.store)
@@ -91,7 +103,7 @@ func (a *Agent) sticks() status.Sticks {
 		s.Last = t.Trips[n-1].N
 	}
 	if out := t.Out(); len(out) > 0 {
-		s.Out, s.Since = int64(len(out)), out[0].At
+		s.Out, s.Since = int64(len(out)), t.Since()
 	}
 	if t.Refused != nil {
 		s.Refused = t.Refused.Code
@@ -117,6 +129,14 @@ func (a *Agent) stickFace(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /local/stick/note", func(w http.ResponseWriter, r *http.Request) {
 		a.answerStick(w, struct{}{}, desk{a}.Note(r.Context(), status.Stick(r.URL.Query().Get("code"))))
+	})
+	mux.HandleFunc("POST /local/stick/replaced", func(w http.ResponseWriter, r *http.Request) {
+		var n []uint64
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&n); err != nil {
+			http.Error(w, "no list of numbers", http.StatusBadRequest)
+			return
+		}
+		a.answerStick(w, struct{}{}, desk{a}.Replaced(r.Context(), n))
 	})
 }
 
@@ -147,6 +167,14 @@ func (r remote) Take(_ context.Context, b []byte) (stick.Result, error) {
 
 func (r remote) Note(_ context.Context, code status.Stick) error {
 	return call(r.folder, "POST", "/local/stick/note?code="+url.QueryEscape(string(code)), "", nil, &struct{}{})
+}
+
+func (r remote) Replaced(_ context.Context, n []uint64) error {
+	b, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return call(r.folder, "POST", "/local/stick/replaced", "", bytes.NewReader(b), &struct{}{})
 }
 
 type stickCmd struct {

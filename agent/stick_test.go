@@ -94,6 +94,17 @@ func TestStickByCommand(t *testing.T) {
 	if files, err = c.Stick(context.Background(), mount); err != nil || files[0].Code != status.StickRefused {
 		t.Errorf("a station whose access ended: %+v, %v", files, err)
 	}
+	command(t, tramMain, ExitFine, "stick", "read", mount, "--data", dir)
+	if r := a.Report().Stick; r != (status.Sticks{Last: 2, Taken: 2, Refused: status.StickRefused}) {
+		t.Errorf("the report says %+v", r)
+	}
+	for range 2 {
+		command(t, tramMain, ExitFine, "stick", "write", mount, "--data", dir)
+	}
+	trail, err := stick.TrailOf(a.Store())
+	if err != nil || trail.Trips[2].State != status.TripReplaced || trail.Trips[3].State != status.TripOut {
+		t.Errorf("written over: %+v, %v", trail.Trips, err)
+	}
 }
 
 func TestStickIsSeen(t *testing.T) {

@@ -84,8 +84,8 @@ type Group struct {
 type Sticks struct {
 	Last  uint64 `json:"n"`           // the number of the one written last
 	Taken uint64 `json:"a,omitempty"` // the highest number whose answer was read
-	// Out counts those of which nothing was heard, Since is when the oldest of them
-	// was written.
+	// Out counts those on their way of which nothing was heard, Since is when the
+	// first was written after the last of which anything was.
 	Out   int64 `json:"o,omitempty"`
 	Since int64 `json:"t,omitempty"`
 	// Refused is why the last file was not taken; empty where an answer was, since.

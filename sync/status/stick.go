@@ -35,6 +35,7 @@ type Trip string
 const (
 	TripOut      Trip = "out"      // written; nothing was heard of it since
 	TripCalled   Trip = "called"   // an exchange over the link did all that it was to do
+	TripReplaced Trip = "replaced" // a later file took its place on the stick, and holds all of it
 	TripPassed   Trip = "passed"   // a later one was answered, which held what was on it
 	TripMissed   Trip = "missed"   // the same, and the centre had not got this one by then
 	TripAnswered Trip = "answered" // the centre read it, and its answer was read here

@@ -157,13 +157,18 @@ func (p *place) write(f File) error {
 	return seal.SyncDir(p.path)
 }
 
-// drop removes what its maker wrote before: the newer file says all of it.
-func (p *place) drop(replica, dir string, before uint64) error {
+// drop removes what its maker wrote before, and tells which: the newer file says all
+// of it.
+func (p *place) drop(replica, dir string, before uint64) (gone []uint64, err error) {
 	old, err := p.list(func(e entry) bool { return e.replica == replica && e.dir == dir && e.n < before })
 	for _, e := range old {
-		err = errors.Join(err, p.root.Remove(e.name))
+		if bad := p.root.Remove(e.name); bad != nil {
+			err = errors.Join(err, bad)
+			continue
+		}
+		gone = append(gone, e.n)
 	}
-	return err
+	return gone, err
 }
 
 // Asker is a station at a stick: the station itself, or who speaks with it.
@@ -176,6 +181,9 @@ type Asker interface {
 	// Note is told of each file that yielded nothing, for people to read. It may be
 	// called again for one file.
 	Note(ctx context.Context, code status.Stick) error
+	// Replaced is told which requests a later one took the place of on a stick, for
+	// people to read. It may be called again.
+	Replaced(ctx context.Context, n []uint64) error
 }
 
 // Outcome is what became of one file of a stick.
@@ -234,7 +242,11 @@ func Write(ctx context.Context, dir, replica string, s Asker) (string, error) {
 	if err := p.write(f); err != nil {
 		return "", fmt.Errorf("write to the stick: %w", err)
 	}
-	return f.Name, p.drop(replica, up, e.n)
+	gone, err := p.drop(replica, up, e.n)
+	if len(gone) > 0 {
+		err = errors.Join(err, s.Replaced(ctx, gone))
+	}
+	return f.Name, err
 }
 
 // Visit takes every request that lies on the stick mounted at dir, and puts the
@@ -263,7 +275,10 @@ func (c *Centre) Visit(ctx context.Context, dir string) ([]Outcome, error) {
 		if answer.Name == "" {
 			continue
 		}
-		if err := errors.Join(p.write(answer), p.drop(res.Station, down, res.N)); err != nil {
+		if err := p.write(answer); err != nil {
+			return out, fmt.Errorf("write to the stick: %w", err)
+		}
+		if _, err := p.drop(res.Station, down, res.N); err != nil {
 			return out, fmt.Errorf("write to the stick: %w", err)
 		}
 	}

@@ -55,6 +55,7 @@ type cargo struct {
 	Heard   int64                   `json:"heard,omitempty"`
 	Missed  bool                    `json:"missed,omitempty"`
 	Called  bool                    `json:"called,omitempty"`
+	Over    bool                    `json:"over,omitempty"` // replaced on the same stick
 }
 
 // span is from which to which counter of a lineage a request holds own changes.
@@ -113,6 +114,8 @@ func (a *asked) state(taken uint64) status.Trip {
 		return status.TripPassed
 	case a.Called:
 		return status.TripCalled
+	case a.Over:
+		return status.TripReplaced
 	}
 	return status.TripOut
 }
@@ -125,6 +128,17 @@ func (t Trail) Out() (out []Trip) {
 		}
 	}
 	return out
+}
+
+// Since is when the first stick was written since the last of which anything was
+// heard, where one is on its way, in Unix milliseconds; else 0. Replacing one does not
+// make the wait shorter.
+func (t Trail) Since() int64 {
+	if len(t.Out()) == 0 {
+		return 0
+	}
+	i := slices.IndexFunc(t.Trips, func(p Trip) bool { return p.State == status.TripOut || p.State == status.TripReplaced })
+	return t.Trips[i].At
 }
 
 // With is the newest stick of which nothing was heard that holds an own change, by
@@ -156,6 +170,20 @@ func Called(ctx context.Context, s *store.Store) error {
 		return nil
 	}
 	return k.keep(ctx, s)
+}
+
+// Replaced keeps for people that requests are on no stick any more.
+func (s *Station) Replaced(ctx context.Context, n []uint64) error {
+	k, err := s.book()
+	if err != nil {
+		return err
+	}
+	for i := range k.Asked {
+		if slices.Contains(n, k.Asked[i].N) {
+			k.Asked[i].Over = true
+		}
+	}
+	return s.keep(ctx, k)
 }
 
 // Note keeps for people that a file for this station yielded nothing, until an

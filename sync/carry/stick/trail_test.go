@@ -185,3 +185,32 @@ func TestAnotherPCCountsAnew(t *testing.T) {
 	w.round("tram-a")
 	w.history("enrolled anew", "1:answered(0) read to 1", "1[]")
 }
+
+// What is written over on a stick is not on its way any more, and the wait for an
+// answer is as long as it was.
+func TestWrittenOver(t *testing.T) {
+	w := newWorld(t, "tram-a")
+	ctx, one, other := context.Background(), t.TempDir(), t.TempDir()
+	a, clock := w.stations["tram-a"], made()
+	a.Now = func() int64 { return clock.UnixMilli() }
+	a.born(t, "one")
+	for _, dir := range []string{one, other, one} {
+		_, err := stick.Write(ctx, dir, "tram-a", a)
+		must(t, err)
+		clock = clock.Add(24 * time.Hour)
+	}
+	w.history("written over", "1:replaced(1) 2:out(1) 3:out(1) read to 0", "0[]")
+	trail, err := stick.TrailOf(a.Store)
+	must(t, err)
+	if trail.Since() != made().UnixMilli() {
+		t.Errorf("waits since %d", trail.Since())
+	}
+	_, err = w.centre.Visit(ctx, other)
+	must(t, err)
+	_, err = stick.Read(ctx, other, "tram-a", a)
+	must(t, err)
+	w.history("one answered", "1:passed(1) 2:answered(1) 3:out(1) read to 2", "2[]")
+	if trail, err = stick.TrailOf(a.Store); err != nil || trail.Since() != made().Add(48*time.Hour).UnixMilli() {
+		t.Errorf("waits since %d, %v", trail.Since(), err)
+	}
+}
