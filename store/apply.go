@@ -47,11 +47,61 @@ func (s *Store) apply(ctx context.Context, st record.Stretch) error {
 				return err
 			}
 		}
-		if st.Cursor != nil {
-			return tx.put(layout.Cursors, []byte(st.Cursor.Feed), st.Cursor)
+		if st.Cursor == nil {
+			return nil
 		}
-		return nil
+		var before record.Cursor
+		if _, err := tx.get(layout.Cursors, []byte(st.Cursor.Feed), &before); err != nil {
+			return err
+		}
+		if before.Turn != st.Cursor.Turn {
+			if err := tx.offerUnseen(); err != nil {
+				return err
+			}
+		}
+		return tx.put(layout.Cursors, []byte(st.Cursor.Feed), st.Cursor)
 	})
+}
+
+// offerUnseen offers again what upstream took and never handed down, now that a cursor
+// goes on from where a comparison ended: what stood before that in the feed does not come
+// any more, also that a record is gone, and the trees know nothing of this one
+// (replication.md, rule 16).
+func (t *tx) offerUnseen() error {
+	var unseen [][]byte
+	err := t.Table(layout.Stands).ForEach(func(n, v []byte) error {
+		plain, err := t.unseal(layout.Stands, n, v)
+		if err != nil {
+			return err
+		}
+		r, err := decodeRow(plain)
+		if err == nil && !r.Grown && !r.Gone && len(r.Pending) > 0 {
+			unseen = append(unseen, slices.Clone(n))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range unseen {
+		r, err := t.row(n)
+		if err != nil {
+			return err
+		}
+		for _, p := range r.Pending {
+			past, _ := r.Find(p.Name)
+			if _, waits, err := t.ownAt(past.At); err != nil || waits {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := t.reoffer(n, past); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // takeLogged names the merge, puts the change into the journal and takes it.
@@ -110,7 +160,7 @@ func (t *tx) take(peer string, d record.Decided) error {
 	} else if err := t.refuse(peer, d); err != nil {
 		return err
 	}
-	if d.Foreign {
+	if d.Foreign || d.Verdict == record.Waits { // what waits is not in the record: no receipt may cover it
 		return nil
 	}
 	return t.extend(d.Ref.Name, d.Prev, d.Ref.Digest)

@@ -213,3 +213,71 @@ func TestCloneThatHandsBackSpoilsNoChain(t *testing.T) {
 	w.sync("b", "b'")
 	w.want(k, "female", "0915")
 }
+
+// b: U0 -> c1 -> b1, and its clone b' holds the same;  the centre is put back to U0. b'
+// hands in b1, which waits for c1. The chain is what it was, and b1 is in no record: b
+// must not go on saying that it is at the centre.
+func TestWhatWaitsIsNotProved(t *testing.T) {
+	w := newWorld(t, "b")
+	k := w.bornAtCentre()
+	w.sync("b")
+	before, b := w.copyOfCentre(), w.stations["b"]
+	w.editAtCentre(k, hoa+phone("0916"))
+	w.sync("b")
+	b1 := b.edit(t, k, hoa+phone("0916")+`,"gender":"female"`)
+	w.sync("b")
+	w.stations["b'"] = &station{Store: storetest.Open(t, store.Options{Name: "b", Dir: w.snapshot("b"), R4: b.R4()}), name: "b"}
+	w.restoreCentre(before)
+	w.once("b'")
+	w.once("b'")
+	held, err := w.centre.Held()
+	if err != nil || len(held) != 1 || held[0].Ref != b1.Ref() || held[0].Verdict != record.Waits {
+		t.Fatalf("the window is not met: %+v, %v", held, err)
+	}
+	w.once("b")
+	if at, err := b.PlaceOf(k, b1.Name); err != nil || at != record.Here {
+		t.Errorf("b says of what waits for its base: %s, %v", at, err)
+	}
+	w.sync("b'", "b")
+	w.want(k, "0916", "female")
+	if at, err := b.PlaceOf(k, b1.Name); err != nil || at != record.Centre {
+		t.Errorf("b says in the end: %s, %v", at, err)
+	}
+}
+
+// a is told of k while the centre, which was put back, does not know a's cursor. The
+// answer is lost, and a loses k: the word that k is gone stands in the feed before the
+// place where the trees are compared, and k is in no tree.
+func TestWhatNeverCameDownIsGoneAfterComparing(t *testing.T) {
+	w := newWorld(t, "a")
+	known := w.bornAtCentre()
+	w.sync("a")
+	before, a := w.copyOfCentre(), w.stations["a"]
+	w.editAtCentre(known, hoa+phone("0917"))
+	w.sync("a")
+	w.restoreCentre(before)
+	k := a.born(t, hoa)
+	ask, serve := w.halves(a)
+	if err := w.pump(ask, serve, nil, func(*wire.Frame) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	w.moves(k)
+	w.sync("a")
+	if got := content(t, a.Store, k); !strings.Contains(got, record.ErrNotFound.Error()) {
+		t.Errorf("a still shows %s", got)
+	}
+	if got := content(t, w.centre, k); !strings.Contains(got, k.ID) {
+		t.Errorf("the centre shows %s", got)
+	}
+}
+
+// moves takes a person from the only station that holds them.
+func (w *world) moves(k record.Key) {
+	w.t.Helper()
+	at := scopeOf(w.t, w.centre, k)
+	v, err := fhir.Parse([]byte(content(w.t, w.centre, at)), fhir.DefaultLimits())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	(&station{Store: w.centre, name: "centre"}).put(w.t, store.Write{Key: at, Base: store.Any, Content: v.With("extension", nil).Bytes()})
+}
