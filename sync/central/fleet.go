@@ -298,7 +298,7 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 				// never held against this one.
 				s.Health = status.In(lang, status.Judge(rep, rep.Made+rep.Offset+now-m.Seen))
 			}
-			s.Stick = stickOf(lang, sticks[i], m)
+			s.Stick = stickOf(lang, sticks[i], m, s.Report.Stick.Taken)
 		}
 		out = append(out, s)
 	}

@@ -77,8 +77,11 @@ type Stick struct {
 	Todo    string         `json:"todo,omitempty"`
 }
 
-// stickOf is nil where no stick ever came.
-func stickOf(lang string, v stick.Visit, m *member) *Stick {
+// stickOf is nil where no stick ever came. What was on a number up to taken the
+// station has an answer for: it is not missed any more, nor where a restored centre
+// has forgotten that it came.
+func stickOf(lang string, v stick.Visit, m *member, taken uint64) *Stick {
+	v.Miss = slices.DeleteFunc(v.Miss, func(n uint64) bool { return n <= taken })
 	if v.At == 0 && m.Refused == nil {
 		return nil
 	}

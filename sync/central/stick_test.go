@@ -225,4 +225,14 @@ func TestFleetShowsSticks(t *testing.T) {
 	_, err = s.Stick(ctx, dir)
 	must(t, err)
 	shows("good again", "stick 5, read", "-refused")
+
+	must(t, os.RemoveAll(dir))
+	_, err = stick.Write(ctx, t.TempDir(), p.name, p.desk())
+	must(t, err)
+	p.stick(t.TempDir())
+	shows("one more lost", "number 6 missing, 7 came")
+	s.pass(time.Hour)
+	p.report = status.Report{Station: "tram-a", Made: s.clock().UnixMilli(), Stick: status.Sticks{Last: 7, Taken: 7}}.Encode()
+	p.stick(t.TempDir())
+	shows("answered past it", "stick 8, read", "-missing")
 }

@@ -80,13 +80,17 @@ func (t *cargo) count(f *wire.Frame) {
 	t.Entries++
 }
 
-// hear notes for people what an answer says of the requests.
+// hear notes for people what an answer says of the requests. One that was answered
+// came, also where a restored centre has forgotten it.
 func (k *book) hear(i int, f *sheet, now int64) {
 	k.Asked[i].Heard = now
-	k.Answer, k.Refused = &Answer{f.N, f.Time, now, f.Miss}, nil
+	miss := slices.DeleteFunc(f.Miss, func(n uint64) bool {
+		return slices.ContainsFunc(k.Asked, func(a asked) bool { return a.N == n && a.Done })
+	})
+	k.Answer, k.Refused = &Answer{f.N, f.Time, now, miss}, nil
 	for j := range k.Asked {
 		if a := &k.Asked[j]; a.N < f.N {
-			a.Missed = slices.Contains(f.Miss, a.N)
+			a.Missed = slices.Contains(miss, a.N)
 		}
 	}
 }

@@ -214,3 +214,16 @@ func TestWrittenOver(t *testing.T) {
 		t.Errorf("waits since %d, %v", trail.Since(), err)
 	}
 }
+
+// 1 -> answered / 2 -> answered, then the centre is put back / 3 -> lost / 4 -> answered
+func TestRestoredCentreMissesNothingAnswered(t *testing.T) {
+	w := newWorld(t, "tram-a")
+	w.round("tram-a")
+	before, err := w.top.Setting("stick/tram-a")
+	must(t, err)
+	w.round("tram-a")
+	must(t, w.top.SetSetting(context.Background(), "stick/tram-a", before))
+	w.ask("tram-a")
+	w.round("tram-a")
+	w.history("put back", "1:answered(0) 2:answered(0) 3:missed(0) 4:answered(0) read to 4 without [3]", "4[2 3]")
+}
