@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"tram/agent/health"
 	"tram/store"
 	"tram/store/record"
+	"tram/sync/proof"
 )
 
 // TestClockThreeYearsBehind lets a station with a wrong clock enter three records and
@@ -64,6 +66,9 @@ func TestClockThreeYearsBehind(t *testing.T) {
 	if page := w.get("mai", history); !strings.Contains(page, day(carried)) || !strings.Contains(page, "the clock may have been wrong") {
 		t.Error("before anybody said when it was, the history does not say that the clock was wrong")
 	}
+	if day, err := health.Certify(w.a.Store(), w.a.Report(), carried, proof.Last{}); err != nil || day.Entries != 3 || day.Doubtful != 3 {
+		t.Errorf("three years before: %d entries, %d of them in doubt, want 3 and 3: %v", day.Entries, day.Doubtful, err)
+	}
 	f := w.filled(w.get("mai", "/clock/1"), "/clock/1")
 	f.Set("choice", "likely")
 	if code, page := w.post("mai", "/clock/1", f); code != http.StatusOK || !strings.Contains(page, "Recorded when these entries were made.") {
@@ -75,6 +80,9 @@ func TestClockThreeYearsBehind(t *testing.T) {
 
 	holds := func(when string) {
 		t.Helper()
+		if got := text("/clock/1"); !strings.Contains(got, "Lê Văn Tám") {
+			t.Errorf("%s: the page does not name the entries:\n%s", when, got)
+		}
 		page := w.get("mai", history)
 		shown := regexp.MustCompile(`<b>(\d\d/\d\d/\d{4} \d\d:\d\d)</b>`).FindAllStringSubmatch(page, -1)
 		oldest := shown[len(shown)-1][1]
@@ -100,6 +108,9 @@ func TestClockThreeYearsBehind(t *testing.T) {
 		}
 	}
 	holds("at once")
+	if day, err := health.Certify(w.a.Store(), w.a.Report(), start, proof.Last{}); err != nil || day.Entries != 3 || day.Doubtful != 0 {
+		t.Errorf("the day has %d entries, %d of them in doubt, want 3 and 0: %v", day.Entries, day.Doubtful, err)
+	}
 	w.settle()
 	if st, err := c.Store().Get(p.Key); err != nil || st.Head.Ref() != made[0].Ref() {
 		t.Errorf("the centre has another version: %v", err)

@@ -103,8 +103,8 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 // Made lists the entries made here from a moment on and before another (Unix
 // milliseconds, offset applied), newest first, each with where it is. It goes back
 // until an entry that is older for sure, over at most so many versions, and tells
-// whether it broke off there.
-func (s *Store) Made(from, to int64, most int) (out []Entry, partial bool, err error) {
+// whether it broke off there. Each has the stamp that dated gives it.
+func (s *Store) Made(from, to int64, most int, dated func(record.Name, record.Stamp) record.Stamp) (out []Entry, partial bool, err error) {
 	err = s.view(func(tx *tx) error {
 		mine, err := tx.mine()
 		if err != nil {
@@ -131,14 +131,15 @@ func (s *Store) Made(from, to int64, most int) (out []Entry, partial bool, err e
 			if err != nil {
 				return err
 			}
-			at := v.Stamp.Corrected()
-			if at < from && !v.Stamp.Doubt {
+			stamp := dated(v.Name, v.Stamp)
+			at := stamp.Corrected()
+			if at < from && !stamp.Doubt {
 				return nil
 			}
 			if at < from || at >= to {
 				continue
 			}
-			e := Entry{Key: r.Key, Version: v.Name, Stamp: v.Stamp, Author: v.Author}
+			e := Entry{Key: r.Key, Version: v.Name, Stamp: stamp, Author: v.Author}
 			if e.Place, err = tx.placeOf(num(k)); err != nil {
 				return err
 			}
@@ -154,31 +155,30 @@ func (s *Store) Made(from, to int64, most int) (out []Entry, partial bool, err e
 	return out, partial, err
 }
 
-// Stamped lists what was made here, newest first and without its place, back to the
-// first version with which a caller is done, which is left out. It looks at so many
-// versions at most.
-func (s *Store) Stamped(done func(record.Name) bool, most int) ([]Entry, error) {
+// Stamped lists versions, newest first and without their place: those that look wants,
+// until it is done or so many were looked at.
+func (s *Store) Stamped(look func(record.Name) (wants, done bool), most int) ([]Entry, error) {
 	var out []Entry
 	err := s.view(func(tx *tx) error {
-		mine, err := tx.mine()
-		if err != nil {
-			return err
-		}
 		c := tx.Table(layout.Order).Cursor()
-		for k, n := c.Last(); k != nil && most > 0; k, n = c.Prev() {
+		for k, at := c.Last(); k != nil && most > 0; k, at = c.Prev() {
 			most--
-			r, err := tx.row(n)
+			r, err := tx.row(at)
 			if err != nil {
 				return err
 			}
 			i := slices.IndexFunc(r.Past, func(p layout.Past) bool { return p.At == num(k) })
-			if i < 0 || !mine[r.Past[i].Ref.Name.Lineage] {
+			if i < 0 {
 				continue
 			}
-			if done(r.Past[i].Ref.Name) {
+			wants, done := look(r.Past[i].Ref.Name)
+			if done {
 				return nil
 			}
-			v, err := tx.versionAt(n, num(k))
+			if !wants {
+				continue
+			}
+			v, err := tx.versionAt(at, num(k))
 			if errors.Is(err, record.ErrNotFound) {
 				continue // it left this replica's scope
 			}

@@ -35,7 +35,11 @@ func Certify(s *store.Store, r status.Report, day time.Time, last proof.Last) (p
 	if h := Cause(r, r.Made+r.Offset); h != nil {
 		c.Cause = h.Code
 	}
-	list, partial, err := s.Made(c.From, c.To, maxDay)
+	clocks, err := LoadSessions(s)
+	if err != nil {
+		return c, err
+	}
+	list, partial, err := s.Made(c.From, c.To, maxDay, clocks.Dated)
 	if err != nil {
 		return c, err
 	}

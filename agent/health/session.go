@@ -139,17 +139,32 @@ func (s Sessions) Of(name record.Name) int {
 	})
 }
 
+// Dated is the stamp by which pages and counts take a version: its own, with the offset
+// that a person told of it, or in doubt where nobody told one. No version has it.
+func (s Sessions) Dated(name record.Name, stamp record.Stamp) record.Stamp {
+	i := s.Of(name)
+	if i < 0 {
+		return stamp
+	}
+	said := s.list[i].Said
+	if stamp.Doubt = said == nil || said.By == 0; !stamp.Doubt {
+		stamp.Offset += said.By
+	}
+	return stamp
+}
+
 // Made lists the entries of a session that are here, oldest first and without their place.
 func (s Sessions) Made(st *store.Store, i int) ([]store.Entry, error) {
 	left := s.list[i].Entries
-	made, err := st.Stamped(func(n record.Name) bool {
-		if s.Of(n) != i {
-			return left == 0
+	made, err := st.Stamped(func(n record.Name) (wants, done bool) {
+		if left == 0 {
+			return false, true
 		}
-		left--
-		return false
+		if wants = s.Of(n) == i; wants {
+			left--
+		}
+		return wants, false
 	}, maxLooked)
-	made = slices.DeleteFunc(made, func(e store.Entry) bool { return s.Of(e.Version) != i })
 	slices.Reverse(made)
 	return made, err
 }
@@ -209,6 +224,7 @@ func Note(ctx context.Context, s *store.Store, m Measure) (bool, error) {
 	}
 	// The present life, and those before it back to the last one that was measured.
 	marked := len(lives) > 0 && lives[0].Lineage == have.Lineage
+	all := lives
 	if i := slices.IndexFunc(lives, func(l store.Life) bool { return l.Lineage == have.Lineage }); i >= 0 {
 		lives = lives[:max(1, i)]
 	}
@@ -219,8 +235,9 @@ func Note(ctx context.Context, s *store.Store, m Measure) (bool, error) {
 	}
 	var found []Session
 	if !right || len(lives) > 1 {
-		made, err := s.Stamped(func(n record.Name) bool {
-			return !slices.ContainsFunc(lives, func(l store.Life) bool { return l.Lineage == n.Lineage })
+		made, err := s.Stamped(func(n record.Name) (wants, done bool) {
+			i := slices.IndexFunc(all, func(l store.Life) bool { return l.Lineage == n.Lineage })
+			return i >= 0 && i < len(lives), i >= len(lives)
 		}, maxLooked)
 		if err != nil {
 			return false, err

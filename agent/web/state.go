@@ -148,14 +148,11 @@ func (c *call) wrongTimes() health.Sessions {
 // when is the moment at which a version was made: its own, or what a person said of
 // it. It decides nothing.
 func (c *call) when(name record.Name, stamp record.Stamp) when {
-	w := when{At: stamp.Corrected(), Doubt: stamp.Doubt}
+	dated := c.wrongTimes().Dated(name, stamp)
 	i := c.wrongTimes().Of(name)
-	if i < 0 {
-		return w
-	}
-	w.Session, w.Doubt = i+1, true
-	if said := c.wrongTimes().List()[i].Said; said != nil && said.By != 0 {
-		w.Was, w.At, w.Doubt, w.By = w.At, w.At+said.By, false, c.names()(said.Who)
+	w := when{At: dated.Corrected(), Doubt: dated.Doubt, Session: i + 1}
+	if i >= 0 && !w.Doubt {
+		w.Was, w.By = stamp.Corrected(), c.names()(c.wrongTimes().List()[i].Said.Who)
 	}
 	return w
 }

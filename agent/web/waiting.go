@@ -237,7 +237,7 @@ func bars(list []waitingLine, now time.Time) []bar {
 func (c *call) certify() (certificate, error) {
 	now := c.Now().In(c.Zone)
 	start := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location()).UnixMilli()
-	list, partial, err := c.Store.Made(start, math.MaxInt64, maxToday)
+	list, partial, err := c.Store.Made(start, math.MaxInt64, maxToday, c.wrongTimes().Dated)
 	d := certificate{Made: len(list), Partial: partial}
 	for _, e := range list {
 		switch e.Place {
