@@ -120,7 +120,7 @@ func (t *tx) takeLogged(peer string, d record.Decided) error {
 	if err != nil {
 		return err
 	}
-	if r.Head != d.On {
+	if r.Line() != d.On {
 		return fmt.Errorf("%s: %w", d.Key, record.ErrMoved)
 	}
 	if d.Version == nil {
@@ -132,7 +132,7 @@ func (t *tx) takeLogged(peer string, d record.Decided) error {
 		return t.accept(d.Merge)
 	}
 	slim := d
-	slim.Version, slim.Merge = nil, nil
+	slim.Version, slim.Merge, slim.Preview = nil, nil, nil
 	decision, err := json.Marshal(slim)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		return err
 	}
 	for _, ref := range append([]record.Ref{d.Ref}, d.Version.Includes...) {
-		if err := t.Table(layout.Refused).Delete(t.s.blind("refused", ref.String())); err != nil {
+		if err := t.dropHeld(ref); err != nil {
 			return err
 		}
 	}
@@ -194,15 +194,24 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.remember(n, r, d.Version); err != nil {
 		return err
 	}
+	if err := t.passOn(n, r, d.Change, d.Foreign); err != nil {
+		return err
+	}
 	head := d.Version
 	if d.Merge != nil {
 		if err := t.remember(n, r, d.Merge); err != nil {
 			return err
 		}
+		merge := r.Past[len(r.Past)-1]
+		if err := t.ownMerge(n, r, merge); err != nil {
+			return err
+		}
 		head = d.Merge
 	}
-	r.Head = r.Past[len(r.Past)-1].Ref
-	if err := t.show(n, r, old, head); err != nil {
+	if t.s.opt.Top {
+		r.Head = r.Past[len(r.Past)-1].Ref
+	}
+	if err := t.lay(n, r, old, head, d.Preview); err != nil {
 		return err
 	}
 	if err := t.keepLost(n, head); err != nil {
@@ -217,7 +226,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.rescope(head); err != nil {
 		return err
 	}
-	if birth && d.Key.Kind == "Patient" && !t.replaying {
+	if birth && d.Key.Kind == "Patient" && t.s.opt.Top && !t.replaying {
 		return t.bornAt(d.Key, peer)
 	}
 	return nil
@@ -226,14 +235,27 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 // takeLate takes in what went into what is shown already: the journal has it, and the
 // database had lost it; or upstream had, and another handed in what was made from it.
 func (t *tx) takeLate(n []byte, r *layout.Row, peer string, d record.Decided) error {
-	for _, v := range []*record.Version{d.Version, d.Merge} {
-		if v == nil {
-			continue
+	if err := t.remember(n, r, d.Version); err != nil {
+		return err
+	}
+	late := slices.Clone(r.Pending)
+	r.Pending = nil
+	if err := t.passOn(n, r, d.Change, d.Foreign); err != nil {
+		return err
+	}
+	if d.Merge != nil {
+		if err := t.remember(n, r, d.Merge); err != nil {
+			return err
 		}
-		if err := t.remember(n, r, v); err != nil {
+		if err := t.ownMerge(n, r, r.Past[len(r.Past)-1]); err != nil {
 			return err
 		}
 	}
+	head, err := t.headOf(n, r)
+	if err != nil {
+		return err
+	}
+	r.Pending = slices.DeleteFunc(append(r.Pending, late...), func(p record.Ref) bool { return head != nil && head.Seen.Has(p.Name) })
 	if err := t.putRow(n, r); err != nil {
 		return err
 	}
@@ -243,24 +265,6 @@ func (t *tx) takeLate(n []byte, r *layout.Row, peer string, d record.Decided) er
 func hasPast(r *layout.Row, d record.Decided) bool {
 	p, ok := r.Find(d.Ref.Name)
 	return ok && p.Ref == d.Ref
-}
-
-// Refused is a change that this replica did not take, held until it can be.
-type Refused struct {
-	Peer    string         `json:"peer"`
-	Key     record.Key     `json:"key"`
-	Ref     record.Ref     `json:"ref"`
-	Verdict record.Verdict `json:"verdict"`
-	Reason  record.Reason  `json:"reason"`
-	Version []byte         `json:"version"`
-}
-
-func (t *tx) refuse(peer string, d record.Decided) error {
-	b, err := d.Version.Encode()
-	if err != nil {
-		return err
-	}
-	return t.put(layout.Refused, t.s.blind("refused", d.Ref.String()), Refused{peer, d.Key, d.Ref, d.Verdict, d.Reason, b})
 }
 
 // arrive takes a change that came down.
@@ -306,6 +310,7 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 		return err
 	}
 	_, again := r.Find(v.Name)
+	line := r.Line()
 	if err := t.remember(n, r, v); err != nil {
 		return err
 	}
@@ -317,32 +322,26 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 			return err
 		}
 	}
-	r.Head, r.Feed, r.Seq, r.Gone, r.Grown = v.Ref(), feed, a.Seq, false, true
+	r.Head, r.Feed, r.Seq, r.Gone, r.Grown, r.Waits = v.Ref(), feed, a.Seq, false, true, a.Waits
 	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}
 	r.Pending = slices.DeleteFunc(r.Pending, func(p record.Ref) bool { return v.Seen.Has(p.Name) })
 	shown := v
-	r.Preview = a.Preview != nil && len(r.Pending) > 0
-	switch {
-	case r.Preview:
-		b, err := a.Preview.Encode()
-		if err != nil {
-			return err
-		}
-		if err := t.putRaw(layout.Previews, n, b); err != nil {
-			return err
-		}
-		shown = a.Preview
-	case len(r.Pending) > 0:
+	if len(r.Pending) > 0 {
 		if shown, err = t.version(n, r, lastOf(r.Pending)); err != nil {
 			return err
 		}
-	default:
-		r.Parked = ""
+	} else {
+		r.Parked, a.Preview = "", nil
 	}
-	if err := t.show(n, r, old, shown); err != nil {
+	if err := t.lay(n, r, old, shown, a.Preview); err != nil {
 		return err
+	}
+	if line != r.Line() {
+		if err := t.handDown(n, r); err != nil {
+			return err
+		}
 	}
 	if !again {
 		if err := t.keepLost(n, v); err != nil {
@@ -370,6 +369,21 @@ func (t *tx) forgotten(n []byte, r *layout.Row, head *record.Version) error {
 		return t.s.startLineage(t)
 	}
 	return nil
+}
+
+// lay shows a version, or the preview of it laid over upstream's.
+func (t *tx) lay(n []byte, r *layout.Row, old, v, preview *record.Version) error {
+	if r.Preview = preview != nil; r.Preview {
+		b, err := preview.Encode()
+		if err != nil {
+			return err
+		}
+		if err := t.putRaw(layout.Previews, n, b); err != nil {
+			return err
+		}
+		v = preview
+	}
+	return t.show(n, r, old, v)
 }
 
 func lastOf(refs []record.Ref) record.Ref {
@@ -412,6 +426,9 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 		return err
 	}
 	if err := t.leaf("up/"+feed, grown(r), r.Key); err != nil {
+		return err
+	}
+	if err := t.takeDown(n, r); err != nil {
 		return err
 	}
 	gone := &layout.Row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}

@@ -231,6 +231,12 @@ func (c *checker) own() error {
 		if !e.Foreign && c.Table(layout.Links).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
 			c.bad("chain", r.Key, "version %s is not in its lineage's chain", e.Ref.Name)
 		}
+		if e.Held {
+			if held, _, err := c.heldAs(e.Ref); err != nil || held.Order != num(k) {
+				c.bad("own", held.Key, "version %s waits but is not held", e.Ref.Name)
+			}
+			return nil
+		}
 		if p, ok := r.Find(e.Ref.Name); !ok || p.Ref != e.Ref || p.At != num(k) {
 			c.bad("own", r.Key, "version %s waits but is not in the history", e.Ref.Name)
 		}

@@ -390,10 +390,16 @@ func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
 
 // waitsStill reports whether the centre has not an entry's version yet.
 func (t *tx) waitsStill(e layout.Entry) (bool, error) {
-	if e.Kind != layout.Put {
+	var b []byte
+	switch e.Kind {
+	case layout.Put:
+		b = e.Parts[0]
+	case layout.Taken:
+		b = e.Parts[2]
+	default:
 		return false, nil
 	}
-	v, err := record.DecodeVersion(e.Parts[0])
+	v, err := record.DecodeVersion(b)
 	if err != nil {
 		return false, err
 	}

@@ -189,7 +189,7 @@ func (t *tx) offerFeed(to string, after record.Cursor, max int) (record.Page, er
 			if err != nil {
 				return page, err
 			}
-			if ch.Version, err = t.version(n, r, e.Ref); err != nil {
+			if ch.Version, ch.Waits, err = t.handed(n, r, e.Ref); err != nil {
 				return page, err
 			}
 		}
@@ -378,7 +378,7 @@ func (t *tx) spread(n []byte, r *layout.Row, sender string) error {
 	if err != nil {
 		return err
 	}
-	e := feedEntry{Number: num(n), Key: r.Key, Ref: r.Head}
+	e := feedEntry{Number: num(n), Key: r.Key, Ref: r.Line()}
 	for _, f := range feeds {
 		if err := t.offerTo(f, n, e); err != nil {
 			return err
@@ -417,7 +417,7 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 		if err != nil {
 			return page, err
 		}
-		if e.Verdict == record.Parked {
+		if e.Verdict == record.Parked || e.Verdict.Taken() {
 			continue
 		}
 		if len(page.Changes) == max {
@@ -430,7 +430,7 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			return page, err
 		}
 		page.Cursor.Seq = num(k)
-		ver, err := t.version(n, r, e.Ref)
+		ver, err := t.ownVersion(n, r, e)
 		if err != nil {
 			if r.Gone {
 				continue
@@ -438,7 +438,7 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			return page, fmt.Errorf("offer %s: %w", r.Key, err)
 		}
 		_, holds := r.Find(ver.Base.Name)
-		c := record.Change{Seq: num(k), Key: r.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Relayed: e.Foreign, Version: ver}
+		c := record.Change{Seq: num(k), Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Relayed: e.Foreign, Version: ver}
 		page.Changes = append(page.Changes, c)
 	}
 	return page, nil

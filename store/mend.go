@@ -182,11 +182,7 @@ func putSchemaOf(t *tx) error { return putSchema(t.Tx) }
 
 // derived are the tables that follow from others, and are made again.
 func (s *Store) derived() []string {
-	out := []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors}
-	if s.opt.Top {
-		out = append(out, layout.Feeds)
-	}
-	return out
+	return []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors, layout.Feeds}
 }
 
 // mendSequences lets no number be drawn twice.
@@ -252,7 +248,7 @@ func (s *Store) mendRows(m *Mended) error {
 	if err != nil {
 		return err
 	}
-	if err := s.mendEach(func(t *tx, n []byte) error { return t.mendRecord(n, m) }); err != nil || !s.opt.Top {
+	if err := s.mendEach(func(t *tx, n []byte) error { return t.mendRecord(n, m) }); err != nil {
 		return err
 	}
 	err = s.mend(func(t *tx) error { // what others were told of the feeds is not in them any more
@@ -360,10 +356,7 @@ func (t *tx) mendRow(n []byte, r *layout.Row, have []layout.Past, m *Mended) (bo
 	if r.Preview && (t.Table(layout.Previews).Get(n) == nil || r.Head.IsZero() || len(r.Pending) == 0) {
 		r.Preview = false
 	}
-	r.Patients = nil
-	if t.s.opt.Top {
-		r.Readers = nil
-	}
+	r.Patients, r.Readers = nil, nil
 	if len(r.Past) == 0 && !r.Gone {
 		return false, t.Table(layout.Stands).Delete(n)
 	}
@@ -400,13 +393,13 @@ func (t *tx) derive(n []byte) error {
 	return t.putRow(n, r)
 }
 
-// mendFeeds brings a record of a top replica into the feeds of those who may have it.
+// mendFeeds brings a record into the feeds of those below who may have it.
 func (t *tx) mendFeeds(n []byte) error {
 	r, err := t.row(n)
-	if err != nil || r.Gone || r.Head.IsZero() {
+	if err != nil || r.Line().IsZero() {
 		return err
 	}
-	if err := t.spread(n, r, ""); err != nil {
+	if err := t.handDown(n, r); err != nil {
 		return err
 	}
 	return t.putRow(n, r)
@@ -455,6 +448,12 @@ func (t *tx) dropStray() error {
 		e, err := t.openOwn(k, v)
 		if err != nil {
 			return err
+		}
+		if e.Held {
+			if _, ok, err := t.heldAs(e.Ref); err != nil || !ok {
+				stray = append(stray, slices.Clone(k))
+			}
+			return nil
 		}
 		r, err := t.row(u64(e.Number))
 		if p, ok := r.Find(e.Ref.Name); err == nil && (!ok || p.Ref != e.Ref || p.At != num(k)) {

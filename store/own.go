@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"tram/store/layout"
@@ -51,81 +52,16 @@ func (t *tx) openOwn(k, v []byte) (layout.OwnEntry, error) {
 	return layout.DecodeOwn(plain)
 }
 
-func linkKey(l record.Lineage, n uint64) []byte { return join([]byte(l), u64(n)) }
-
-func (t *tx) link(l record.Link) error {
-	return t.Table(layout.Links).Put(linkKey(l.Lineage, l.N), l.Chain[:])
-}
-
-// chainTop is how far a lineage's chain reaches here.
-func (t *tx) chainTop(l record.Lineage) record.Link {
-	top, _ := t.linkBefore(record.Name{Lineage: l, N: ^uint64(0)})
-	return top
-}
-
-// linkBefore is the link before a change in its lineage's chain, and reports whether
-// the change is in it already, as when the journal makes it again.
-func (t *tx) linkBefore(name record.Name) (before record.Link, linked bool) {
-	c := t.Table(layout.Links).Cursor()
-	at := linkKey(name.Lineage, name.N)
-	k, v := c.Seek(at)
-	linked = string(k) == string(at)
-	if k == nil {
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
+// ownVersion reads the version that waits for upstream.
+func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (*record.Version, error) {
+	if !e.Held {
+		return t.version(n, r, e.Ref)
 	}
-	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == name.Lineage && len(v) == len(record.Digest{}) {
-		return record.Link{Lineage: name.Lineage, N: num(k[record.LineageLen:]), Chain: record.Digest(v)}, linked
+	held, _, err := t.heldAs(e.Ref)
+	if err != nil {
+		return nil, err
 	}
-	return record.Link{Lineage: name.Lineage}, linked
-}
-
-// extend carries a peer's chain on by a change, and over what was waiting above
-// the gap that it closes. A change above a gap waits itself.
-func (t *tx) extend(name record.Name, prev uint64, d record.Digest) error {
-	loose := t.Table(layout.Loose)
-	if t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil {
-		return nil
-	}
-	top := t.chainTop(name.Lineage)
-	if top.N != prev {
-		return loose.Put(linkKey(name.Lineage, prev), join(u64(name.N), d[:]))
-	}
-	for n := name.N; ; {
-		top = top.Next(n, d)
-		if err := t.link(top); err != nil {
-			return err
-		}
-		at := linkKey(name.Lineage, n)
-		v := loose.Get(at)
-		if len(v) != 8+len(d) {
-			return nil
-		}
-		n, d = num(v), record.Digest(v[8:])
-		if err := loose.Delete(at); err != nil {
-			return err
-		}
-	}
-}
-
-// Chain is a lineage's chain at n, and false where none reaches n exactly. With
-// n 0 it is as far as it reaches.
-func (s *Store) Chain(l record.Lineage, n uint64) (record.Link, bool, error) {
-	var out record.Link
-	ok := true
-	err := s.view(func(tx *tx) error {
-		if n == 0 {
-			out = tx.chainTop(l)
-			return nil
-		}
-		v := tx.Table(layout.Links).Get(linkKey(l, n))
-		if ok = len(v) == len(record.Digest{}); ok {
-			out = record.Link{Lineage: l, N: n, Chain: record.Digest(v)}
-		}
-		return nil
-	})
-	return out, ok, err
+	return record.DecodeVersion(held.Version)
 }
 
 // answered keeps upstream's word on an own change.
@@ -137,7 +73,7 @@ func (t *tx) answered(a record.Answer) error {
 	}
 	p, ok := r.Find(a.Ref.Name)
 	if !ok || p.Ref != a.Ref {
-		return nil
+		return t.answeredHeld(a)
 	}
 	e, waits, err := t.ownAt(p.At)
 	if err != nil || !waits {
@@ -153,7 +89,7 @@ func (t *tx) answered(a record.Answer) error {
 	switch {
 	case a.Verdict.Taken():
 		err = t.unparkBehind(n, r)
-	case a.Verdict == record.Waits:
+	case a.Verdict == record.Waits && a.Reason == record.NoBase:
 		err = t.offerBase(n, r, p)
 	}
 	if err != nil {
@@ -256,10 +192,10 @@ func (t *tx) receipted(r record.Receipt) error {
 		if err != nil {
 			return err
 		}
-		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N > r.N {
-			break // a lineage's changes stand in order
+		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N > r.N && r.Lineage == t.s.Lineage() {
+			break // what is made here stands in order
 		}
-		if e.Ref.Name.Lineage == r.Lineage && e.Verdict.Taken() {
+		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N <= r.N && e.Verdict.Taken() {
 			covered = append(covered, num(k))
 		}
 	}
@@ -277,10 +213,15 @@ func (t *tx) settled(order uint64) error {
 	if err != nil || !waits {
 		return err
 	}
-	if err := t.dropGone(u64(e.Number), e.Ref.Name); err != nil {
+	if e.Held {
+		err = t.dropHeld(e.Ref)
+	} else {
+		err = t.dropGone(u64(e.Number), e.Ref.Name)
+	}
+	if err := errors.Join(err, t.Table(layout.Own).Delete(u64(order))); err != nil {
 		return err
 	}
-	return t.Table(layout.Own).Delete(u64(order))
+	return t.handDownAgain(u64(e.Number), e.Ref)
 }
 
 // Receipt is the newest receipt for a lineage; zero where there is none.
@@ -312,6 +253,28 @@ func (s *Store) Receipts() ([]record.Receipt, error) {
 // recentLives is how many lineages a replica names when it asks.
 const recentLives = 16
 
+// maxLinks bounds the chains that a replica names when it asks.
+const maxLinks = 200
+
+// unproved adds to lineages those whose chain goes on beyond its receipt: of an own
+// former life, or of a replica below.
+func (t *tx) unproved(lineages []record.Lineage) ([]record.Lineage, error) {
+	c := t.Table(layout.Links).Cursor()
+	k, _ := c.First()
+	for len(k) == record.LineageLen+8 && len(lineages) < maxLinks {
+		l := record.Lineage(k[:record.LineageLen])
+		var r record.Receipt
+		if _, err := t.get(layout.Receipts, []byte(l), &r); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(lineages, l) && t.chainTop(l).N > r.N {
+			lineages = append(lineages, l)
+		}
+		k, _ = c.Seek(linkKey(l, ^uint64(0)))
+	}
+	return lineages, nil
+}
+
 // Standing is what this replica says of itself to its upstream.
 func (s *Store) Standing() (record.Standing, error) {
 	var out record.Standing
@@ -323,7 +286,10 @@ func (s *Store) Standing() (record.Standing, error) {
 		out.Lives = append(out.Lives, l.Lineage)
 	}
 	err = s.view(func(tx *tx) error {
-		wanted := slices.Clone(out.Lives)
+		wanted, err := tx.unproved(slices.Clone(out.Lives))
+		if err != nil {
+			return err
+		}
 		c := tx.Table(layout.Own).Cursor()
 		for k, v := c.First(); k != nil && len(wanted) < 4*recentLives; k, v = c.Next() {
 			e, err := tx.openOwn(k, v)
@@ -361,8 +327,12 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 			return err
 		}
 	}
-	void, err := s.unproved(r.Void)
-	if err != nil || len(void) == 0 && len(r.Offer) == 0 {
+	void, err := s.beyond(r.Void)
+	if err != nil {
+		return err
+	}
+	unproved, err := s.receiptsBeyond(r.Proved)
+	if err != nil || len(void)+len(unproved)+len(r.Offer) == 0 {
 		return err
 	}
 	return s.update(ctx, func(tx *tx) error {
@@ -374,6 +344,11 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 			}
 		}
 		for _, l := range void {
+			if err := errors.Join(tx.void(l), tx.unanswer(l)); err != nil {
+				return err
+			}
+		}
+		for _, l := range unproved {
 			if err := tx.void(l); err != nil {
 				return err
 			}
@@ -397,19 +372,86 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 	})
 }
 
-// unproved are the links beyond which there is a receipt.
-func (s *Store) unproved(links []record.Link) ([]record.Link, error) {
+// beyond are the links beyond which there is a receipt, or a change that upstream took.
+func (s *Store) beyond(links []record.Link) ([]record.Link, error) {
 	var out []record.Link
 	for _, l := range links {
 		have, err := s.Receipt(l.Lineage)
 		if err != nil {
 			return nil, err
 		}
-		if have.N > l.N {
+		taken := false
+		err = s.view(func(tx *tx) error {
+			if tx.chainTop(l.Lineage).N <= l.N {
+				return nil
+			}
+			return tx.answeredBeyond(l, func(uint64, layout.OwnEntry) error {
+				taken = true
+				return nil
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+		if taken || have.N > l.N {
 			out = append(out, l)
 		}
 	}
 	return out, nil
+}
+
+// receiptsBeyond are the names beyond which there is a receipt, as links.
+func (s *Store) receiptsBeyond(proved []record.Name) ([]record.Link, error) {
+	var out []record.Link
+	for _, p := range proved {
+		have, err := s.Receipt(p.Lineage)
+		if err != nil {
+			return nil, err
+		}
+		if have.N > p.N {
+			out = append(out, record.Link{Lineage: p.Lineage, N: p.N})
+		}
+	}
+	return out, nil
+}
+
+// answeredBeyond calls each with the changes that upstream took beyond a link and gave
+// no receipt for. Upstream answers a lineage in order, so that the first one without an
+// answer ends it.
+func (t *tx) answeredBeyond(known record.Link, each func(uint64, layout.OwnEntry) error) error {
+	c := t.Table(layout.Own).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		e, err := t.openOwn(k, v)
+		if err != nil {
+			return err
+		}
+		if e.Ref.Name.Lineage != known.Lineage || e.Ref.Name.N <= known.N || e.Foreign {
+			continue
+		}
+		if e.Verdict == "" {
+			return nil
+		}
+		if e.Verdict.Taken() {
+			if err := each(num(k), e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unanswer lets what upstream took and does not have any more wait again.
+func (t *tx) unanswer(known record.Link) error {
+	lost := map[uint64]layout.OwnEntry{}
+	err := t.answeredBeyond(known, func(order uint64, e layout.OwnEntry) error {
+		lost[order] = e
+		return nil
+	})
+	for order, e := range lost {
+		e.Verdict, e.Reason = "", ""
+		err = errors.Join(err, t.putOwn(order, e))
+	}
+	return err
 }
 
 // void takes back a receipt beyond what upstream can prove.
@@ -454,5 +496,85 @@ func (t *tx) reoffer(n []byte, p layout.Past) error {
 	before, _ := t.linkBefore(p.Ref.Name)
 	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
 	e.Foreign = t.Table(layout.Links).Get(linkKey(p.Ref.Name.Lineage, p.Ref.Name.N)) == nil
-	return t.putOwn(p.At, e)
+	if err := t.putOwn(p.At, e); err != nil {
+		return err
+	}
+	return t.handDownAgain(n, p.Ref)
+}
+
+func linkKey(l record.Lineage, n uint64) []byte { return join([]byte(l), u64(n)) }
+
+func (t *tx) link(l record.Link) error {
+	return t.Table(layout.Links).Put(linkKey(l.Lineage, l.N), l.Chain[:])
+}
+
+// chainTop is how far a lineage's chain reaches here.
+func (t *tx) chainTop(l record.Lineage) record.Link {
+	top, _ := t.linkBefore(record.Name{Lineage: l, N: ^uint64(0)})
+	return top
+}
+
+// linkBefore is the link before a change in its lineage's chain, and reports whether
+// the change is in it already, as when the journal makes it again.
+func (t *tx) linkBefore(name record.Name) (before record.Link, linked bool) {
+	c := t.Table(layout.Links).Cursor()
+	at := linkKey(name.Lineage, name.N)
+	k, v := c.Seek(at)
+	linked = string(k) == string(at)
+	if k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	if len(k) == record.LineageLen+8 && record.Lineage(k[:record.LineageLen]) == name.Lineage && len(v) == len(record.Digest{}) {
+		return record.Link{Lineage: name.Lineage, N: num(k[record.LineageLen:]), Chain: record.Digest(v)}, linked
+	}
+	return record.Link{Lineage: name.Lineage}, linked
+}
+
+// extend carries a peer's chain on by a change, and over what was waiting above
+// the gap that it closes. A change above a gap waits itself.
+func (t *tx) extend(name record.Name, prev uint64, d record.Digest) error {
+	loose := t.Table(layout.Loose)
+	if t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil {
+		return nil
+	}
+	top := t.chainTop(name.Lineage)
+	if top.N != prev {
+		return loose.Put(linkKey(name.Lineage, prev), join(u64(name.N), d[:]))
+	}
+	for n := name.N; ; {
+		top = top.Next(n, d)
+		if err := t.link(top); err != nil {
+			return err
+		}
+		at := linkKey(name.Lineage, n)
+		v := loose.Get(at)
+		if len(v) != 8+len(d) {
+			return nil
+		}
+		n, d = num(v), record.Digest(v[8:])
+		if err := loose.Delete(at); err != nil {
+			return err
+		}
+	}
+}
+
+// Chain is a lineage's chain at n, and false where none reaches n exactly. With
+// n 0 it is as far as it reaches.
+func (s *Store) Chain(l record.Lineage, n uint64) (record.Link, bool, error) {
+	var out record.Link
+	ok := true
+	err := s.view(func(tx *tx) error {
+		if n == 0 {
+			out = tx.chainTop(l)
+			return nil
+		}
+		v := tx.Table(layout.Links).Get(linkKey(l, n))
+		if ok = len(v) == len(record.Digest{}); ok {
+			out = record.Link{Lineage: l, N: n, Chain: record.Digest(v)}
+		}
+		return nil
+	})
+	return out, ok, err
 }

@@ -454,5 +454,14 @@ func (t *tx) withdraw(n []byte, r *layout.Row) error {
 	if err := t.show(n, r, old, now); err != nil {
 		return err
 	}
+	if r.Gone {
+		err = t.takeDown(n, r)
+		r.Readers = nil
+	} else {
+		err = t.handDown(n, r)
+	}
+	if err != nil {
+		return err
+	}
 	return t.putRow(n, r)
 }

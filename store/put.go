@@ -323,14 +323,11 @@ func (t *tx) accept(v *record.Version) error {
 	if err := t.keepLost(n, v); err != nil {
 		return err
 	}
+	if err := t.handDown(n, r); err != nil {
+		return err
+	}
 	if born && !t.s.opt.Top {
 		return t.addRaw(layout.Stands, n, r.Encode())
-	}
-	if !t.s.opt.Top {
-		return t.putRow(n, r)
-	}
-	if err := t.spread(n, r, ""); err != nil {
-		return err
 	}
 	if err := t.putRow(n, r); err != nil {
 		return err

@@ -42,7 +42,7 @@ func (s *Store) Waiting() (Counts, error) {
 			if err != nil {
 				return err
 			}
-			if !r.Gone {
+			if !r.Gone && !e.Held {
 				unsettled[e.Number] = true
 			}
 			if e.Verdict == record.Parked {
@@ -51,7 +51,7 @@ func (s *Store) Waiting() (Counts, error) {
 			}
 			c.Waiting++
 			if c.OldestUnsent == 0 {
-				ver, err := tx.version(u64(e.Number), r, e.Ref)
+				ver, err := tx.ownVersion(u64(e.Number), r, e)
 				if err != nil {
 					return err
 				}
@@ -92,8 +92,12 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 			if err != nil {
 				return err
 			}
-			ver, _ := tx.version(u64(e.Number), r, e.Ref) // one that is lost has no writer to name
-			out = append(out, entryOf(r.Key, e, ver))
+			ver, err := tx.ownVersion(u64(e.Number), r, e) // one that is lost has no writer to name
+			key := r.Key
+			if err == nil {
+				key = ver.Key
+			}
+			out = append(out, entryOf(key, e, ver))
 		}
 		return nil
 	})
@@ -205,7 +209,9 @@ func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) 
 		if !ok {
 			return nil
 		}
-		place, err = tx.placeOf(p.At)
+		if place, err = tx.placeOf(p.At); place == record.Centre && r.Waits && r.Head == p.Ref {
+			place = record.Here
+		}
 		return err
 	})
 	return place, err

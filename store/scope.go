@@ -112,7 +112,7 @@ func (s *Store) keepPeers(peers []Peer) {
 }
 
 func (t *tx) readPeers() ([]Peer, error) {
-	var out []Peer
+	out := []Peer{}
 	err := t.Table(layout.Peers).ForEach(func(k, v []byte) error {
 		var p Peer
 		if err := t.open(layout.Peers, k, v, &p); err != nil {
@@ -140,6 +140,18 @@ func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 		}
 		return []string{record.SharedFeed}, nil
 	}
+	peers, err := t.peers()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	if !t.s.opt.Top { // a point holds what its station holds
+		for _, p := range peers {
+			out = append(out, FeedOf(p.Name))
+		}
+		slices.Sort(out)
+		return out, nil
+	}
 	stations := map[string]bool{}
 	known := false
 	for _, p := range r.Patients {
@@ -153,11 +165,6 @@ func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 			stations[s] = true
 		}
 	}
-	peers, err := t.peers()
-	if err != nil {
-		return nil, err
-	}
-	var out []string
 	for _, p := range peers {
 		feed := FeedOf(p.Name)
 		if stations[p.Station] || p.Name == sender || !known && slices.Contains(r.Readers, feed) {
@@ -174,8 +181,11 @@ func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 // access back. A person's maker stands in the scope again too.
 func (t *tx) answerKnown(n []byte, r *layout.Row, peer string, d record.Decided) error {
 	feed := FeedOf(peer)
-	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Head.IsZero() {
+	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Line().IsZero() {
 		return nil
+	}
+	if !t.s.opt.Top { // the peer's feed is not filled yet
+		return t.offerAll(n)
 	}
 	had, err := t.had(feed, n)
 	if err != nil {

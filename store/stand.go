@@ -308,8 +308,8 @@ func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found
 		if p, ok := r.Find(ref.Name); ok {
 			st.Known[ref.Name] = p.Ref.Digest
 		}
-		var held Refused
-		if _, err := t.get(layout.Refused, t.s.blind("refused", ref.String()), &held); err != nil {
+		held, _, err := t.heldAs(ref)
+		if err != nil {
 			return nil, false, err
 		}
 		if held.Verdict == record.Parked { // what waits for its base will be taken yet

@@ -23,6 +23,8 @@ type Row struct {
 	Turn  uint64
 	Seq   uint64
 	Grown bool
+	// Waits says that upstream has the head, and its own upstream has not.
+	Waits bool
 	// Patients are the numbers of the people in whose compartments it is.
 	Patients []uint64
 	// Readers are the feeds that offer it.
@@ -44,6 +46,18 @@ func (r *Row) Find(name record.Name) (Past, bool) {
 	return r.Past[i], true
 }
 
+// Line is what those below get of the record: what is pending here, until upstream's
+// version includes it (replication.md, rule 5). It is zero where there is nothing.
+func (r *Row) Line() record.Ref {
+	if len(r.Pending) > 0 {
+		return r.Pending[len(r.Pending)-1]
+	}
+	if r.Gone {
+		return record.Ref{}
+	}
+	return r.Head
+}
+
 // rowForm is the first byte of an encoded row.
 const rowForm = 1
 
@@ -63,7 +77,7 @@ func (r *Row) Encode() []byte {
 	for _, p := range r.Pending {
 		r.place(w, p)
 	}
-	w.flags(r.Preview, r.Gone, r.Grown)
+	w.flags(r.Preview, r.Gone, r.Grown, r.Waits)
 	w.text(string(r.Parked))
 	w.text(r.Feed)
 	w.number(r.Turn)
@@ -120,7 +134,7 @@ func DecodeRow(stored []byte) (*Row, error) {
 		r.Pending = append(r.Pending, r.placed(b))
 	}
 	f := b.byte()
-	r.Preview, r.Gone, r.Grown = f&1 != 0, f&2 != 0, f&4 != 0
+	r.Preview, r.Gone, r.Grown, r.Waits = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
 	r.Parked, r.Feed = record.Reason(b.text()), b.text()
 	r.Turn, r.Seq = b.number(), b.number()
 	for range b.count() {
@@ -140,6 +154,8 @@ type OwnEntry struct {
 	// Foreign says that another replica made it: its chain is not ours to prove,
 	// upstream's answer is enough.
 	Foreign bool
+	// Held says that it came from below and was not taken in here: upstream decides.
+	Held bool
 	// Verdict and Reason are upstream's answer; empty before any.
 	Verdict record.Verdict
 	Reason  record.Reason
@@ -151,7 +167,7 @@ func (e *OwnEntry) Encode() []byte {
 	w.number(e.Number)
 	w.ref(e.Ref)
 	w.number(e.Prev)
-	w.flags(e.Foreign)
+	w.flags(e.Foreign, e.Held)
 	w.text(string(e.Verdict))
 	w.text(string(e.Reason))
 	return w.b
@@ -160,7 +176,9 @@ func (e *OwnEntry) Encode() []byte {
 // DecodeOwn reads what Encode wrote.
 func DecodeOwn(stored []byte) (OwnEntry, error) {
 	b := &reader{b: stored}
-	e := OwnEntry{Number: b.number(), Ref: b.ref(), Prev: b.number(), Foreign: b.byte()&1 != 0,
-		Verdict: record.Verdict(b.text()), Reason: record.Reason(b.text())}
+	e := OwnEntry{Number: b.number(), Ref: b.ref(), Prev: b.number()}
+	f := b.byte()
+	e.Foreign, e.Held = f&1 != 0, f&2 != 0
+	e.Verdict, e.Reason = record.Verdict(b.text()), record.Reason(b.text())
 	return e, b.end()
 }

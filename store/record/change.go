@@ -20,6 +20,9 @@ type Change struct {
 	// Relayed says that the sender got the version from upstream and hands it back: it
 	// says nothing of its maker's chain.
 	Relayed bool `json:"relayed,omitempty"`
+	// Waits says that the version waits for the receiver's upstream's own upstream: it
+	// is not proved to be at the centre.
+	Waits bool `json:"waits,omitempty"`
 	// Version is nil where the receiver is known to hold it: the name suffices.
 	Version *Version `json:"version,omitempty"`
 }

@@ -69,6 +69,9 @@ type Decided struct {
 	// none is needed. The replica that applies it names it. Without a version in
 	// Change it is upstream's own word, above On alone.
 	Merge *Version
+	// Preview is what to show where this replica has an upstream whose version the
+	// change does not include; nil where the change alone is shown.
+	Preview *Version
 	// Foreign says that the peer hands in what another made: it goes into no chain,
 	// which is its maker's to carry on.
 	Foreign bool `json:"foreign,omitempty"`
@@ -124,6 +127,9 @@ type Recovery struct {
 	// Void are receipts that upstream cannot prove beyond the link: what they
 	// covered waits again.
 	Void []Link
+	// Proved says how far upstream's own upstream proved to hold lineages: what receipts
+	// cover beyond waits for another one.
+	Proved []Name
 	// Offer are records that upstream does not hold any more: they wait again.
 	Offer []Key
 }

@@ -221,6 +221,7 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 			rec.Void = append(rec.Void, known)
 		}
 	}
+	rec.Proved = w.Proved
 	if err := a.o.Replica.Recover(ctx, rec); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}

@@ -85,8 +85,12 @@ func (s *Serve) reopen(d record.Decided, seen map[record.Key]bool) ([]record.Dec
 		if err != nil {
 			return nil, err
 		}
-		if st.Head != nil && st.Head.Deleted {
-			out = append(out, record.Decided{Change: record.Change{Key: key}, On: st.Head.Ref(), Verdict: record.Merged, Merge: merge.Reopen(st.Head)})
+		line, err := s.line(st)
+		if err != nil {
+			return nil, err
+		}
+		if line != nil && line.Deleted {
+			out = append(out, record.Decided{Change: record.Change{Key: key}, On: line.Ref(), Verdict: record.Merged, Merge: merge.Reopen(line)})
 		}
 	}
 	return out, nil
@@ -100,8 +104,12 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 	if err != nil {
 		return d, err
 	}
-	if st.Head != nil {
-		d.On = st.Head.Ref()
+	line, err := s.line(st)
+	if err != nil {
+		return d, err
+	}
+	if line != nil {
+		d.On = line.Ref()
 	}
 	if digest, known := st.Known[c.Ref.Name]; known {
 		d.Verdict = record.Known
@@ -110,7 +118,26 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		}
 		return d, nil
 	}
-	if d.Reason = s.refusal(v, st); d.Reason != "" {
+	if d, err = s.judge(d, st, line); err != nil || s.o.Proved == nil {
+		return d, err
+	}
+	if !d.Verdict.Taken() {
+		d.Verdict = record.Waits
+		if reason, refused := st.Refused[c.Ref.Name]; refused {
+			d.Verdict, d.Reason = record.Parked, reason
+		}
+		return d, nil
+	}
+	return s.preview(d, st)
+}
+
+// judge answers for a change that is new here.
+func (s *Serve) judge(d record.Decided, st *record.Stand, line *record.Version) (record.Decided, error) {
+	if st.Gone {
+		d.Verdict, d.Reason = record.Waits, record.NoBase
+		return d, nil
+	}
+	if d.Reason = s.refusal(d.Version, st); d.Reason != "" {
 		d.Verdict = record.Parked
 		return d, nil
 	}
@@ -119,7 +146,47 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		d.Verdict, d.Reason = record.Parked, record.NotAllowed
 		return d, err
 	}
-	return s.place(d, st)
+	return s.place(d, st, line)
+}
+
+// line is the version at the end of what is handed to those below: what waits for
+// upstream here, or upstream's (replication.md, rule 5). It is nil before any.
+func (s *Serve) line(st *record.Stand) (*record.Version, error) {
+	if len(st.Pending) == 0 {
+		return st.Head, nil
+	}
+	last := st.Pending[len(st.Pending)-1]
+	of, err := s.o.Replica.Look(st.Key, last)
+	if err == nil && of.Base == nil {
+		err = fmt.Errorf("%s: pending version: %w", st.Key, record.ErrMoved)
+	}
+	return of.Base, err
+}
+
+// preview lays what was taken in over upstream's version, where it does not include it.
+func (s *Serve) preview(d record.Decided, st *record.Stand) (record.Decided, error) {
+	top := d.Version
+	if d.Merge != nil {
+		top = d.Merge
+	}
+	if st.Head == nil || top.Seen.Has(st.Head.Name) {
+		return d, nil
+	}
+	first := d.Version
+	if len(st.Pending) > 0 {
+		of, err := s.o.Replica.Look(st.Key, st.Pending[0])
+		if err != nil {
+			return d, err
+		}
+		first = of.Base
+	}
+	base, err := s.o.Replica.Look(st.Key, first.Base)
+	if err != nil {
+		return d, err
+	}
+	out, err := s.o.Merger.Merge(base.Base, st.Head, top)
+	d.Preview = out.Version
+	return d, err
 }
 
 // honest reports whether a version says to have seen no more than what it was made
@@ -187,29 +254,29 @@ func standsOnRefused(v *record.Version, st *record.Stand) bool {
 }
 
 // place finds where in the record's line the change belongs.
-func (s *Serve) place(d record.Decided, st *record.Stand) (record.Decided, error) {
+func (s *Serve) place(d record.Decided, st *record.Stand, line *record.Version) (record.Decided, error) {
 	v := d.Version
 	switch {
-	case st.Head == nil && v.Base.IsZero():
+	case line == nil && v.Base.IsZero():
 		d.Verdict = record.Accepted
 		return d, nil
 	case v.Base.IsZero() && st.Head.Seen.Has(v.Name): // its successor was handed in before it
 		d.Verdict = record.Accepted
 		return d, nil
 	case v.Base.IsZero():
-		if !s.sameContent(st.Head, v) {
+		if !s.sameContent(line, v) {
 			d.Verdict, d.Reason = record.Parked, record.IDTaken
 			return d, nil
 		}
-		return s.merge(d, nil, st.Head)
+		return s.merge(d, nil, line)
 	case st.Base == nil && !d.Orphan:
 		d.Verdict, d.Reason = record.Waits, record.NoBase
 		return d, nil
-	case st.Head == nil, v.Seen.Covers(st.Head.Seen):
+	case line == nil, v.Seen.Covers(line.Seen):
 		d.Verdict = record.Accepted
 		return d, nil
 	}
-	return s.merge(d, st.Base, st.Head)
+	return s.merge(d, st.Base, line)
 }
 
 func (s *Serve) merge(d record.Decided, base, head *record.Version) (record.Decided, error) {

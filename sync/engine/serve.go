@@ -23,8 +23,12 @@ type ServeOptions struct {
 	R4      *fhir.R4
 	// Now is this upstream's clock in Unix milliseconds.
 	Now int64
-	// Sign signs a receipt.
+	// Sign signs a receipt; it is not called where Proved is set.
 	Sign func(record.Receipt) record.Receipt
+	// Proved is set where this replica has an upstream itself: the receipt that came down
+	// for a lineage, zero where none did. What such a replica cannot take in it passes
+	// on, and the asker waits for upstream's word.
+	Proved func(record.Lineage) (record.Receipt, error)
 	// Hear tells whether the asker may get anything; what it hands in is heard
 	// anyway. It also keeps the status report.
 	Hear func(wire.Hello) wire.Refusal
@@ -179,6 +183,13 @@ func (s *Serve) welcome() error {
 			return err
 		}
 		w.Links = append(w.Links, top)
+		if s.o.Proved != nil {
+			r, err := s.o.Proved(l)
+			if err != nil {
+				return err
+			}
+			w.Proved = append(w.Proved, record.Name{Lineage: l, N: r.N})
+		}
 	}
 	if s.refused == "" {
 		for _, c := range s.hello.Cursors {
@@ -212,11 +223,24 @@ func (s *Serve) receipts() error {
 		if link.N == 0 || link.N > claim.N {
 			continue
 		}
-		r := s.o.Sign(record.Receipt{Link: link, Epoch: s.o.Epoch, At: s.o.Now})
-		s.say(&wire.Frame{Receipt: &r})
+		r, err := s.receipt(link)
+		if err != nil {
+			return err
+		}
+		if r.N > 0 && r.N <= link.N {
+			s.say(&wire.Frame{Receipt: &r})
+		}
 	}
 	s.say(&wire.Frame{Mark: &wire.Mark{}})
 	return nil
+}
+
+// receipt is the word that the top replica holds a chain, as far as a link at most.
+func (s *Serve) receipt(common record.Link) (record.Receipt, error) {
+	if s.o.Proved != nil {
+		return s.o.Proved(common.Lineage)
+	}
+	return s.o.Sign(record.Receipt{Link: common, Epoch: s.o.Epoch, At: s.o.Now}), nil
 }
 
 // holds reports whether the asker is proved to hold a version.

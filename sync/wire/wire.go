@@ -93,6 +93,9 @@ type Welcome struct {
 	// Links are the chains of the asker's lineages as far as upstream holds them,
 	// also of the one that speaks.
 	Links []record.Link `json:"links,omitempty"`
+	// Proved says, where upstream has an upstream itself, how far that one's receipts
+	// reach in each lineage of Links.
+	Proved []record.Name `json:"proved,omitempty"`
 	// Refused says why the asker gets nothing; what it handed in was still heard.
 	Refused Refusal `json:"refused,omitempty"`
 	// Later asks for the next exchange in so many seconds at the earliest.

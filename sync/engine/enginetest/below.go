@@ -215,7 +215,8 @@ func refs(cs []record.Change) []record.Ref {
 }
 
 // Own changes are offered in order, each with the number of the one before it, until
-// a receipt covers them. A receipt lets go of nothing above its number.
+// upstream took them. What it took and has not any more is offered again; a receipt
+// lets go of what it covers, and of nothing above.
 func ownChanges(t *testing.T, s Station) {
 	made := write(s)
 	top := record.Link{Lineage: made[0].Name.Lineage}
@@ -253,9 +254,24 @@ func ownChanges(t *testing.T, s Station) {
 		if err := s.Apply(ctx, stretch); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := all(t, s, engine.Upstream, record.Cursor{}, 10); !slices.Equal(refs(got), made[2:]) {
-			t.Errorf("with a receipt up to the second: offers %v, want %v", refs(got), made[2:])
+		if got, _ := all(t, s, engine.Upstream, record.Cursor{}, 10); len(got) != 0 {
+			t.Errorf("taken, and offered: %v", refs(got))
 		}
+	}
+	if err := s.Recover(ctx, record.Recovery{Void: links[3:]}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := all(t, s, engine.Upstream, record.Cursor{}, 10); len(got) != 0 {
+		t.Errorf("taken and held by upstream, and offered: %v", refs(got))
+	}
+	if err := s.Recover(ctx, record.Recovery{Void: links[2:3]}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := all(t, s, engine.Upstream, record.Cursor{}, 10); !slices.Equal(refs(got), made[2:]) {
+		t.Errorf("taken and lost: offers %v, want %v", refs(got), made[2:])
+	}
+	if err := s.Apply(ctx, stretch); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Apply(ctx, record.Stretch{Receipts: []record.Receipt{{Link: links[3], Epoch: "exam", At: 2}}}); err != nil {
 		t.Fatal(err)
@@ -280,7 +296,7 @@ func answers(t *testing.T, s Station) {
 		{"parked under another digest", record.Answer{Key: written(2), Ref: other, Verdict: record.Parked, Reason: record.Fork}, made},
 		{"parked", record.Answer{Key: written(2), Ref: made[2], Verdict: record.Parked, Reason: record.NotAllowed}, made[:2]},
 		{"about what was never made", record.Answer{Key: written(2), Ref: record.Ref{Name: record.Name{Lineage: newPen('x').top.Lineage, N: 1}}, Verdict: record.Accepted}, made[:2]},
-		{"taken in the end", record.Answer{Key: written(2), Ref: made[2], Verdict: record.Accepted}, made},
+		{"taken in the end", record.Answer{Key: written(2), Ref: made[2], Verdict: record.Accepted}, made[:2]},
 	} {
 		for range 2 {
 			if err := s.Apply(context.Background(), record.Stretch{Answers: []record.Answer{step.answer}}); err != nil {
