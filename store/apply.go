@@ -311,6 +311,9 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 	}
 	_, again := r.Find(v.Name)
 	line := r.Line()
+	if err := t.dropHeld(v.Ref()); err != nil {
+		return err
+	}
 	if err := t.remember(n, r, v); err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (c *checker) standing(n []byte, r *layout.Row) {
 		var e feedEntry
 		if v == nil {
 			c.bad("feed", r.Key, "a feed does not offer it")
-		} else if _, err := c.get(layout.Feeds, join(c.feedID(f), v), &e); err != nil || e.Ref != r.Head || e.Gone || e.Old {
+		} else if _, err := c.get(layout.Feeds, join(c.feedID(f), v), &e); err != nil || e.Ref != r.Line() || e.Gone || e.Old {
 			c.bad("feed", r.Key, "a feed offers another version")
 		} else {
 			c.plant(f, record.Leaf(e.Key, e.Ref), e.Key)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"tram/store/layout"
 	"tram/store/record"
@@ -250,76 +249,6 @@ func (s *Store) Receipts() ([]record.Receipt, error) {
 	return out, err
 }
 
-// recentLives is how many lineages a replica names when it asks.
-const recentLives = 16
-
-// maxLinks bounds the chains that a replica names when it asks.
-const maxLinks = 200
-
-// unproved adds to lineages those whose chain goes on beyond its receipt: of an own
-// former life, or of a replica below.
-func (t *tx) unproved(lineages []record.Lineage) ([]record.Lineage, error) {
-	c := t.Table(layout.Links).Cursor()
-	k, _ := c.First()
-	for len(k) == record.LineageLen+8 && len(lineages) < maxLinks {
-		l := record.Lineage(k[:record.LineageLen])
-		var r record.Receipt
-		if _, err := t.get(layout.Receipts, []byte(l), &r); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(lineages, l) && t.chainTop(l).N > r.N {
-			lineages = append(lineages, l)
-		}
-		k, _ = c.Seek(linkKey(l, ^uint64(0)))
-	}
-	return lineages, nil
-}
-
-// Standing is what this replica says of itself to its upstream.
-func (s *Store) Standing() (record.Standing, error) {
-	var out record.Standing
-	lives, err := s.Lives(recentLives)
-	if err != nil {
-		return out, err
-	}
-	for _, l := range lives {
-		out.Lives = append(out.Lives, l.Lineage)
-	}
-	err = s.view(func(tx *tx) error {
-		wanted, err := tx.unproved(slices.Clone(out.Lives))
-		if err != nil {
-			return err
-		}
-		c := tx.Table(layout.Own).Cursor()
-		for k, v := c.First(); k != nil && len(wanted) < 4*recentLives; k, v = c.Next() {
-			e, err := tx.openOwn(k, v)
-			if err != nil {
-				return err
-			}
-			if l := e.Ref.Name.Lineage; !slices.Contains(wanted, l) {
-				wanted = append(wanted, l)
-			}
-			if e.Ref.Name.Lineage == out.Lives[0] {
-				break // the present lineage is the last
-			}
-		}
-		for _, l := range wanted {
-			if top := tx.chainTop(l); top.N > 0 {
-				out.Links = append(out.Links, top)
-			}
-		}
-		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
-			cur := record.Cursor{Feed: feed}
-			if _, err := tx.get(layout.Cursors, []byte(feed), &cur); err != nil {
-				return err
-			}
-			out.Cursors = append(out.Cursors, cur)
-		}
-		return nil
-	})
-	return out, err
-}
-
 // Recover acts on what an exchange revealed; see record.Recovery.
 func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 	for _, n := range r.Highest {
@@ -400,16 +329,16 @@ func (s *Store) beyond(links []record.Link) ([]record.Link, error) {
 	return out, nil
 }
 
-// receiptsBeyond are the names beyond which there is a receipt, as links.
-func (s *Store) receiptsBeyond(proved []record.Name) ([]record.Link, error) {
+// receiptsBeyond are the places beyond which there is a receipt, as links.
+func (s *Store) receiptsBeyond(proved map[record.Lineage]uint64) ([]record.Link, error) {
 	var out []record.Link
-	for _, p := range proved {
-		have, err := s.Receipt(p.Lineage)
+	for l, n := range proved {
+		have, err := s.Receipt(l)
 		if err != nil {
 			return nil, err
 		}
-		if have.N > p.N {
-			out = append(out, record.Link{Lineage: p.Lineage, N: p.N})
+		if have.N > n {
+			out = append(out, record.Link{Lineage: l, N: n})
 		}
 	}
 	return out, nil

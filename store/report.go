@@ -209,7 +209,7 @@ func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) 
 		if !ok {
 			return nil
 		}
-		if place, err = tx.placeOf(p.At); place == record.Centre && r.Waits && r.Head == p.Ref {
+		if place, err = tx.placeOf(p.At); place == record.Centre && r.Waits { // and with it what it was made from
 			place = record.Here
 		}
 		return err

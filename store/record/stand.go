@@ -129,7 +129,7 @@ type Recovery struct {
 	Void []Link
 	// Proved says how far upstream's own upstream proved to hold lineages: what receipts
 	// cover beyond waits for another one.
-	Proved []Name
+	Proved map[Lineage]uint64
 	// Offer are records that upstream does not hold any more: they wait again.
 	Offer []Key
 }

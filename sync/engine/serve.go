@@ -177,6 +177,9 @@ func (s *Serve) welcome() error {
 	for _, l := range s.hello.Links {
 		speaks[l.Lineage] = true
 	}
+	if s.o.Proved != nil {
+		w.Proved = map[record.Lineage]uint64{}
+	}
 	for l := range speaks {
 		top, _, err := s.o.Replica.Chain(l, 0)
 		if err != nil {
@@ -188,7 +191,7 @@ func (s *Serve) welcome() error {
 			if err != nil {
 				return err
 			}
-			w.Proved = append(w.Proved, record.Name{Lineage: l, N: r.N})
+			w.Proved[l] = r.N
 		}
 	}
 	if s.refused == "" {

@@ -36,6 +36,7 @@ func (w *world) rest(rng *rand.Rand) {
 	for round := 0; ; round++ {
 		if round == 40 {
 			w.bad("the replicas do not come to rest")
+			w.unrest()
 			return
 		}
 		if round > 5 {
@@ -48,6 +49,17 @@ func (w *world) rest(rng *rand.Rand) {
 		}
 		if quiet || w.broken != nil || len(w.wrong) > 20 {
 			return
+		}
+	}
+}
+
+// unrest names what still waits.
+func (w *world) unrest() {
+	for _, r := range w.stations {
+		list, err := r.WaitingList(10)
+		w.fail(err)
+		for _, e := range list {
+			w.bad("%s: %s of %s waits: %s %s", r.label, e.Version, e.Key, e.Verdict, e.Reason)
 		}
 	}
 }
@@ -105,9 +117,9 @@ func (w *world) inScope(key record.Key, want string) {
 	}
 	for _, r := range w.stations {
 		has := text(r, key) != "not there"
-		if in := slices.Contains(names, r.name); in && !has {
+		if in := slices.Contains(names, r.station()); in && !has {
 			w.bad("%s lacks %s, which is in its scope", r.label, key)
-		} else if has && !in && w.undisturbed() {
+		} else if has && !in && w.undisturbed(r.up) {
 			w.bad("%s has %s, which is not in its scope", r.label, key)
 		}
 	}

@@ -87,9 +87,9 @@ func (w *world) ask(r *replica) (*engine.Ask, error) {
 // pace makes many stretches of little.
 func pace() engine.Pace { return engine.Pace{Up: 16, Down: 16, Stretch: 3} }
 
-func (w *world) serve(peer string, p engine.Pace, sign func(record.Receipt) record.Receipt) *engine.Serve {
+func (w *world) serve(up *replica, peer string, p engine.Pace, sign func(record.Receipt) record.Receipt) *engine.Serve {
 	w.now += 1000
-	return engine.NewServe(engine.ServeOptions{Replica: w.centre.disk(), Name: "centre", Peer: peer, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
+	o := engine.ServeOptions{Replica: up.disk(), Name: up.name, Peer: peer, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
 		Sign: sign,
 		Hear: func(wire.Hello) wire.Refusal {
 			if w.denied[peer] {
@@ -98,7 +98,11 @@ func (w *world) serve(peer string, p engine.Pace, sign func(record.Receipt) reco
 			return ""
 		},
 		Admit:      admit,
-		MaxContent: 1 << 20, Pace: p})
+		MaxContent: 1 << 20, Pace: p}
+	if up != w.centre {
+		o.Proved = up.Receipt
+	}
+	return engine.NewServe(o)
 }
 
 // admit refuses what the centre alone may say: who holds whom.
@@ -133,7 +137,7 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 // answer lets the centre read a request, as much as came of it, and answer for as long
 // as it lives.
 func (w *world) answer(r *replica, request []byte, l *life) []byte {
-	serve := w.serve(r.name, pace(), signed)
+	serve := w.serve(r.up, r.name, pace(), signed)
 	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), l.take(serve.Take)); err != nil {
 		if !excused(err) {
 			w.bad("the centre cannot read %s: %v", r.label, err)
@@ -159,29 +163,32 @@ func (w *world) take(r *replica, ask *engine.Ask, answer []byte, l *life) (res e
 		w.took(r, res)
 		r.carry = &res.Next
 		r.offset = -r.ahead
-		r.knows(res, w.model.restores)
+		up := known{w.model.restores, w.model.restores}
+		if r.up != w.centre {
+			up = r.up.known // no more than its station knows
+		}
+		r.knows(res, up)
 	}
 	return res, err == nil
 }
 
 // took judges what an exchange came to.
 func (w *world) took(r *replica, res engine.Result) {
-	if len(res.Next.Compare) > 0 && w.undisturbed() {
-		w.bad("%s must compare its trees with the centre's, and the centre was never put back", r.label)
+	if len(res.Next.Compare) > 0 && w.undisturbed(r.up) {
+		w.bad("%s must compare its trees with its upstream's, and that was never put back", r.label)
 	}
 }
 
 // knows notes what an exchange told of how often the centre was put back.
-func (r *replica) knows(res engine.Result, restores int) {
-	r.heard = restores
-	if res.Equal {
-		r.green = restores
+func (r *replica) knows(res engine.Result, up known) {
+	if r.heard = up.heard; res.Equal {
+		r.green = up.green
 	}
 }
 
-// undisturbed reports whether the centre has lived one life: then no tree may ever differ
-// from its own, whatever links did and whichever station was put back or copied.
-func (w *world) undisturbed() bool { return w.model.restores == 0 }
+// undisturbed reports whether an upstream, and the centre above it, have lived one life:
+// then no tree below may ever differ, whatever links did and whoever else was put back.
+func (w *world) undisturbed(up *replica) bool { return w.model.restores == 0 && up.put == 0 }
 
 // exchange runs one exchange, which may go wrong as named.
 func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
@@ -202,7 +209,7 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 		}
 	case centreDies:
 		answer := w.answer(r, request, &life{rng.IntN(24)})
-		w.reopen(w.centre, w.copyOf(w.centre.dir))
+		w.reopen(r.up, w.copyOf(r.up.dir))
 		w.take(r, ask, answer, nil)
 	case askerDies:
 		if answer := w.answer(r, request, nil); len(answer) > 0 {

@@ -79,7 +79,7 @@ func (w *world) birthAt(r *replica, rng *rand.Rand) bool {
 		return false
 	}
 	if r == w.centre {
-		w.grant(w.station(rng).name, key)
+		w.grant(w.station(rng).station(), key)
 	}
 	return true
 }
@@ -306,5 +306,5 @@ func (w *world) visit(rng *rand.Rand) bool {
 	if st == nil || st.Key.Kind != "Patient" {
 		return false
 	}
-	return w.grant(w.station(rng).name, st.Key)
+	return w.grant(w.station(rng).station(), st.Key)
 }

@@ -82,9 +82,15 @@ func (w *world) stuck(r *replica, err error) bool {
 	return err != nil
 }
 
+// carriers are the replicas whose exchanges may go by stick; points have their station.
+func (w *world) carriers() []*replica {
+	return slices.DeleteFunc(slices.Clone(w.stations), func(r *replica) bool { return r.up != w.centre })
+}
+
 // writeStick lets a station write a request.
 func (w *world) writeStick(rng *rand.Rand) bool {
-	r := w.station(rng)
+	own := w.carriers()
+	r := own[rng.IntN(len(own))]
 	if w.full(r) {
 		return false
 	}
@@ -174,7 +180,7 @@ func (w *world) readAtCentre(p parcel) {
 func (w *world) centreDesk() *stick.Centre {
 	return &stick.Centre{Store: w.centre.Store, Authority: w.o.keys.centre, Now: func() int64 { return w.now },
 		Begin: func(name, _ string, p engine.Pace) (*engine.Serve, error) {
-			return w.serve(name, p, w.o.keys.centre.SignReceipt), nil
+			return w.serve(w.centre, name, p, w.o.keys.centre.SignReceipt), nil
 		}}
 }
 
@@ -194,7 +200,7 @@ func (w *world) readAt(r *replica, p parcel) {
 		if p.restores < w.model.restores { // it tells of what the centre has forgotten
 			r.known = known{min(r.heard, p.restores), min(r.green, p.restores)}
 		} else {
-			r.knows(res.Exchange, p.restores)
+			r.knows(res.Exchange, known{p.restores, p.restores})
 		}
 	default:
 		w.bad("%s says %q of the answer to a stick", r.label, res.Code)
@@ -205,9 +211,9 @@ func (w *world) readAt(r *replica, p parcel) {
 // yield nothing.
 func (w *world) misread(p parcel, rng *rand.Rand) {
 	how, file := stickForeign, p.file
-	others := slices.DeleteFunc(slices.Clone(w.stations), func(r *replica) bool { return r.name == p.station })
+	others := slices.DeleteFunc(w.carriers(), func(r *replica) bool { return r.name == p.station })
 	if rng.IntN(2) == 0 || len(others) == 0 {
-		how, file, others = stickAltered, bytes.Clone(p.file), w.stations
+		how, file, others = stickAltered, bytes.Clone(p.file), w.carriers()
 		bit := rng.IntN(8 * len(file))
 		file[bit/8] ^= 1 << (bit % 8)
 	}

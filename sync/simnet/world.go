@@ -37,8 +37,10 @@ type world struct {
 // replica is one PC with its records.
 type replica struct {
 	*store.Store
-	label  string // for people: a, b, a' for a's clone
-	name   string // by which the centre knows it
+	label  string   // for people: a, b, a' for a's clone
+	name   string   // by which its upstream knows it
+	up     *replica // its upstream; nil for the centre
+	put    int      // how often it was put back
 	dir    string
 	ahead  int64 // of its clock before the true one, ms
 	offset int64 // as it was measured in the last exchange
@@ -46,7 +48,6 @@ type replica struct {
 	doubt  bool    // about its clock
 	left   int     // how many more writes its disk takes; below zero all
 	copies []state // oldest first
-	put    int     // how often it was put back
 	known
 }
 
@@ -58,6 +59,14 @@ type known struct{ heard, green int }
 type state struct {
 	dir string
 	known
+}
+
+// station is the name of the station that a replica is, or belongs to.
+func (r *replica) station() string {
+	for r.up != nil && r.up.up != nil {
+		r = r.up
+	}
+	return r.name
 }
 
 // flight is a request that is still on its way.
@@ -85,17 +94,27 @@ func newWorld(o Options, dir string, seed uint64) (*world, error) {
 	if err := w.open(w.centre, w.folder()); err != nil {
 		return nil, err
 	}
-	for _, name := range names() {
-		r := &replica{label: name, name: name, left: -1}
-		w.stations = append(w.stations, r)
-		if err := w.open(r, w.folder()); err != nil {
-			return nil, err
-		}
-		if err := w.centre.AddPeer(context.Background(), store.Peer{Name: name, Station: name}); err != nil {
-			return nil, err
-		}
+	a, err := w.replica("a", w.centre)
+	if err == nil {
+		_, err = w.replica("b", w.centre)
+	}
+	if err == nil { // a point of a
+		_, err = w.replica("p", a)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return w, w.people()
+}
+
+// replica makes one more replica, below another.
+func (w *world) replica(name string, up *replica) (*replica, error) {
+	r := &replica{label: name, name: name, up: up, left: -1}
+	w.stations = append(w.stations, r)
+	if err := w.open(r, w.folder()); err != nil {
+		return r, err
+	}
+	return r, up.AddPeer(context.Background(), store.Peer{Name: name, Station: name})
 }
 
 // people gives every world some whom all know, and states to go back to.
@@ -106,7 +125,7 @@ func (w *world) people() error {
 	}
 	for _, key := range w.model.keys() {
 		for _, r := range w.stations {
-			w.grant(r.name, key)
+			w.grant(r.station(), key)
 		}
 	}
 	for _, r := range w.stations {

@@ -108,11 +108,11 @@ func (w *world) restoreCentre(rng *rand.Rand) bool {
 
 // clone lets a copy of a station's folder run as a second PC.
 func (w *world) clone(rng *rand.Rand) bool {
-	if len(w.stations) > 3 {
+	if len(w.stations) > 4 {
 		return false
 	}
 	of := w.station(rng)
-	r := &replica{label: of.label + "'", name: of.name, ahead: of.ahead, offset: of.offset, doubt: of.doubt, left: -1, known: of.known}
+	r := &replica{label: of.label + "'", name: of.name, up: of.up, ahead: of.ahead, offset: of.offset, doubt: of.doubt, left: -1, known: of.known}
 	if err := w.open(r, w.copyOf(of.dir)); err != nil {
 		w.bad("a clone of %s does not open: %v", of.label, err)
 		return false

@@ -95,7 +95,7 @@ type Welcome struct {
 	Links []record.Link `json:"links,omitempty"`
 	// Proved says, where upstream has an upstream itself, how far that one's receipts
 	// reach in each lineage of Links.
-	Proved []record.Name `json:"proved,omitempty"`
+	Proved map[record.Lineage]uint64 `json:"proved,omitempty"`
 	// Refused says why the asker gets nothing; what it handed in was still heard.
 	Refused Refusal `json:"refused,omitempty"`
 	// Later asks for the next exchange in so many seconds at the earliest.
@@ -155,6 +155,7 @@ type change struct {
 	Gone     bool          `json:"gone,omitempty"`
 	Orphan   bool          `json:"orphan,omitempty"`
 	Relayed  bool          `json:"relayed,omitempty"`
+	Waits    bool          `json:"waits,omitempty"`
 	Name     record.Name   `json:"v,omitzero"` // with a version, whose content is the next line
 	Base     record.Ref    `json:"b,omitzero"`
 	Includes []record.Ref  `json:"i,omitempty"`
@@ -167,7 +168,7 @@ type change struct {
 }
 
 func slim(c *record.Change) change {
-	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan, Relayed: c.Relayed}
+	out := change{Seq: c.Seq, Key: c.Key, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan, Relayed: c.Relayed, Waits: c.Waits}
 	v := c.Version
 	if v == nil {
 		out.Ref = c.Ref
@@ -184,7 +185,7 @@ func slim(c *record.Change) change {
 
 // full makes the change again; content is nil where none followed.
 func (c change) full(content []byte) *record.Change {
-	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan, Relayed: c.Relayed}
+	out := &record.Change{Seq: c.Seq, Key: c.Key, Ref: c.Ref, Prev: c.Prev, Gone: c.Gone, Orphan: c.Orphan, Relayed: c.Relayed, Waits: c.Waits}
 	if c.Name.IsZero() {
 		return out
 	}

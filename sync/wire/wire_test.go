@@ -25,7 +25,7 @@ func frames() []*Frame {
 		{Change: &record.Change{Key: birth.Key, Ref: birth.Ref(), Version: birth}},
 		{Change: &record.Change{Key: edit.Key, Ref: edit.Ref(), Prev: 2, Version: edit}},
 		{Change: &record.Change{Seq: 9, Key: edit.Key, Ref: edit.Ref()}},
-		{Change: &record.Change{Seq: 10, Key: edit.Key, Ref: edit.Ref(), Gone: true}},
+		{Change: &record.Change{Seq: 10, Key: edit.Key, Ref: edit.Ref(), Gone: true, Waits: true}},
 		{Mark: &Mark{Cursor: &record.Cursor{Feed: "own", Seq: 10}}},
 		{End: &End{More: true}},
 	}
