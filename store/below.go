@@ -107,7 +107,8 @@ type Refused struct {
 	Reason  record.Reason  `json:"reason"`
 	Version []byte         `json:"version"`
 	// Order is that of the own change as which it waits for upstream; 0 where there is none.
-	Order uint64 `json:"order,omitempty"`
+	Order  uint64 `json:"order,omitempty"`
+	Orphan bool   `json:"orphan,omitempty"` // as who handed it in said
 }
 
 func (t *tx) refuse(peer string, d record.Decided) error {
@@ -119,7 +120,7 @@ func (t *tx) refuse(peer string, d record.Decided) error {
 	if err != nil || known && held.Order > 0 {
 		return err // upstream is asked already
 	}
-	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b}
+	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b, Orphan: d.Orphan}
 	if !t.s.opt.Top && d.Reason != record.Fork {
 		n, err := t.ensureNumber(d.Key)
 		if err != nil {

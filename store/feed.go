@@ -430,15 +430,14 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			return page, err
 		}
 		page.Cursor.Seq = num(k)
-		ver, err := t.ownVersion(n, r, e)
+		ver, orphan, err := t.ownVersion(n, r, e)
 		if err != nil {
 			if r.Gone {
 				continue
 			}
 			return page, fmt.Errorf("offer %s: %w", r.Key, err)
 		}
-		_, holds := r.Find(ver.Base.Name)
-		c := record.Change{Seq: num(k), Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: !holds && !ver.Base.IsZero(), Relayed: e.Foreign, Version: ver}
+		c := record.Change{Seq: num(k), Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: orphan, Relayed: e.Foreign, Version: ver}
 		page.Changes = append(page.Changes, c)
 	}
 	return page, nil

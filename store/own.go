@@ -51,16 +51,22 @@ func (t *tx) openOwn(k, v []byte) (layout.OwnEntry, error) {
 	return layout.DecodeOwn(plain)
 }
 
-// ownVersion reads the version that waits for upstream.
-func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (*record.Version, error) {
-	if !e.Held {
-		return t.version(n, r, e.Ref)
+// ownVersion reads the version that waits for upstream, and reports whether its base is
+// to be had from nobody below.
+func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (v *record.Version, orphan bool, err error) {
+	if e.Held {
+		held, _, err := t.heldAs(e.Ref)
+		if err != nil {
+			return nil, false, err
+		}
+		v, err = record.DecodeVersion(held.Version)
+		return v, held.Orphan, err
 	}
-	held, _, err := t.heldAs(e.Ref)
-	if err != nil {
-		return nil, err
+	if v, err = t.version(n, r, e.Ref); err != nil {
+		return nil, false, err
 	}
-	return record.DecodeVersion(held.Version)
+	_, holds := r.Find(v.Base.Name)
+	return v, !holds && !v.Base.IsZero(), nil
 }
 
 // answered keeps upstream's word on an own change.

@@ -51,7 +51,7 @@ func (s *Store) Waiting() (Counts, error) {
 			}
 			c.Waiting++
 			if c.OldestUnsent == 0 {
-				ver, err := tx.ownVersion(u64(e.Number), r, e)
+				ver, _, err := tx.ownVersion(u64(e.Number), r, e)
 				if err != nil {
 					return err
 				}
@@ -92,7 +92,7 @@ func (s *Store) WaitingList(limit int) ([]Entry, error) {
 			if err != nil {
 				return err
 			}
-			ver, err := tx.ownVersion(u64(e.Number), r, e) // one that is lost has no writer to name
+			ver, _, err := tx.ownVersion(u64(e.Number), r, e) // one that is lost has no writer to name
 			key := r.Key
 			if err == nil {
 				key = ver.Key

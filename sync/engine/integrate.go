@@ -257,6 +257,9 @@ func standsOnRefused(v *record.Version, st *record.Stand) bool {
 func (s *Serve) place(d record.Decided, st *record.Stand, line *record.Version) (record.Decided, error) {
 	v := d.Version
 	switch {
+	case line != nil && line.Seen.Has(v.Name): // it went into the line, and was lost here
+		d.Verdict = record.Accepted
+		return d, nil
 	case line == nil && v.Base.IsZero():
 		d.Verdict = record.Accepted
 		return d, nil
