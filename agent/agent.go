@@ -30,6 +30,7 @@ import (
 	"tram/store/record"
 	"tram/store/rest"
 	"tram/store/space"
+	"tram/sync/central"
 	"tram/sync/merge"
 	"tram/sync/proof"
 	"tram/sync/status"
@@ -66,6 +67,7 @@ type Agent struct {
 	clock  *health.Clock
 	rest   *rest.Handler
 	intake *intake.Intake
+	points *central.Centre // what this station is to its points; nil without
 	began  time.Time
 	nudge  chan struct{} // asks for an exchange now
 
@@ -118,7 +120,7 @@ func (a *Agent) remember() error {
 		return err
 	}
 	a.clock = health.NewClock(health.System(), newest, health.Built(), offset)
-	return a.loadLink()
+	return errors.Join(a.loadLink(), a.openPoints())
 }
 
 // Store is the station's records.
@@ -152,6 +154,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.tend(ctx) })
 	if c.Stick.Folder != "" {
 		g.Go(func() error { return a.watchSticks(ctx) })
+	}
+	if a.points != nil {
+		g.Go(func() error { return a.servePoints(ctx) })
 	}
 	if a.o.File != "" {
 		g.Go(func() error { return config.Watch(ctx, a.o.File, a.reload, a.badSettings) })

@@ -42,6 +42,7 @@ type cli struct {
 	Status    statusCmd    `cmd:"" help:"Say how the running station is."`
 	Sync      syncCmd      `cmd:"" help:"Speak with the centre."`
 	Stick     stickCmd     `cmd:"" help:"Exchange with the centre by USB stick."`
+	Point     pointCmd     `cmd:"" help:"Points that have this station as their centre, on its own network."`
 	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Proof     proofCmd     `cmd:"" help:"Print the certificate of a day: what was entered, what the centre signed for, what waits and why."`

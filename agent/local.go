@@ -104,6 +104,7 @@ func (a *Agent) local(token string) http.Handler {
 	mux.HandleFunc("POST /local/backup", a.checkBackup)
 	mux.HandleFunc("POST /local/import", a.importFile)
 	a.stickFace(mux)
+	a.pointFace(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(got), []byte(token)) != 1 {

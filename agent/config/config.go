@@ -31,6 +31,7 @@ type Config struct {
 	Page    Page
 	Drop    Drop
 	Stick   Stick
+	Points  Points
 	Sync    Sync
 	Log     Log
 }
@@ -72,6 +73,11 @@ type Drop struct {
 // Stick is where USB sticks appear.
 type Stick struct {
 	Folder string // absolute, a stick's own or one in which sticks are mounted; "" means that none are looked for
+}
+
+// Points is where satellite points of this station reach it.
+type Points struct {
+	Address string // "host:port" on the station's own network; "" means that there are no points
 }
 
 // Sync is when the station speaks with its centre.

@@ -57,6 +57,8 @@ poll = "5s"
 references = "lenient"
 [stick]
 folder = "sticks"
+[points]
+address = "192.168.1.10:8643"
 [sync]
 every = "1h"
 urgent = "0s"
@@ -65,7 +67,7 @@ level = "debug"
 `), dir)
 	want := Config{Station{"tram-a", "en"}, Data{filepath.Join(dir, "data"), filepath.Join(dir, "second")},
 		Keys{filepath.Join(dir, "word")}, Centre{"https://10.0.0.1:8643"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient"},
-		Stick{filepath.Join(dir, "sticks")}, Sync{time.Hour, 0}, Log{"debug"}}
+		Stick{filepath.Join(dir, "sticks")}, Points{"192.168.1.10:8643"}, Sync{time.Hour, 0}, Log{"debug"}}
 	if err != nil || got != want {
 		t.Errorf("Parse = %+v, %v; want %+v", got, err, want)
 	}

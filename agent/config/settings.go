@@ -35,6 +35,7 @@ func settings() []setting {
 		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),
 		choice("drop.references", false, func(c *Config) *string { return &c.Drop.References }, "strict", "lenient"),
 		folder("stick.folder", func(c *Config) *string { return &c.Stick.Folder }),
+		{key: "points.address", like: "192.168.1.10:8643", set: points, get: func(c *Config) string { return c.Points.Address }},
 		duration("sync.every", "5m", 10*time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.Sync.Every }),
 		duration("sync.urgent", "2s", 0, time.Hour, func(c *Config) *time.Duration { return &c.Sync.Urgent }),
 		choice("log.level", true, func(c *Config) *string { return &c.Log.Level }, "debug", "info", "warn", "error"),
@@ -156,6 +157,20 @@ func centre(c *Config, value, _ string) *Error {
 		return &Error{Code: BadURL, Hint: "https://centre.example:8643"}
 	}
 	c.Centre.URL = "https://" + u.Host
+	return nil
+}
+
+// points takes a name or an address, and a port that is not 0: points must find it again.
+func points(c *Config, value, _ string) *Error {
+	host, port, err := net.SplitHostPort(value)
+	n := uint64(0)
+	if err == nil {
+		n, err = strconv.ParseUint(port, 10, 16)
+	}
+	if value != "" && (err != nil || n == 0 || host == "") {
+		return &Error{Code: BadAddress, Hint: "192.168.1.10:8643"}
+	}
+	c.Points.Address = value
 	return nil
 }
 

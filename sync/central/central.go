@@ -10,6 +10,7 @@ package central
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -59,6 +60,9 @@ type Centre struct {
 	merger    *merge.Merger
 	r4        *fhir.R4
 
+	// above gives the key of the receipts that come down; nil at the centre itself.
+	above func() ed25519.PublicKey
+
 	enrolling sync.Mutex // guards codes
 	codes     *trust.Codes
 
@@ -88,11 +92,13 @@ func New(o Options) (*Centre, error) {
 		return nil, fmt.Errorf("open centre: %w", err)
 	}
 	c := &Centre{o: o, store: s, merger: merge.New(r4, classes), r4: r4, fleet: map[string]*member{}}
-	if err := errors.Join(c.loadAuthority(), c.loadCodes(), c.loadFleet()); err != nil {
+	if err := c.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open centre: %w", err), s.Close())
 	}
 	return c, nil
 }
+
+func (c *Centre) load() error { return errors.Join(c.loadAuthority(), c.loadCodes(), c.loadFleet()) }
 
 func (c *Centre) loadAuthority() error {
 	dir := authorityDir(c.o.Dir)
@@ -118,14 +124,9 @@ const maxExchanges = 64
 
 // Run serves stations and the page until ctx ends.
 func (c *Centre) Run(ctx context.Context) error {
-	cert, err := c.authority.ServerCertificate(c.o.Hosts, c.o.Now())
+	listen, err := c.listen()
 	if err != nil {
-		return fmt.Errorf("run centre: %w", err)
-	}
-	conf := trust.ServerTLS(cert, c.authority.Root(), trust.Options{Classic: c.o.Classic, VerifyAt: c.o.Now})
-	listen, err := tls.Listen("tcp", c.o.Listen, conf)
-	if err != nil {
-		return fmt.Errorf("listen for stations on %s: %w", c.o.Listen, err)
+		return err
 	}
 	page, err := net.Listen("tcp", c.o.Page)
 	if err != nil {
@@ -141,31 +142,44 @@ func (c *Centre) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.tend(ctx) })
-	for _, s := range []struct {
-		l net.Listener
-		h http.Handler
-	}{{listen, c.Stations()}, {page, handler}} {
-		srv := &http.Server{Handler: s.h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-			ErrorLog: slog.NewLogLogger(c.o.Log.Handler(), slog.LevelDebug)}
-		g.Go(func() error {
-			if err := srv.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
-		})
-		g.Go(func() error {
-			<-ctx.Done()
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			if err := srv.Shutdown(end); errors.Is(err, context.DeadlineExceeded) {
-				return srv.Close() // an exchange that is cut goes on where it was
-			} else if err != nil {
-				return err
-			}
-			return nil
-		})
-	}
+	g.Go(func() error { return c.serve(ctx, listen, c.Stations()) })
+	g.Go(func() error { return c.serve(ctx, page, handler) })
 	return g.Wait()
+}
+
+// listen listens for those below, under this replica's own certificate.
+func (c *Centre) listen() (net.Listener, error) {
+	cert, err := c.authority.ServerCertificate(c.o.Hosts, c.o.Now())
+	if err != nil {
+		return nil, fmt.Errorf("run centre: %w", err)
+	}
+	conf := trust.ServerTLS(cert, c.authority.Root(), trust.Options{Classic: c.o.Classic, VerifyAt: c.o.Now})
+	listen, err := tls.Listen("tcp", c.o.Listen, conf)
+	if err != nil {
+		return nil, fmt.Errorf("listen for stations on %s: %w", c.o.Listen, err)
+	}
+	return listen, nil
+}
+
+// serve answers until ctx ends, and then lets what is under way come to its end.
+func (c *Centre) serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(c.o.Log.Handler(), slog.LevelDebug)}
+	ended := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err := srv.Shutdown(end)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = srv.Close() // an exchange that is cut goes on where it was
+		}
+		ended <- err
+	})
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		return err
+	}
+	return <-ended
 }
 
 // Stations is what stations call.
@@ -208,11 +222,15 @@ func (c *Centre) serving(peer string, now int64, hear func(wire.Hello) wire.Refu
 	if err != nil {
 		return nil, err
 	}
-	return engine.NewServe(engine.ServeOptions{
+	o := engine.ServeOptions{
 		Replica: c.store, Name: c.store.Name(), Peer: peer, Epoch: epoch, Merger: c.merger, R4: c.r4, Now: now,
 		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit,
 		MaxContent: fhir.DefaultLimits().Bytes, Pace: p,
-	}), nil
+	}
+	if c.above != nil {
+		o.Proved = c.store.Receipt
+	}
+	return engine.NewServe(o), nil
 }
 
 // peer is the replica that a request comes from; it answers those without, and

@@ -66,6 +66,11 @@ func (c *Centre) Enrol(ctx context.Context, replica, station, address string) (t
 	if err := c.store.AddPeer(ctx, store.Peer{Name: replica, Station: station}); err != nil {
 		return trust.Kit{}, fmt.Errorf("enrol %s: %w", replica, err)
 	}
+	if c.above != nil {
+		if err := c.store.Fill(ctx); err != nil {
+			return trust.Kit{}, fmt.Errorf("enrol %s: %w", replica, err)
+		}
+	}
 	c.mu.Lock()
 	if c.fleet[replica] == nil {
 		c.fleet[replica] = &member{Name: replica}
@@ -88,10 +93,15 @@ func (c *Centre) hearEnrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var answer trust.EnrolAnswer
-	if req.Renewal != nil {
-		answer, err = c.authority.Renew(*req.Renewal, c.denied, c.o.Now())
-	} else {
-		answer, err = c.redeem(r, req)
+	voice, err := c.voice()
+	switch {
+	case err != nil:
+		http.Error(w, "this station is not enrolled itself yet; come later", http.StatusServiceUnavailable)
+		return
+	case req.Renewal != nil:
+		answer, err = voice.Renew(*req.Renewal, c.denied, c.o.Now())
+	default:
+		answer, err = c.redeem(r, req, voice)
 	}
 	if err != nil {
 		c.o.Log.Warn("enrolment refused", "err", err)
@@ -103,7 +113,7 @@ func (c *Centre) hearEnrol(w http.ResponseWriter, r *http.Request) {
 }
 
 // redeem spends a code. What became of it is kept before the answer goes out.
-func (c *Centre) redeem(r *http.Request, req trust.EnrolRequest) (trust.EnrolAnswer, error) {
+func (c *Centre) redeem(r *http.Request, req trust.EnrolRequest, voice *trust.Authority) (trust.EnrolAnswer, error) {
 	key, err := trust.RequestKey(req.CSR)
 	if err != nil {
 		return trust.EnrolAnswer{}, err
@@ -126,7 +136,7 @@ func (c *Centre) redeem(r *http.Request, req trust.EnrolRequest) (trust.EnrolAns
 		}
 		return trust.EnrolAnswer{}, fmt.Errorf("code %s", res.Outcome)
 	}
-	answer, err := c.authority.Enrol(req.CSR, res.Replica, c.o.Now())
+	answer, err := voice.Enrol(req.CSR, res.Replica, c.o.Now())
 	if err == nil {
 		err = c.enrolled(r.Context(), res.Replica, key, res.Outcome == trust.Enrolled)
 	}

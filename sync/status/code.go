@@ -51,6 +51,7 @@ const (
 	Untold          Code = "untold"          // values that did not win, not yet shown to who typed them
 	FileAside       Code = "file-aside"      // a file in the drop folder was not taken
 	DropUnreadable  Code = "drop-unreadable" // the drop folder cannot be read
+	PointsClosed    Code = "points-closed"   // points of this station cannot reach it
 	ConfigRefused   Code = "config-refused"  // a changed setting is wrong; the old ones hold
 	Practice        Code = "practice"        // made-up people only
 	Fine            Code = "fine"            // nothing is wrong
@@ -100,6 +101,7 @@ func rules() []rule {
 		{Behind3, Warn, nil},
 		{DropUnreadable, Warn, nil},
 		{FileAside, Warn, nil},
+		{PointsClosed, Warn, nil},
 		{ConfigRefused, Warn, nil},
 		{DiskNoFiles, Warn, []Code{UpkeepFailed}},
 		{DiskLow, Warn, nil},

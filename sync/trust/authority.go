@@ -23,6 +23,8 @@ type Authority struct {
 	key     *ecdsa.PrivateKey
 	receipt ed25519.PrivateKey
 	codes   []byte
+	// above is the key of the receipts that are handed on; nil where they are signed here.
+	above ed25519.PublicKey
 }
 
 // NewAuthority makes a new root, valid for RootLife from now on, and new keys.
@@ -62,8 +64,19 @@ func (a *Authority) Root() *x509.Certificate { return a.root }
 // RootPEM is the centre's root as kits and answers carry it.
 func (a *Authority) RootPEM() string { return toPEM(pemCertificate, a.root.Raw) }
 
+// HandingOn is the authority of a replica that has an upstream itself: who enrols with it
+// gets receipts that verify under that one's key, and no key for sticks.
+func (a *Authority) HandingOn(above ed25519.PublicKey) *Authority {
+	b := *a
+	b.above = above
+	return &b
+}
+
 // ReceiptKey is the public key that receipts verify under.
 func (a *Authority) ReceiptKey() ed25519.PublicKey {
+	if a.above != nil {
+		return a.above
+	}
 	return a.receipt.Public().(ed25519.PublicKey)
 }
 
@@ -119,7 +132,7 @@ func decodeAuthority(plain []byte) (*Authority, error) {
 	if len(k.Receipt) != ed25519.SeedSize || len(k.Codes) < 32 || !key.PublicKey.Equal(root.PublicKey) {
 		return nil, fmt.Errorf("the parts do not belong together")
 	}
-	return &Authority{root, key, ed25519.NewKeyFromSeed(k.Receipt), k.Codes}, nil
+	return &Authority{root: root, key: key, receipt: ed25519.NewKeyFromSeed(k.Receipt), codes: k.Codes}, nil
 }
 
 func parseKey(der []byte) (*ecdsa.PrivateKey, error) {
