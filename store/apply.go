@@ -486,3 +486,23 @@ func (t *tx) waitsHere(order uint64) (bool, error) {
 func (t *tx) append(in string, plain []byte) error {
 	return t.putRaw(in, u64(t.Table(in).Next()), plain)
 }
+
+// passOn lets what was taken in from below wait for upstream; at the top replica nothing
+// waits.
+func (t *tx) passOn(n []byte, r *layout.Row, c record.Change, foreign bool) error {
+	if t.s.opt.Top {
+		return nil
+	}
+	p, _ := r.Find(c.Ref.Name)
+	r.Pending = append(r.Pending, p.Ref)
+	return t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: c.Prev, Foreign: foreign})
+}
+
+// ownMerge lets a merge made here wait for upstream.
+func (t *tx) ownMerge(n []byte, r *layout.Row, p layout.Past) error {
+	if t.s.opt.Top {
+		return nil
+	}
+	r.Pending = append(r.Pending, p.Ref)
+	return t.own(n, p)
+}

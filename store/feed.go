@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -407,38 +408,91 @@ func (s *Store) Epoch() (string, error) {
 	return e, err
 }
 
-// offerOwn pages through the own changes that upstream has not answered, or
-// that it waits for.
-func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
-	page := record.Page{Cursor: record.Cursor{Seq: after}}
-	c := t.Table(layout.Own).Cursor()
-	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
-		e, err := t.openOwn(k, v)
-		if err != nil {
-			return page, err
+// handDown offers what a record comes to here to those below; nobody is below a
+// replica without peers that is not the top one.
+func (t *tx) handDown(n []byte, r *layout.Row) error {
+	if !t.s.opt.Top {
+		if peers, err := t.peers(); err != nil || len(peers) == 0 {
+			return err
 		}
-		if e.Verdict == record.Parked || e.Verdict.Taken() {
-			continue
-		}
-		if len(page.Changes) == max {
-			page.More = true
-			return page, nil
-		}
-		n := u64(e.Number)
-		r, err := t.row(n)
-		if err != nil {
-			return page, err
-		}
-		page.Cursor.Seq = num(k)
-		ver, orphan, err := t.ownVersion(n, r, e)
-		if err != nil {
-			if r.Gone {
-				continue
-			}
-			return page, fmt.Errorf("offer %s: %w", r.Key, err)
-		}
-		c := record.Change{Seq: num(k), Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: orphan, Relayed: e.Foreign, Version: ver}
-		page.Changes = append(page.Changes, c)
 	}
-	return page, nil
+	return t.spread(n, r, "")
+}
+
+// handDownAgain tells those below that a version waits for upstream, or waits no longer.
+func (t *tx) handDownAgain(n []byte, ref record.Ref) error {
+	r, err := t.row(n)
+	if err != nil || r.Line() != ref || len(r.Readers) == 0 {
+		return err
+	}
+	if err := t.handDown(n, r); err != nil {
+		return err
+	}
+	return t.putRow(n, r)
+}
+
+// offerAll offers a record to those below who were not offered it yet.
+func (t *tx) offerAll(n []byte) error {
+	r, err := t.row(n)
+	if err != nil || r.Line().IsZero() {
+		return err
+	}
+	feeds, err := t.readers(r, "")
+	if err != nil || !slices.ContainsFunc(feeds, func(f string) bool { return t.Table(layout.FeedAt).Get(join(t.feedID(f), n)) == nil }) {
+		return err
+	}
+	if err := t.spread(n, r, ""); err != nil {
+		return err
+	}
+	return t.putRow(n, r)
+}
+
+// fillBatch is how many records one commit offers to a new peer.
+const fillBatch = 2000
+
+// Fill offers to those below what was here before they came. It is called after AddPeer
+// where the store is not the top one, and may be called again, or cut short.
+func (s *Store) Fill(ctx context.Context) error {
+	for from := []byte{}; from != nil; {
+		err := s.update(ctx, func(tx *tx) error {
+			var batch [][]byte
+			c := tx.Table(layout.Stands).Cursor()
+			k, _ := c.Seek(from)
+			for ; k != nil && len(batch) < fillBatch; k, _ = c.Next() {
+				batch = append(batch, slices.Clone(k))
+			}
+			from = slices.Clone(k)
+			for _, n := range batch {
+				if err := tx.offerAll(n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("fill: %w", err)
+		}
+	}
+	return nil
+}
+
+// takeDown tells those below that a record is gone here.
+func (t *tx) takeDown(n []byte, r *layout.Row) error {
+	for _, f := range r.Readers {
+		if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handed is a version for those below, and whether it waits for this replica's upstream.
+func (t *tx) handed(n []byte, r *layout.Row, ref record.Ref) (*record.Version, bool, error) {
+	v, err := t.version(n, r, ref)
+	if err != nil {
+		return nil, false, err
+	}
+	p, _ := r.Find(ref.Name)
+	_, waits, err := t.ownAt(p.At)
+	return v, waits || r.Waits && ref == r.Head, err
 }

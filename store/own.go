@@ -8,65 +8,10 @@ import (
 	"tram/store/record"
 )
 
-// own adds a change to what must go up, and to its lineage's chain.
-func (t *tx) own(n []byte, p layout.Past) error {
-	name := p.Ref.Name
-	before, linked := t.linkBefore(name)
-	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
-	if err := t.addRaw(layout.Own, u64(p.At), e.Encode()); err != nil {
-		return err
-	}
-	if linked {
-		return nil
-	}
-	return t.chain(before, p.Ref)
-}
-
 // chain carries a lineage's chain on by an own change.
 func (t *tx) chain(before record.Link, ref record.Ref) error {
 	l := before.Next(ref.Name.N, ref.Digest)
 	return t.Table(layout.Links).Add(linkKey(l.Lineage, l.N), l.Chain[:])
-}
-
-func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
-	return t.putRaw(layout.Own, u64(order), e.Encode())
-}
-
-// ownAt reads the own change that a version of a record is, and reports whether it
-// waits for a receipt.
-func (t *tx) ownAt(order uint64) (layout.OwnEntry, bool, error) {
-	plain, err := t.getRaw(layout.Own, u64(order))
-	if err != nil || plain == nil {
-		return layout.OwnEntry{}, false, err
-	}
-	e, err := layout.DecodeOwn(plain)
-	return e, err == nil, err
-}
-
-func (t *tx) openOwn(k, v []byte) (layout.OwnEntry, error) {
-	plain, err := t.unseal(layout.Own, k, v)
-	if err != nil {
-		return layout.OwnEntry{}, err
-	}
-	return layout.DecodeOwn(plain)
-}
-
-// ownVersion reads the version that waits for upstream, and reports whether its base is
-// to be had from nobody below.
-func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (v *record.Version, orphan bool, err error) {
-	if e.Held {
-		held, _, err := t.heldAs(e.Ref)
-		if err != nil {
-			return nil, false, err
-		}
-		v, err = record.DecodeVersion(held.Version)
-		return v, held.Orphan, err
-	}
-	if v, err = t.version(n, r, e.Ref); err != nil {
-		return nil, false, err
-	}
-	_, holds := r.Find(v.Base.Name)
-	return v, !holds && !v.Base.IsZero(), nil
 }
 
 // answered keeps upstream's word on an own change.

@@ -374,3 +374,94 @@ func (s *Store) Declare(ctx context.Context, name string, f func([]byte) ([]byte
 		return nil
 	})
 }
+
+// own adds a change to what must go up, and to its lineage's chain.
+func (t *tx) own(n []byte, p layout.Past) error {
+	name := p.Ref.Name
+	before, linked := t.linkBefore(name)
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
+	if err := t.addRaw(layout.Own, u64(p.At), e.Encode()); err != nil {
+		return err
+	}
+	if linked {
+		return nil
+	}
+	return t.chain(before, p.Ref)
+}
+
+func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
+	return t.putRaw(layout.Own, u64(order), e.Encode())
+}
+
+// ownAt reads the own change that a version of a record is, and reports whether it
+// waits for a receipt.
+func (t *tx) ownAt(order uint64) (layout.OwnEntry, bool, error) {
+	plain, err := t.getRaw(layout.Own, u64(order))
+	if err != nil || plain == nil {
+		return layout.OwnEntry{}, false, err
+	}
+	e, err := layout.DecodeOwn(plain)
+	return e, err == nil, err
+}
+
+func (t *tx) openOwn(k, v []byte) (layout.OwnEntry, error) {
+	plain, err := t.unseal(layout.Own, k, v)
+	if err != nil {
+		return layout.OwnEntry{}, err
+	}
+	return layout.DecodeOwn(plain)
+}
+
+// ownVersion reads the version that waits for upstream, and reports whether its base is
+// to be had from nobody below.
+func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (v *record.Version, orphan bool, err error) {
+	if e.Held {
+		held, _, err := t.heldAs(e.Ref)
+		if err != nil {
+			return nil, false, err
+		}
+		v, err = record.DecodeVersion(held.Version)
+		return v, held.Orphan, err
+	}
+	if v, err = t.version(n, r, e.Ref); err != nil {
+		return nil, false, err
+	}
+	_, holds := r.Find(v.Base.Name)
+	return v, !holds && !v.Base.IsZero(), nil
+}
+
+// offerOwn pages through the own changes that upstream has not answered, or
+// that it waits for.
+func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
+	page := record.Page{Cursor: record.Cursor{Seq: after}}
+	c := t.Table(layout.Own).Cursor()
+	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
+		e, err := t.openOwn(k, v)
+		if err != nil {
+			return page, err
+		}
+		if e.Verdict == record.Parked || e.Verdict.Taken() {
+			continue
+		}
+		if len(page.Changes) == max {
+			page.More = true
+			return page, nil
+		}
+		n := u64(e.Number)
+		r, err := t.row(n)
+		if err != nil {
+			return page, err
+		}
+		page.Cursor.Seq = num(k)
+		ver, orphan, err := t.ownVersion(n, r, e)
+		if err != nil {
+			if r.Gone {
+				continue
+			}
+			return page, fmt.Errorf("offer %s: %w", r.Key, err)
+		}
+		c := record.Change{Seq: num(k), Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: orphan, Relayed: e.Foreign, Version: ver}
+		page.Changes = append(page.Changes, c)
+	}
+	return page, nil
+}

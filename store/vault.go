@@ -281,3 +281,86 @@ func (s *Store) Dismiss(ctx context.Context, id uint64, who string) error {
 		return tx.audit(audit.Entry{At: s.opt.Clock().Corrected(), Who: who, Action: audit.Dismiss, Key: v.Key, Version: v.Name})
 	})
 }
+
+// Refused is a change that this replica did not take, held until it can be.
+type Refused struct {
+	Peer    string         `json:"peer"`
+	Key     record.Key     `json:"key"`
+	Ref     record.Ref     `json:"ref"`
+	Verdict record.Verdict `json:"verdict"`
+	Reason  record.Reason  `json:"reason"`
+	Version []byte         `json:"version"`
+	// Order is that of the own change as which it waits for upstream; 0 where there is none.
+	Order  uint64 `json:"order,omitempty"`
+	Orphan bool   `json:"orphan,omitempty"` // as who handed it in said
+}
+
+func (t *tx) refuse(peer string, d record.Decided) error {
+	b, err := d.Version.Encode()
+	if err != nil {
+		return err
+	}
+	held, known, err := t.heldAs(d.Ref)
+	if err != nil || known && held.Order > 0 {
+		return err // upstream is asked already
+	}
+	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b, Orphan: d.Orphan}
+	if !t.s.opt.Top && d.Reason != record.Fork {
+		n, err := t.ensureNumber(d.Key)
+		if err != nil {
+			return err
+		}
+		held.Order = t.Table(layout.Order).Next()
+		e := layout.OwnEntry{Number: num(n), Ref: d.Ref, Prev: d.Prev, Foreign: d.Foreign, Held: true}
+		if err := t.putOwn(held.Order, e); err != nil {
+			return err
+		}
+	}
+	return t.put(layout.Refused, t.heldAt(d.Ref), held)
+}
+
+func (t *tx) heldAt(ref record.Ref) []byte { return t.s.blind("refused", ref.String()) }
+
+// heldAs is what is kept of a change that was not taken in here.
+func (t *tx) heldAs(ref record.Ref) (Refused, bool, error) {
+	var held Refused
+	ok, err := t.get(layout.Refused, t.heldAt(ref), &held)
+	return held, ok, err
+}
+
+// dropHeld lets go of a change that was not taken in here, and is now, or that upstream
+// has.
+func (t *tx) dropHeld(ref record.Ref) error {
+	held, ok, err := t.heldAs(ref)
+	if err != nil || !ok {
+		return err
+	}
+	if held.Order > 0 {
+		if err := t.Table(layout.Own).Delete(u64(held.Order)); err != nil {
+			return err
+		}
+	}
+	return t.Table(layout.Refused).Delete(t.heldAt(ref))
+}
+
+// answeredHeld keeps upstream's word on a change that came from below and was not taken
+// in here: who made it hears it from here.
+func (t *tx) answeredHeld(a record.Answer) error {
+	held, ok, err := t.heldAs(a.Ref)
+	if err != nil || !ok || held.Order == 0 {
+		return err
+	}
+	e, waits, err := t.ownAt(held.Order)
+	if err != nil || !waits {
+		return err
+	}
+	e.Verdict, e.Reason = a.Verdict, a.Reason
+	if e.Foreign && a.Verdict.Taken() {
+		return t.settled(held.Order)
+	}
+	if err := t.putOwn(held.Order, e); err != nil || a.Verdict != record.Parked {
+		return err
+	}
+	held.Verdict, held.Reason = a.Verdict, a.Reason
+	return t.put(layout.Refused, t.heldAt(a.Ref), held)
+}
