@@ -82,6 +82,14 @@ func (t *tx) goneFrom(feed string, n []byte, r *layout.Row) error {
 	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true, Never: !had})
 }
 
+// goneHere tells a peer that a record which it has is not held here any more.
+func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) error {
+	if t.s.opt.Top {
+		return nil
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
+}
+
 // feedEnd is the last sequence of a feed; 0 for an empty one.
 func (t *tx) feedEnd(id []byte) uint64 {
 	c := t.Table(layout.Feeds).Cursor()
@@ -479,7 +487,7 @@ func (s *Store) Fill(ctx context.Context) error {
 // takeDown tells those below that a record is gone here.
 func (t *tx) takeDown(n []byte, r *layout.Row) error {
 	for _, f := range r.Readers {
-		if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true}); err != nil {
+		if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Line(), Gone: true}); err != nil {
 			return err
 		}
 	}

@@ -164,7 +164,7 @@ func (t *tx) settled(order uint64) error {
 		return err
 	}
 	if e.Held {
-		err = t.dropHeld(e.Ref)
+		err = t.passedOn(e)
 	} else {
 		err = t.dropGone(u64(e.Number), e.Ref.Name)
 	}
@@ -343,6 +343,9 @@ func (t *tx) void(known record.Link) error {
 		return err
 	}
 	if err := t.Table(layout.Receipts).Delete(at); err != nil {
+		return err
+	}
+	if err := t.forgetPassed(known); err != nil {
 		return err
 	}
 	c := t.Table(layout.Order).Cursor()

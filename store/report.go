@@ -31,10 +31,14 @@ func (s *Store) Waiting() (Counts, error) {
 	err := s.view(func(tx *tx) error {
 		c.Conflicts = tx.Table(layout.Contested).Len()
 		c.Vault = tx.Table(layout.Vault).Len()
-		c.Held = tx.Table(layout.Refused).Len()
+		held, err := tx.heldAll()
+		if err != nil {
+			return err
+		}
+		c.Held = len(slices.DeleteFunc(held, func(r Refused) bool { return r.Verdict.Taken() }))
 		c.Records = int(tx.shownCount())
 		unsettled := map[uint64]bool{}
-		err := tx.Table(layout.Own).ForEach(func(k, v []byte) error {
+		err = tx.Table(layout.Own).ForEach(func(k, v []byte) error {
 			e, err := tx.openOwn(k, v)
 			if err != nil {
 				return err
@@ -270,14 +274,9 @@ func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 func (s *Store) Held() ([]Refused, error) {
 	var out []Refused
 	err := s.view(func(tx *tx) error {
-		return tx.Table(layout.Refused).ForEach(func(k, v []byte) error {
-			var r Refused
-			if err := tx.open(layout.Refused, k, v, &r); err != nil {
-				return err
-			}
-			out = append(out, r)
-			return nil
-		})
+		all, err := tx.heldAll()
+		out = slices.DeleteFunc(all, func(r Refused) bool { return r.Verdict.Taken() })
+		return err
 	})
 	return out, err
 }

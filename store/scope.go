@@ -181,6 +181,9 @@ func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 // access back. A person's maker stands in the scope again too.
 func (t *tx) answerKnown(n []byte, r *layout.Row, peer string, d record.Decided) error {
 	feed := FeedOf(peer)
+	if r.Gone {
+		return t.goneHere(feed, n, r, d.Ref)
+	}
 	if len(r.Patients) == 0 || slices.Contains(r.Readers, feed) || r.Line().IsZero() {
 		return nil
 	}

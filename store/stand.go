@@ -285,7 +285,7 @@ func (t *tx) headOf(n []byte, r *layout.Row) (*record.Version, error) {
 
 // stand reads a record's stand; found is false where the replica never held it.
 func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found bool, err error) {
-	st = &record.Stand{Key: key, Known: map[record.Name]record.Digest{}, Refused: map[record.Name]record.Reason{}}
+	st = &record.Stand{Key: key, Known: map[record.Name]record.Digest{}, Refused: map[record.Name]record.Reason{}, Above: map[record.Name]bool{}}
 	n := t.number(key)
 	r, err := t.row(n)
 	if err != nil {
@@ -314,6 +314,9 @@ func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found
 		}
 		if held.Verdict == record.Parked { // what waits for its base will be taken yet
 			st.Refused[ref.Name] = held.Reason
+		}
+		if held.Verdict.Taken() {
+			st.Above[ref.Name] = true
 		}
 	}
 	return st, st.Shown != nil || r.Gone, nil

@@ -282,7 +282,8 @@ func (s *Store) Dismiss(ctx context.Context, id uint64, who string) error {
 	})
 }
 
-// Refused is a change that this replica did not take, held until it can be.
+// Refused is a change that this replica did not take, held until it can be. Where its
+// verdict is that it is taken, upstream has it.
 type Refused struct {
 	Peer    string         `json:"peer"`
 	Key     record.Key     `json:"key"`
@@ -309,6 +310,15 @@ func (t *tx) refuse(peer string, d record.Decided) error {
 		n, err := t.ensureNumber(d.Key)
 		if err != nil {
 			return err
+		}
+		r, err := t.row(n)
+		if err != nil {
+			return err
+		}
+		if r.Gone {
+			if err := t.goneHere(FeedOf(peer), n, r, d.Ref); err != nil {
+				return err
+			}
 		}
 		held.Order = t.Table(layout.Order).Next()
 		e := layout.OwnEntry{Number: num(n), Ref: d.Ref, Prev: d.Prev, Foreign: d.Foreign, Held: true}
@@ -343,6 +353,41 @@ func (t *tx) dropHeld(ref record.Ref) error {
 	return t.Table(layout.Refused).Delete(t.heldAt(ref))
 }
 
+// passedOn keeps, of a change from below that is at the top replica, only that: who made it
+// asks again.
+func (t *tx) passedOn(e layout.OwnEntry) error {
+	held, ok, err := t.heldAs(e.Ref)
+	if err != nil || !ok {
+		return err
+	}
+	if held.Verdict, held.Reason, held.Order, held.Version = e.Verdict, "", 0, nil; !e.Verdict.Taken() {
+		return t.Table(layout.Refused).Delete(t.heldAt(e.Ref))
+	}
+	return t.put(layout.Refused, t.heldAt(e.Ref), held)
+}
+
+// forgetPassed lets what the top replica had, and lost beyond a link, be passed on again.
+func (t *tx) forgetPassed(known record.Link) error {
+	all, err := t.heldAll()
+	for _, h := range all {
+		if n := h.Ref.Name; h.Verdict.Taken() && n.Lineage == known.Lineage && n.N > known.N {
+			err = errors.Join(err, t.Table(layout.Refused).Delete(t.heldAt(h.Ref)))
+		}
+	}
+	return err
+}
+
+func (t *tx) heldAll() ([]Refused, error) {
+	var out []Refused
+	err := t.Table(layout.Refused).ForEach(func(k, v []byte) error {
+		var r Refused
+		err := t.open(layout.Refused, k, v, &r)
+		out = append(out, r)
+		return err
+	})
+	return out, err
+}
+
 // answeredHeld keeps upstream's word on a change that came from below and was not taken
 // in here: who made it hears it from here.
 func (t *tx) answeredHeld(a record.Answer) error {
@@ -355,11 +400,14 @@ func (t *tx) answeredHeld(a record.Answer) error {
 		return err
 	}
 	e.Verdict, e.Reason = a.Verdict, a.Reason
+	if err := t.putOwn(held.Order, e); err != nil {
+		return err
+	}
 	if e.Foreign && a.Verdict.Taken() {
 		return t.settled(held.Order)
 	}
-	if err := t.putOwn(held.Order, e); err != nil || a.Verdict != record.Parked {
-		return err
+	if a.Verdict != record.Parked {
+		return nil
 	}
 	held.Verdict, held.Reason = a.Verdict, a.Reason
 	return t.put(layout.Refused, t.heldAt(a.Ref), held)

@@ -22,6 +22,9 @@ type Stand struct {
 	Known map[Name]Digest
 	// Refused holds, of the names asked for, those that are parked here, and why.
 	Refused map[Name]Reason
+	// Above holds, of the names asked for, those that came from below, could not be taken in
+	// here, and are at the top replica.
+	Above map[Name]bool
 	// Base is the version asked for as base; nil where it is not in the history.
 	Base *Version
 }

@@ -125,6 +125,8 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		d.Verdict = record.Waits
 		if reason, refused := st.Refused[c.Ref.Name]; refused {
 			d.Verdict, d.Reason = record.Parked, reason
+		} else if st.Above[c.Ref.Name] {
+			d.Verdict, d.Reason = record.Known, ""
 		}
 		return d, nil
 	}

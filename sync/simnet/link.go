@@ -10,6 +10,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/sync/engine"
+	"tram/sync/trust"
 	"tram/sync/wire"
 )
 
@@ -31,10 +32,6 @@ func faults() []string {
 	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies,
 		stickAgain, stickOrder, stickForeign, stickAltered, stickGap, refusedWrite}
 }
-
-// errUnsigned is said of a receipt without the word that stands for the centre's
-// signature here: who signs is proved elsewhere.
-var errUnsigned = errors.New("unsigned")
 
 // excused reports whether an exchange may end so.
 func excused(err error) bool {
@@ -77,10 +74,10 @@ func (w *world) ask(r *replica) (*engine.Ask, error) {
 	return engine.NewAsk(engine.AskOptions{Replica: r.disk(), Name: r.name, Merger: w.o.Merger, Carry: r.carry,
 		Pace: pace(),
 		Verify: func(p record.Receipt) error {
-			if string(p.Sig) != "signed" {
-				return errUnsigned
+			if string(p.Sig) == "signed" {
+				return nil
 			}
-			return nil
+			return trust.VerifyReceipt(w.o.keys.centre.ReceiptKey(), p) // it came to a station by stick
 		}})
 }
 
