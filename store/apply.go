@@ -329,7 +329,9 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}
-	r.Pending = slices.DeleteFunc(r.Pending, func(p record.Ref) bool { return v.Seen.Has(p.Name) })
+	if err := t.cover(r, v); err != nil {
+		return err
+	}
 	shown := v
 	if len(r.Pending) > 0 {
 		if shown, err = t.version(n, r, lastOf(r.Pending)); err != nil {
@@ -371,6 +373,28 @@ func (t *tx) forgotten(n []byte, r *layout.Row, head *record.Version) error {
 	if mine { // what is made from the new head has not seen it, though its number is higher
 		return t.s.startLineage(t)
 	}
+	return nil
+}
+
+// cover lets go of what waited and went into a head. What another replica made needs no
+// receipt then.
+func (t *tx) cover(r *layout.Row, head *record.Version) error {
+	var left []record.Ref
+	for _, ref := range r.Pending {
+		if !head.Seen.Has(ref.Name) {
+			left = append(left, ref)
+			continue
+		}
+		p, _ := r.Find(ref.Name)
+		e, waits, err := t.ownAt(p.At)
+		if err == nil && waits && e.Foreign {
+			err = t.Table(layout.Own).Delete(u64(p.At))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.Pending = left
 	return nil
 }
 
@@ -505,4 +529,43 @@ func (t *tx) ownMerge(n []byte, r *layout.Row, p layout.Past) error {
 	}
 	r.Pending = append(r.Pending, p.Ref)
 	return t.own(n, p)
+}
+
+// had reports whether a feed ever offered a record.
+func (t *tx) had(feed string, n []byte) (bool, error) {
+	id := t.feedID(feed)
+	seq := t.Table(layout.FeedAt).Get(join(id, n))
+	if seq == nil {
+		return false, nil
+	}
+	var e feedEntry
+	_, err := t.get(layout.Feeds, join(id, seq), &e)
+	return !e.Never, err
+}
+
+// goneFrom tells a peer that a record which it handed in is not in its scope.
+func (t *tx) goneFrom(feed string, n []byte, r *layout.Row) error {
+	had, err := t.had(feed, n)
+	if err != nil {
+		return err
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true, Never: !had})
+}
+
+// goneHere tells a peer that a record which it has is not held here any more.
+func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) error {
+	if t.s.opt.Top {
+		return nil
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
+}
+
+// bornAt gives a person the station of the replica that handed in its birth.
+func (t *tx) bornAt(patient record.Key, peer string) error {
+	var p Peer
+	if ok, err := t.get(layout.Peers, t.s.blind("peer", peer), &p); err != nil || !ok {
+		return err
+	}
+	_, err := t.grant(patient, p.Station, keeper)
+	return err
 }

@@ -61,35 +61,6 @@ func (t *tx) offerTo(feed string, n []byte, e feedEntry) error {
 	return t.Table(layout.FeedAt).Put(at, u64(seq))
 }
 
-// had reports whether a feed ever offered a record.
-func (t *tx) had(feed string, n []byte) (bool, error) {
-	id := t.feedID(feed)
-	seq := t.Table(layout.FeedAt).Get(join(id, n))
-	if seq == nil {
-		return false, nil
-	}
-	var e feedEntry
-	_, err := t.get(layout.Feeds, join(id, seq), &e)
-	return !e.Never, err
-}
-
-// goneFrom tells a peer that a record which it handed in is not in its scope.
-func (t *tx) goneFrom(feed string, n []byte, r *layout.Row) error {
-	had, err := t.had(feed, n)
-	if err != nil {
-		return err
-	}
-	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true, Never: !had})
-}
-
-// goneHere tells a peer that a record which it has is not held here any more.
-func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) error {
-	if t.s.opt.Top {
-		return nil
-	}
-	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
-}
-
 // feedEnd is the last sequence of a feed; 0 for an empty one.
 func (t *tx) feedEnd(id []byte) uint64 {
 	c := t.Table(layout.Feeds).Cursor()
@@ -343,7 +314,17 @@ func (t *tx) isOffered(feed string, in record.Part, each func(record.Change) err
 		if e.Old || e.Gone {
 			return nil
 		}
-		return each(record.Change{Seq: num(seq), Key: e.Key, Ref: e.Ref})
+		c := record.Change{Seq: num(seq), Key: e.Key, Ref: e.Ref}
+		if !t.s.opt.Top {
+			r, err := t.row(u64(e.Number))
+			if err != nil {
+				return err
+			}
+			if c.Waits, err = t.unproved(r, e.Ref); err != nil {
+				return err
+			}
+		}
+		return each(c)
 	}
 	for _, k := range in.Keys {
 		n := t.number(k)
@@ -500,7 +481,13 @@ func (t *tx) handed(n []byte, r *layout.Row, ref record.Ref) (*record.Version, b
 	if err != nil {
 		return nil, false, err
 	}
+	waits, err := t.unproved(r, ref)
+	return v, waits, err
+}
+
+// unproved reports whether a version is not proved to be at the top replica.
+func (t *tx) unproved(r *layout.Row, ref record.Ref) (bool, error) {
 	p, _ := r.Find(ref.Name)
 	_, waits, err := t.ownAt(p.At)
-	return v, waits || r.Waits && ref == r.Head, err
+	return waits || r.Waits && ref == r.Head, err
 }

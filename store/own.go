@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"tram/store/layout"
 	"tram/store/record"
@@ -93,8 +94,13 @@ func (t *tx) unparkBehind(n []byte, r *layout.Row) error {
 }
 
 // answeredForeign keeps upstream's word on what another replica made and upstream
-// had lost. What upstream does not want back is not held here either.
+// had lost. What upstream does not want back is not held here either. What came from below
+// and not from upstream waits until it comes down: nothing else would tell that upstream
+// lost it again.
 func (t *tx) answeredForeign(n []byte, at uint64, e layout.OwnEntry) error {
+	if r, err := t.row(n); err != nil || e.Verdict.Taken() && !r.Gone && slices.Contains(r.Pending, e.Ref) {
+		return err
+	}
 	if err := t.settled(at); err != nil || e.Verdict != record.Parked {
 		return err
 	}

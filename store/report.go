@@ -249,38 +249,6 @@ func (s *Store) Place(st *record.Stand) (record.Place, error) {
 	return s.PlaceOf(st.Key, st.Head.Name)
 }
 
-// Contested lists the records with an open conflict, at most limit.
-func (s *Store) Contested(limit int) ([]*record.Stand, error) {
-	var out []*record.Stand
-	err := s.view(func(tx *tx) error {
-		c := tx.Table(layout.Contested).Cursor()
-		for k, _ := c.First(); k != nil && len(out) < limit; k, _ = c.Next() {
-			r, err := tx.row(k)
-			if err != nil {
-				return err
-			}
-			st, _, err := tx.stand(r.Key)
-			if err != nil {
-				return err
-			}
-			out = append(out, st)
-		}
-		return nil
-	})
-	return out, err
-}
-
-// Held lists the changes from below that were not taken here.
-func (s *Store) Held() ([]Refused, error) {
-	var out []Refused
-	err := s.view(func(tx *tx) error {
-		all, err := tx.heldAll()
-		out = slices.DeleteFunc(all, func(r Refused) bool { return r.Verdict.Taken() })
-		return err
-	})
-	return out, err
-}
-
 // Since pages through the history of a kind, or of all with Kind "".
 type Since struct {
 	Kind  string

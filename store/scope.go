@@ -226,16 +226,6 @@ func (t *tx) spreadTaken(n []byte, r *layout.Row, peer string, birth bool) error
 	return t.goneFrom(feed, n, r)
 }
 
-// bornAt gives a person the station of the replica that handed in its birth.
-func (t *tx) bornAt(patient record.Key, peer string) error {
-	var p Peer
-	if ok, err := t.get(layout.Peers, t.s.blind("peer", peer), &p); err != nil || !ok {
-		return err
-	}
-	_, err := t.grant(patient, p.Station, keeper)
-	return err
-}
-
 func (t *tx) writeScope(key record.Key, base string, patient record.Key, stations []string, author string) error {
 	b := scopeContent(key.ID, patient.ID, stations)
 	content, err := fhir.Parse(b, fhir.DefaultLimits())

@@ -93,7 +93,13 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 	return true
 }
 
-func (w *world) restoreStation(rng *rand.Rand) bool { return w.restore(w.station(rng), rng) }
+// restoreStation puts a station back; one that has points below it as little as the centre
+// after somebody moved away.
+func (w *world) restoreStation(rng *rand.Rand) bool {
+	r := w.station(rng)
+	above := slices.ContainsFunc(w.stations, func(p *replica) bool { return p.up == r })
+	return !(above && w.happened[movedAway] > 0) && w.restore(r, rng)
+}
 
 // restoreCentre puts the centre back, not after somebody moved away: what a station
 // handed in behind that it does not hold any more, and where the centre forgets it too,
