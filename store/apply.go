@@ -376,28 +376,6 @@ func (t *tx) forgotten(n []byte, r *layout.Row, head *record.Version) error {
 	return nil
 }
 
-// cover lets go of what waited and went into a head. What another replica made needs no
-// receipt then.
-func (t *tx) cover(r *layout.Row, head *record.Version) error {
-	var left []record.Ref
-	for _, ref := range r.Pending {
-		if !head.Seen.Has(ref.Name) {
-			left = append(left, ref)
-			continue
-		}
-		p, _ := r.Find(ref.Name)
-		e, waits, err := t.ownAt(p.At)
-		if err == nil && waits && e.Foreign {
-			err = t.Table(layout.Own).Delete(u64(p.At))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	r.Pending = left
-	return nil
-}
-
 // lay shows a version, or the preview of it laid over upstream's.
 func (t *tx) lay(n []byte, r *layout.Row, old, v, preview *record.Version) error {
 	if r.Preview = preview != nil; r.Preview {
@@ -455,9 +433,6 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 	if err := t.leaf("up/"+feed, grown(r), r.Key); err != nil {
 		return err
 	}
-	if err := t.takeDown(n, r); err != nil {
-		return err
-	}
 	gone := &layout.Row{Key: r.Key, Gone: true, Feed: feed, Seq: r.Seq, Turn: r.Turn}
 	for _, p := range r.Past {
 		waits, err := t.waitsHere(p.At)
@@ -474,6 +449,9 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 		return err
 	}
 	if err := t.dropLost(n); err != nil {
+		return err
+	}
+	if err := t.takeDown(n, r); err != nil {
 		return err
 	}
 	return t.putRow(n, gone)

@@ -467,3 +467,25 @@ func (s *Store) Chain(l record.Lineage, n uint64) (record.Link, bool, error) {
 	})
 	return out, ok, err
 }
+
+// cover lets go of what waited and went into a head. What another replica made needs no
+// receipt then.
+func (t *tx) cover(r *layout.Row, head *record.Version) error {
+	var left []record.Ref
+	for _, ref := range r.Pending {
+		if !head.Seen.Has(ref.Name) {
+			left = append(left, ref)
+			continue
+		}
+		p, _ := r.Find(ref.Name)
+		e, waits, err := t.ownAt(p.At)
+		if err == nil && waits && e.Foreign {
+			err = t.Table(layout.Own).Delete(u64(p.At))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.Pending = left
+	return nil
+}
