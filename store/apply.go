@@ -376,21 +376,6 @@ func (t *tx) forgotten(n []byte, r *layout.Row, head *record.Version) error {
 	return nil
 }
 
-// lay shows a version, or the preview of it laid over upstream's.
-func (t *tx) lay(n []byte, r *layout.Row, old, v, preview *record.Version) error {
-	if r.Preview = preview != nil; r.Preview {
-		b, err := preview.Encode()
-		if err != nil {
-			return err
-		}
-		if err := t.putRaw(layout.Previews, n, b); err != nil {
-			return err
-		}
-		v = preview
-	}
-	return t.show(n, r, old, v)
-}
-
 func lastOf(refs []record.Ref) record.Ref {
 	if len(refs) == 0 {
 		return record.Ref{}
@@ -507,43 +492,4 @@ func (t *tx) ownMerge(n []byte, r *layout.Row, p layout.Past) error {
 	}
 	r.Pending = append(r.Pending, p.Ref)
 	return t.own(n, p)
-}
-
-// had reports whether a feed ever offered a record.
-func (t *tx) had(feed string, n []byte) (bool, error) {
-	id := t.feedID(feed)
-	seq := t.Table(layout.FeedAt).Get(join(id, n))
-	if seq == nil {
-		return false, nil
-	}
-	var e feedEntry
-	_, err := t.get(layout.Feeds, join(id, seq), &e)
-	return !e.Never, err
-}
-
-// goneFrom tells a peer that a record which it handed in is not in its scope.
-func (t *tx) goneFrom(feed string, n []byte, r *layout.Row) error {
-	had, err := t.had(feed, n)
-	if err != nil {
-		return err
-	}
-	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true, Never: !had})
-}
-
-// goneHere tells a peer that a record which it has is not held here any more.
-func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) error {
-	if t.s.opt.Top {
-		return nil
-	}
-	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
-}
-
-// bornAt gives a person the station of the replica that handed in its birth.
-func (t *tx) bornAt(patient record.Key, peer string) error {
-	var p Peer
-	if ok, err := t.get(layout.Peers, t.s.blind("peer", peer), &p); err != nil || !ok {
-		return err
-	}
-	_, err := t.grant(patient, p.Station, keeper)
-	return err
 }

@@ -215,9 +215,13 @@ func (c *checker) treesBack() error {
 	})
 }
 
-// own holds that every pending version waits for upstream, and that what waits is
-// in the chain of its lineage.
+// own holds that every pending version waits for upstream, and that what was made here and
+// waits is in the chain of its lineage.
 func (c *checker) own() error {
+	mine, err := c.mine()
+	if err != nil {
+		return err
+	}
 	return c.Table(layout.Own).ForEach(func(k, v []byte) error {
 		e, err := c.openOwn(k, v)
 		if err != nil {
@@ -228,7 +232,7 @@ func (c *checker) own() error {
 		if err != nil {
 			return err
 		}
-		if !e.Foreign && c.Table(layout.Links).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
+		if !e.Foreign && mine[e.Ref.Name.Lineage] && c.Table(layout.Links).Get(linkKey(e.Ref.Name.Lineage, e.Ref.Name.N)) == nil {
 			c.bad("chain", r.Key, "version %s is not in its lineage's chain", e.Ref.Name)
 		}
 		if e.Held {

@@ -465,3 +465,13 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 	}
 	return page, nil
 }
+
+// bornAt gives a person the station of the replica that handed in its birth.
+func (t *tx) bornAt(patient record.Key, peer string) error {
+	var p Peer
+	if ok, err := t.get(layout.Peers, t.s.blind("peer", peer), &p); err != nil || !ok {
+		return err
+	}
+	_, err := t.grant(patient, p.Station, keeper)
+	return err
+}

@@ -466,3 +466,18 @@ func (s *Store) orBallast(write func() error) error {
 	}
 	return err
 }
+
+// lay shows a version, or the preview of it laid over upstream's.
+func (t *tx) lay(n []byte, r *layout.Row, old, v, preview *record.Version) error {
+	if r.Preview = preview != nil; r.Preview {
+		b, err := preview.Encode()
+		if err != nil {
+			return err
+		}
+		if err := t.putRaw(layout.Previews, n, b); err != nil {
+			return err
+		}
+		v = preview
+	}
+	return t.show(n, r, old, v)
+}

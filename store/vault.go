@@ -444,3 +444,32 @@ func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 	})
 	return out, err
 }
+
+// had reports whether a feed ever offered a record.
+func (t *tx) had(feed string, n []byte) (bool, error) {
+	id := t.feedID(feed)
+	seq := t.Table(layout.FeedAt).Get(join(id, n))
+	if seq == nil {
+		return false, nil
+	}
+	var e feedEntry
+	_, err := t.get(layout.Feeds, join(id, seq), &e)
+	return !e.Never, err
+}
+
+// goneFrom tells a peer that a record which it handed in is not in its scope.
+func (t *tx) goneFrom(feed string, n []byte, r *layout.Row) error {
+	had, err := t.had(feed, n)
+	if err != nil {
+		return err
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Head, Gone: true, Never: !had})
+}
+
+// goneHere tells a peer that a record which it has is not held here any more.
+func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) error {
+	if t.s.opt.Top {
+		return nil
+	}
+	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
+}
