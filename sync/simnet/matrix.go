@@ -247,7 +247,7 @@ func rehearse(ctx context.Context, o Options, tasks []task, s spot, reference ma
 		return out, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorld(o, dir, s.seed)
+	w, err := newWorld(o, dir, s.seed, false)
 	if err != nil {
 		return out, fmt.Errorf("make a world: %w", err)
 	}
@@ -374,7 +374,7 @@ func (p *play) putBack(ctx context.Context, s spot) (journal, destroyed int) {
 // clone opens a second PC of a station, at which every second task of it is done from
 // now on.
 func (p *play) clone(of *replica, dir string) *replica {
-	r := &replica{label: of.label + "'", name: of.name, left: -1, known: of.known}
+	r := &replica{label: of.label + "'", name: of.name, up: of.up, left: -1, known: of.known}
 	if err := p.open(r, dir); err != nil {
 		p.bad("a clone of %s does not open: %v", of.label, err)
 		p.fail(err)

@@ -34,7 +34,7 @@ func TestRestoresComeToWhatPeopleTyped(t *testing.T) {
 // when the judge comes: a value missing, one more, a name given twice.
 func TestMatrixFindsWhatIsNotThere(t *testing.T) {
 	o := options(t)
-	w, err := newWorld(o, t.TempDir(), 1)
+	w, err := newWorld(o, t.TempDir(), 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func Run(ctx context.Context, o Options, seed uint64, steps []Step) (out Outcome
 		return out, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorld(o, dir, seed)
+	w, err := newWorld(o, dir, seed, true)
 	if err != nil {
 		return out, fmt.Errorf("make a world: %w", err)
 	}

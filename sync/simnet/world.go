@@ -81,7 +81,9 @@ const begin = 1_767_225_600_000
 // names are those of the stations.
 func names() []string { return []string{"a", "b"} }
 
-func newWorld(o Options, dir string, seed uint64) (*world, error) {
+// newWorld makes a centre and two stations, the first of them with a point below it where
+// asked.
+func newWorld(o Options, dir string, seed uint64, point bool) (*world, error) {
 	if o.keys == nil {
 		var err error
 		if o.keys, err = newKeys(names()...); err != nil {
@@ -98,7 +100,7 @@ func newWorld(o Options, dir string, seed uint64) (*world, error) {
 	if err == nil {
 		_, err = w.replica("b", w.centre)
 	}
-	if err == nil { // a point of a
+	if err == nil && point {
 		_, err = w.replica("p", a)
 	}
 	if err != nil {
