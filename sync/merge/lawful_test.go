@@ -123,29 +123,39 @@ func tree(t testing.TB, v *record.Version) *element.Tree {
 
 // unmixed checks that every value in the result, in a conflict and among the lost is
 // just as one of the versions had it: a choice of one type, a primitive with its
-// sibling, a decimal with its digits, a list or a thing in one as it was or item by item.
+// sibling, a decimal with its digits, a list or a thing in one as it was or item by item,
+// and what has elements of its own element by element.
 func unmixed(t testing.TB, result *element.Tree, out *record.Version, from []*element.Tree) {
 	t.Helper()
 	had := map[string]bool{"{}": true}
-	value := func(v *fhir.Value) {
-		had[string(fhir.Canonical(v))] = true
+	var node func(n *element.Node)
+	value := func(typ string, v *fhir.Value) {
+		k := string(fhir.Canonical(v))
+		if had[k] {
+			return
+		}
+		had[k] = true
 		if !element.Absent(v) && v.Fields[0].Value.Shape == fhir.Array { // a list as one may be told apart again
 			for _, x := range v.Fields[0].Value.Items {
 				had[string(fhir.Canonical(fhir.NewObject(fhir.Field{Name: v.Fields[0].Name, Value: x})))] = true
 			}
+			apart, err := element.Birth(loadR4(t), record.Key{Kind: typ}, v, record.Name{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			node(apart.Root)
 		}
 	}
-	note := func(r *element.Register) {
-		value(r.Shown)
+	note := func(typ string, r *element.Register) {
+		value(typ, r.Shown)
 		if r.Contested() {
 			for _, a := range r.Alts {
-				value(a.Value)
+				value(typ, a.Value)
 			}
 		}
 	}
-	var node func(n *element.Node)
-	item := func(name string, it *element.Item) {
-		note(it.Whole(name))
+	item := func(s *element.Slot, it *element.Item) {
+		note(s.Type, it.Whole(s.Name))
 		if it.Node != nil {
 			node(it.Node)
 		}
@@ -153,12 +163,12 @@ func unmixed(t testing.TB, result *element.Tree, out *record.Version, from []*el
 	node = func(n *element.Node) {
 		for _, s := range n.Slots {
 			if s.List() {
-				note(s.Whole())
+				note(s.Type, s.Whole())
 				for _, it := range s.Items {
-					item(s.Name, it)
+					item(s, it)
 				}
 			} else {
-				item(s.Name, s.Single())
+				item(s, s.Single())
 			}
 		}
 	}
