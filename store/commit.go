@@ -39,6 +39,8 @@ type tx struct {
 	logged journal.Position
 	// read are versions of which more was worked out already.
 	read map[*record.Version]*facts
+	// lives are the lineages of this database, where they were asked for.
+	lives map[record.Lineage]bool
 	// known are numbers of keys that were looked up already.
 	known map[record.Key][]byte
 	// sealing are versions that another goroutine seals, by their keys; order is that in

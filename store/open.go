@@ -408,7 +408,7 @@ func (t *tx) again(e layout.Entry) error {
 		if err != nil {
 			return err
 		}
-		return t.accept(v)
+		return errors.Join(t.lived(v), t.accept(v))
 	case layout.Taken:
 		return t.takeAgain(e)
 	case layout.Setting:
@@ -423,6 +423,21 @@ func (t *tx) again(e layout.Entry) error {
 		return t.addPeer(p)
 	}
 	return nil
+}
+
+// lived notes the lineage of a version that was made here, where that is lost.
+func (t *tx) lived(v *record.Version) error {
+	if t.lives == nil {
+		var err error
+		if t.lives, err = t.mine(); err != nil {
+			return err
+		}
+	}
+	if t.lives[v.Name.Lineage] {
+		return nil
+	}
+	t.lives[v.Name.Lineage] = true
+	return t.live(Life{Lineage: v.Name.Lineage, At: v.Stamp.Unix})
 }
 
 func (t *tx) takeAgain(e layout.Entry) error {

@@ -263,16 +263,7 @@ func (s *Store) startLineage(tx *tx) error {
 		return fmt.Errorf("draw a lineage: %w", err)
 	}
 	l := record.Lineage(strings.ToLower(base32.StdEncoding.EncodeToString(raw[:])))
-	b := tx.Table(layout.Lives)
-	life := Life{Lineage: l, At: s.opt.Clock().Unix}
-	if k, v := b.Cursor().Last(); k != nil {
-		var last Life
-		if err := tx.open(layout.Lives, k, v, &last); err != nil {
-			return err
-		}
-		life.Continues = last.Lineage
-	}
-	if err := tx.put(layout.Lives, u64(b.Next()), life); err != nil {
+	if err := tx.live(Life{Lineage: l, At: s.opt.Clock().Unix}); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -285,6 +276,19 @@ func (s *Store) startLineage(tx *tx) error {
 		s.mu.Unlock()
 	})
 	return nil
+}
+
+// live puts a lineage behind the last one.
+func (t *tx) live(l Life) error {
+	b := t.Table(layout.Lives)
+	if k, v := b.Cursor().Last(); k != nil {
+		var last Life
+		if err := t.open(layout.Lives, k, v, &last); err != nil {
+			return err
+		}
+		l.Continues = last.Lineage
+	}
+	return t.put(layout.Lives, u64(b.Next()), l)
 }
 
 // Lives lists the newest lineages of this database, newest first.

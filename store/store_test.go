@@ -284,6 +284,33 @@ func TestJournalBringsBackAnOldDatabase(t *testing.T) {
 	}
 }
 
+// TestJournalBringsBackLineages loses the database whole: what was made here is known as
+// made here all the same, by which upstream tells whose chain it is.
+func TestJournalBringsBackLineages(t *testing.T) {
+	o := store.Options{Name: "a", Dir: t.TempDir(), R4: storetest.R4(t), Clock: storetest.Clock()}
+	var lived []record.Lineage
+	for range 3 {
+		s, err := store.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lives, err := s.Lives(100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range lived {
+			if at := len(lives) - 1 - i; at < 1 || lives[at].Lineage != l || lives[at-1].Continues != l {
+				t.Errorf("of %v there are %v", lived, lives)
+			}
+		}
+		lived = append(lived, s.Lineage())
+		born(t, s, hoa)
+		if err := errors.Join(s.Close(), os.Remove(filepath.Join(o.Dir, layout.DatabaseFile))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSecondProcessIsToldThatItIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	storetest.Open(t, store.Options{Name: "a", Dir: dir})
