@@ -259,13 +259,10 @@ func standsOnRefused(v *record.Version, st *record.Stand) bool {
 func (s *Serve) place(d record.Decided, st *record.Stand, line *record.Version) (record.Decided, error) {
 	v := d.Version
 	switch {
-	case line != nil && line.Seen.Has(v.Name): // it went into the line, and was lost here
+	case line != nil && line.Seen.Has(v.Name): // it went into the line, and was lost here, or its successor came before it
 		d.Verdict = record.Accepted
 		return d, nil
 	case line == nil && v.Base.IsZero():
-		d.Verdict = record.Accepted
-		return d, nil
-	case v.Base.IsZero() && st.Head.Seen.Has(v.Name): // its successor was handed in before it
 		d.Verdict = record.Accepted
 		return d, nil
 	case v.Base.IsZero():
