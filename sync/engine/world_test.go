@@ -36,6 +36,7 @@ type station struct {
 	*store.Store
 	dir   string
 	name  string
+	up    *station // its upstream, where that is not the centre
 	carry *engine.Carry
 	last  engine.Result
 }
@@ -74,6 +75,9 @@ func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
 		asker = w.below(asker)
 	}
 	var upstream engine.Replica = w.centre
+	if s.up != nil {
+		upstream = s.up.Store
+	}
 	if w.above != nil {
 		upstream = w.above(upstream)
 	}
@@ -87,12 +91,15 @@ func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	serve := engine.NewServe(engine.ServeOptions{Replica: upstream, Name: "centre", Peer: s.name, Merger: w.merger, R4: w.centre.R4(), Now: 1,
+	o := engine.ServeOptions{Replica: upstream, Name: "centre", Peer: s.name, Merger: w.merger, R4: w.centre.R4(), Now: 1,
 		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
 		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
-		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}})
-	return ask, serve
+		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}}
+	if s.up != nil {
+		o.Proved = s.up.Receipt
+	}
+	return ask, engine.NewServe(o)
 }
 
 func (w *world) admits(v *record.Version) record.Reason {

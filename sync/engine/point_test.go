@@ -1,0 +1,139 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"tram/store"
+	"tram/store/record"
+	"tram/store/storetest"
+)
+
+// withPoint is a centre, a station a and a point p below it; b is another station.
+func withPoint(t *testing.T) (*world, *station, *station) {
+	t.Helper()
+	w := newWorld(t, "a", "b")
+	a := w.stations["a"]
+	p := &station{Store: storetest.Open(t, store.Options{Name: "p", R4: a.R4()}), name: "p", up: a}
+	w.stations["p"] = p
+	ctx := context.Background()
+	if err := errors.Join(a.AddPeer(ctx, store.Peer{Name: "p", Station: "p"}), a.Fill(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	return w, a, p
+}
+
+func (s *station) isAt(t *testing.T, v *record.Version, want record.Place) {
+	t.Helper()
+	if at, err := s.PlaceOf(v.Key, v.Name); err != nil || at != want {
+		t.Errorf("%s says of %s: %s, %v; want %s", s.name, v.Name, at, err, want)
+	}
+}
+
+// p: P1, handed to a alone. It is not at the centre, whatever a says, until the centre's
+// receipt came down through a.
+func TestPointIsNotGreenByItsStation(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := record.Key{Kind: "Patient", ID: p.NewID()}
+	v := p.put(t, store.Write{Key: k, Content: person(k.ID, hoa)})
+	w.sync("p")
+	if got := content(t, a.Store, k); !strings.Contains(got, k.ID) {
+		t.Errorf("a shows %s", got)
+	}
+	p.isAt(t, v, record.Here)
+	a.isAt(t, v, record.Here)
+	w.once("a")
+	p.isAt(t, v, record.Here)
+	w.sync("a", "p")
+	a.isAt(t, v, record.Centre)
+	p.isAt(t, v, record.Centre)
+}
+
+// U0 at the centre. a: U0 -> A1, waiting. p takes A1 from a and makes P1 from it, while
+// b: U0 -> B1 gets to the centre first. All three are in what all show in the end.
+func TestPointGoesOnFromItsStationsLine(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	a1 := a.edit(t, k, hoa+phone("0911"))
+	w.sync("p")
+	p.isAt(t, a1, record.Here)
+	p1 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+	if p1.Base.Name != a1.Name {
+		t.Errorf("p went on from %s, want %s", p1.Base.Name, a1.Name)
+	}
+	w.stations["b"].edit(t, k, hoa+`,"active":true`)
+	w.sync("b")
+	w.sync("p", "a", "b")
+	got := w.equal(k)
+	for _, want := range []string{"0911", "female", `"active":true`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is lost: %s", want, got)
+		}
+	}
+	p.isAt(t, p1, record.Centre)
+}
+
+// b deletes a person whom a and p hold: the deletion gets to the second level.
+func TestDeletionReachesThePoint(t *testing.T) {
+	w, _, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	w.stations["b"].put(t, store.Write{Key: k, Base: store.Any, Delete: true})
+	w.sync("b", "a", "p")
+	if got := content(t, p.Store, k); got != "deleted" {
+		t.Errorf("p shows %s", got)
+	}
+}
+
+// A person moves away from a while p edits the record: a passes P1 on without holding the
+// record, and p hears that it is gone, and that P1 is at the centre.
+func TestPointEditsWhoLeftItsStation(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	at := scopeOf(t, w.centre, k)
+	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
+		Content: []byte(strings.ReplaceAll(content(t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("a")
+	p.edit(t, k, hoa+phone("0912"))
+	w.sync("p", "a")
+	w.sync("p", "a", "b")
+	for _, s := range []*station{a, p} {
+		if got := content(t, s.Store, k); !strings.Contains(got, record.ErrNotFound.Error()) {
+			t.Errorf("%s still shows %s", s.name, got)
+		}
+		if c, err := s.Waiting(); err != nil || c.Waiting != 0 || c.Held != 0 {
+			t.Errorf("%s waits: %+v, %v", s.name, c, err)
+		}
+	}
+	if got := content(t, w.centre, k); !strings.Contains(got, "0912") {
+		t.Errorf("what p typed is not at the centre: %s", got)
+	}
+	if items, err := p.Rescued(10); err != nil || len(items) != 1 {
+		t.Errorf("p has %d items to look at, %v; want the edit of who left", len(items), err)
+	}
+}
+
+// a makes Patient/x, which waits. p, not having heard, makes another Patient/x.
+func TestPointTakesAnIDThatItsStationHasWaiting(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := a.born(t, hoa)
+	other := p.put(t, store.Write{Key: k, Content: person(k.ID, `,"name":[{"text":"Trần Văn Nam"}]`)})
+	w.once("p")
+	w.sync("a", "p")
+	st, err := p.Get(k)
+	if err != nil || st.Parked != record.IDTaken {
+		t.Errorf("p hears of %s: %+v, %v; want that the id is taken", other.Name, st, err)
+	}
+	if got := content(t, w.centre, k); !strings.Contains(got, "Hoà") {
+		t.Errorf("the centre shows %s", got)
+	}
+}
