@@ -199,11 +199,14 @@ func (w *world) replacedIsGone() {
 // explained holds that nothing is parked but what can be with people who do nothing
 // forbidden: what a copy made anew under a name that is used, and what stands on it.
 func (w *world) explained() {
-	for _, key := range w.model.keys() {
-		for _, r := range w.stations {
-			st, err := r.Get(key)
-			if err == nil && st.Parked != "" && st.Parked != record.Fork && st.Parked != record.BaseParked {
-				w.bad("%s of %s is parked: %s", key, r.label, st.Parked)
+	for _, r := range w.stations {
+		list, err := r.ParkedList(1000)
+		if err != nil {
+			w.bad("%s cannot list what is parked: %v", r.label, err)
+		}
+		for _, p := range list {
+			if p.Reason != record.Fork && p.Reason != record.BaseParked {
+				w.bad("%s of %s at %s is parked: %s", p.Version, p.Key, r.label, p.Reason)
 			}
 		}
 	}

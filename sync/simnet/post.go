@@ -88,9 +88,14 @@ func (w *world) carriers() []*replica {
 }
 
 // writeStick lets a station write a request.
-func (w *world) writeStick(rng *rand.Rand) bool {
+func (w *world) writeStick(rng *rand.Rand) bool { return w.writeStickAt(w.carrier(rng)) }
+
+func (w *world) carrier(rng *rand.Rand) *replica {
 	own := w.carriers()
-	r := own[rng.IntN(len(own))]
+	return own[rng.IntN(len(own))]
+}
+
+func (w *world) writeStickAt(r *replica) bool {
 	if w.full(r) {
 		return false
 	}
@@ -101,6 +106,37 @@ func (w *world) writeStick(rng *rand.Rand) bool {
 	w.written++
 	w.sticks = append(w.sticks, parcel{station: r.name, n: w.written, file: f.Bytes, restores: w.model.restores})
 	w.say("%-7s writes stick %d", r.label, w.written)
+	return true
+}
+
+// countAgain lets a station be put back behind a stick that it wrote, and give the next
+// one the same number: what the centre answered to the first is read for it.
+func (w *world) countAgain(rng *rand.Rand) bool {
+	r := w.carrier(rng)
+	from := w.stateOf(r)
+	if st := held(r, rng); st != nil {
+		if there, err := w.centre.Get(st.Key); err == nil && !there.Shown.Deleted {
+			w.change(w.centre, there, rng)
+		}
+	}
+	w.exchange(r, whole, rng)
+	if !w.writeStickAt(r) {
+		return false
+	}
+	at := len(w.sticks) - 1
+	first := w.sticks[at]
+	w.sticks = w.sticks[:at]
+	w.readAtCentre(first)
+	if len(w.sticks) == at { // there is no answer
+		return false
+	}
+	answer := w.sticks[at]
+	w.sticks = w.sticks[:at]
+	w.putBack(r, from)
+	if !w.writeStickAt(r) || w.broken != nil {
+		return false
+	}
+	w.readAt(r, answer)
 	return true
 }
 

@@ -39,6 +39,7 @@ func actions() []action {
 		{"stick written", 6, (*world).writeStick},
 		{"stick read", 12, (*world).readStick},
 		{stickLost, 2, (*world).loseStick},
+		{"stick counted twice", 1, (*world).countAgain},
 	}
 }
 
@@ -80,17 +81,21 @@ func (w *world) restore(r *replica, rng *rand.Rand) bool {
 	if len(r.copies) == 0 {
 		return false
 	}
+	w.putBack(r, r.copies[rng.IntN(len(r.copies))])
+	return true
+}
+
+// putBack lets a replica go on from a state that it was in once.
+func (w *world) putBack(r *replica, from state) {
 	for _, t := range w.model.missing(w.surviving()) {
 		w.bad("%s is lost, and nothing took it away", t)
 	}
-	from := r.copies[rng.IntN(len(r.copies))]
 	w.reopen(r, w.copyOf(from.dir))
 	r.known, r.left, r.put = from.known, -1, r.put+1
 	w.say("%-7s goes on from a copy", r.label)
 	for _, t := range w.model.missing(w.surviving()) {
 		t.gone = true // every copy of it was destroyed
 	}
-	return true
 }
 
 // restoreStation puts a station back; one that has points below it as little as the centre
