@@ -351,7 +351,7 @@ func (t *tx) void(known record.Link) error {
 	if err := t.Table(layout.Receipts).Delete(at); err != nil {
 		return err
 	}
-	if err := t.forgetPassed(known); err != nil {
+	if err := errors.Join(t.forgetPassed(known), t.countVoid()); err != nil {
 		return err
 	}
 	c := t.Table(layout.Order).Cursor()

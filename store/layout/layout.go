@@ -61,6 +61,7 @@ const (
 	Chain   = "audit"    // digest of the audit's last entry
 	Shown   = "shown"    // how many records show something, tombstones too
 	Settled = "settled-" // and a segment of the journal: since when the centre has all of it
+	Voided  = "voided"   // how often receipts were taken back, 8 bytes
 	Epoch   = "epoch"    // of this replica's feeds, sealed
 	Mended  = "mended"   // what was mended last, sealed
 )

@@ -76,6 +76,7 @@ type Ask struct {
 	st      record.Standing
 	out     []*wire.Frame
 	after   record.Cursor
+	asked   map[record.Ref]bool // sent in this exchange
 	sent    map[record.Ref]bool // and not answered yet
 	res     Result
 	stretch record.Stretch
@@ -96,7 +97,7 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	if o.Carry == nil {
 		o.Carry = &Carry{}
 	}
-	a := &Ask{o: o, st: st, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
+	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
 	h := &wire.Hello{Protocol: wire.Protocol, Replica: o.Name, Links: st.Links, Cursors: st.Cursors, Report: o.Report}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
@@ -148,7 +149,7 @@ func (a *Ask) fill() error {
 		a.res.Offered = page.Cursor
 		for i := range page.Changes {
 			c := &page.Changes[i]
-			a.sent[c.Ref] = true
+			a.asked[c.Ref], a.sent[c.Ref] = true, true
 			a.out = append(a.out, &wire.Frame{Change: c})
 		}
 		a.res.Sent += len(page.Changes)
@@ -189,8 +190,8 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 // answer takes upstream's word on one change that was sent. A verdict unknown
 // here counts as parked.
 func (a *Ask) answer(ans record.Answer) error {
-	if !a.sent[ans.Ref] && a.late != nil {
-		return nil // it waits no longer
+	if a.late != nil && (a.late.Voided || !a.sent[ans.Ref]) {
+		return nil // it says nothing any more, or it waits no longer
 	}
 	if !a.sent[ans.Ref] {
 		return fmt.Errorf("%w: an answer to what was not asked", wire.ErrNonsense)
@@ -267,7 +268,7 @@ func (a *Ask) receipt(r record.Receipt) error {
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if ok && own.Chain == r.Chain {
+	if ok && own.Chain == r.Chain && (a.late == nil || !a.late.Voided) {
 		a.stretch.Receipts = append(a.stretch.Receipts, r)
 	}
 	return nil

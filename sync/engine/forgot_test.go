@@ -281,3 +281,20 @@ func (w *world) moves(k record.Key) {
 	}
 	(&station{Store: w.centre, name: "centre"}).put(w.t, store.Write{Key: at, Base: store.Any, Content: v.With("extension", nil).Bytes()})
 }
+
+// Who hears in an answer that the centre lost what it had says that there is more to say.
+func TestWhatIsVoidedIsSaidAtOnce(t *testing.T) {
+	w := newWorld(t, "a")
+	before, a := w.copyOfCentre(), w.stations["a"]
+	k := a.born(t, hoa)
+	w.refuse = wire.Revoked
+	w.sync("a")
+	w.restoreCentre(before)
+	if r := w.once("a"); !r.Waiting {
+		t.Errorf("what the centre lost waits, and the exchange says %+v", r)
+	}
+	w.once("a")
+	if !strings.Contains(content(t, w.centre, k), k.ID) {
+		t.Error("the centre lacks it")
+	}
+}

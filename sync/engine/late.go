@@ -30,10 +30,14 @@ type Late struct {
 	// Unheard reports whether upstream said nothing more of a lineage since the
 	// request was made: only then does what it lacks void a receipt.
 	Unheard func(record.Lineage) bool
+	// Voided says that receipts were taken back since the request was made: what the
+	// answer says of own changes may be from before upstream lost them.
+	Voided bool
 }
 
 // Resume is the asking half of a request made before, ready to Take its answer.
-// Answers and receipts are taken for what still waits. The feeds are taken where
+// Answers and receipts are taken for what still waits, unless receipts were taken back
+// meanwhile (rule 13). The feeds are taken where
 // the answer is not older than what came down meanwhile, and left otherwise
 // (replication.md, rules 12 and 14): the next request asks from where they stand.
 func Resume(o AskOptions, l Late) (*Ask, error) {

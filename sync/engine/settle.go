@@ -90,6 +90,9 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	if len(a.stretch.Answers)+len(a.stretch.Receipts)+len(a.stretch.Arrived) > 0 {
 		return fmt.Errorf("%w: an end without a mark", wire.ErrNonsense)
 	}
+	if err := a.left(); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
 	if err := a.o.Replica.Recover(ctx, record.Recovery{Offer: a.reoffer}); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
@@ -118,6 +121,25 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	a.res.Healed = a.res.Equal && a.o.Carry.Unequal > 0
 	if !a.res.Equal {
 		a.unequal(e.More)
+	}
+	return nil
+}
+
+// left notes whether own changes wait that this exchange did not hand in: what was made
+// meanwhile, or what receipts no longer cover.
+func (a *Ask) left() error {
+	if a.late != nil {
+		return nil
+	}
+	for after := (record.Cursor{}); !a.res.Waiting; {
+		page, err := a.o.Replica.Offer(Upstream, after, maxStretch)
+		if err != nil {
+			return err
+		}
+		a.res.Waiting = slices.ContainsFunc(page.Changes, func(c record.Change) bool { return !a.asked[c.Ref] })
+		if after = page.Cursor; !page.More {
+			return nil
+		}
 	}
 	return nil
 }

@@ -59,6 +59,8 @@ type asked struct {
 	// Receipts are those then held; what upstream said later of a lineage is newer
 	// than the answer.
 	Receipts map[record.Lineage]held `json:"receipts,omitempty"`
+	// Voided is how often receipts had been taken back.
+	Voided uint64 `json:"voided,omitempty"`
 }
 
 // held tells one receipt for a lineage from a later one.
@@ -116,6 +118,10 @@ func (s *Station) make(ctx context.Context) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	voided, err := s.Store.Voided()
+	if err != nil {
+		return File{}, err
+	}
 	ask, body, what, err := s.ask(k.Carry)
 	if err != nil {
 		return File{}, err
@@ -128,7 +134,7 @@ func (s *Station) make(ctx context.Context) (File, error) {
 		return File{}, err
 	}
 	what.At = h.Time
-	k.Asked = append(k.Asked, asked{N: k.Last, Sum: sum, cargo: what, Asked: ask.Asked(), Receipts: receipts})
+	k.Asked = append(k.Asked, asked{N: k.Last, Sum: sum, cargo: what, Asked: ask.Asked(), Receipts: receipts, Voided: voided})
 	k.Asked = k.Asked[max(0, len(k.Asked)-maxAsked):]
 	return File{nameOf(h.From, up, k.Last), b}, s.keep(ctx, k)
 }
@@ -224,7 +230,11 @@ func (s *Station) settle(ctx context.Context, k *book, i int, f *sheet, body []b
 	if err != nil {
 		return err
 	}
-	ask, err := engine.Resume(s.options(nil), engine.Late{Asked: was.Asked, Ends: ends, Unheard: func(l record.Lineage) bool {
+	voided, err := s.Store.Voided()
+	if err != nil {
+		return err
+	}
+	ask, err := engine.Resume(s.options(nil), engine.Late{Asked: was.Asked, Ends: ends, Voided: voided != was.Voided, Unheard: func(l record.Lineage) bool {
 		then, had := was.Receipts[l]
 		now, has := present[l]
 		return had == has && then == now

@@ -17,6 +17,7 @@ import (
 
 	"tram/store"
 	"tram/store/record"
+	"tram/store/storetest"
 	"tram/sync/carry/stick"
 	"tram/sync/status"
 	"tram/sync/trust"
@@ -404,6 +405,28 @@ func TestNumbersGivenTwice(t *testing.T) {
 		t.Error("an answer to another life was taken")
 	}
 	w.take("tram-a", w.answer(again, status.StickTaken), status.StickTaken)
+}
+
+// An answer from before the centre was put back, of which the station heard meanwhile,
+// proves nothing of what waits again.
+func TestAnswerFromBeforeTheCentreForgotProvesNothing(t *testing.T) {
+	w := newWorld(t, "tram-a")
+	a := w.stations["tram-a"]
+	before := filepath.Join(t.TempDir(), "copy")
+	must(t, os.CopyFS(before, os.DirFS(w.top.Dir())))
+	a.born(t, "one")
+	request := w.ask("tram-a")
+	w.direct("tram-a")
+	answer := w.answer(request, status.StickTaken)
+	w.top = storetest.Open(t, store.Options{Name: "centre", Top: true, Dir: before, R4: w.top.R4()})
+	w.direct("tram-a")
+	if !a.waits(t) {
+		t.Fatal("the window is not met")
+	}
+	w.take("tram-a", answer, status.StickTaken)
+	if !a.waits(t) {
+		t.Error("what the centre lost is proved by what it said before")
+	}
 }
 
 // FuzzTake gives either side bytes from a stick. Nothing but what was written for it
