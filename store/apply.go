@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -181,7 +182,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		}
 	}
 	if d.Verdict == record.Known || hasPast(r, d) {
-		return t.answerKnown(n, r, peer, d)
+		return errors.Join(t.passAgain(n, r, d), t.answerKnown(n, r, peer, d))
 	}
 	old, err := t.shown(n, r)
 	if err != nil {

@@ -473,3 +473,20 @@ func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) erro
 	}
 	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
 }
+
+// passAgain lets what a peer made, and this replica has from elsewhere, wait for upstream
+// under its maker's chain, until that is proved: a copy handed back goes into none.
+func (t *tx) passAgain(n []byte, r *layout.Row, d record.Decided) error {
+	p, ok := r.Find(d.Ref.Name)
+	if t.s.opt.Top || d.Foreign || r.Gone || !ok || p.Ref != d.Ref {
+		return nil
+	}
+	var have record.Receipt
+	if _, err := t.get(layout.Receipts, []byte(d.Ref.Name.Lineage), &have); err != nil || have.N >= d.Ref.Name.N {
+		return err
+	}
+	if e, waits, err := t.ownAt(p.At); err != nil || waits && !e.Foreign {
+		return err
+	}
+	return t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: d.Prev})
+}
