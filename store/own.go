@@ -39,7 +39,7 @@ func (t *tx) answered(a record.Answer) error {
 	}
 	switch {
 	case a.Verdict.Taken():
-		err = t.unparkBehind(n, r)
+		err = errors.Join(t.takenAfterAll(n, r, p), t.unparkBehind(n, r))
 	case a.Verdict == record.Waits && a.Reason == record.NoBase:
 		err = t.offerBase(n, r, p)
 	}
@@ -127,6 +127,7 @@ func (t *tx) leaveParked(r *layout.Row) error {
 		if err := t.settled(v.At); err != nil {
 			return err
 		}
+		r.Left = append(r.Left, p)
 	}
 	r.Pending, r.Parked = left, ""
 	return nil

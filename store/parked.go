@@ -227,7 +227,11 @@ func (t *tx) giveUpLeft(key record.Key, author string) (bool, error) {
 			continue
 		}
 		did = true
+		r.Left = append(r.Left, p.Ref)
 		err = t.settled(p.At)
+		if err == nil {
+			err = t.putRow(n, r)
+		}
 		if err == nil {
 			err = t.audit(audit.Entry{At: t.s.opt.Clock().Corrected(), Who: author, Action: audit.GiveUp, Key: key, Version: p.Ref.Name})
 		}
@@ -463,5 +467,19 @@ func (t *tx) withdraw(n []byte, r *layout.Row) error {
 	if err != nil {
 		return err
 	}
+	return t.putRow(n, r)
+}
+
+// takenAfterAll notes that upstream has what was let go of, by itself or in what takes it
+// in.
+func (t *tx) takenAfterAll(n []byte, r *layout.Row, p layout.Past) error {
+	if len(r.Left) == 0 {
+		return nil
+	}
+	v, err := t.versionAt(n, p.At)
+	if err != nil {
+		return err
+	}
+	r.Left = slices.DeleteFunc(r.Left, func(l record.Ref) bool { return l == p.Ref || slices.Contains(v.Includes, l) })
 	return t.putRow(n, r)
 }

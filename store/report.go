@@ -214,6 +214,9 @@ func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) 
 		if !ok {
 			return nil
 		}
+		if place = record.Here; slices.Contains(r.Left, p.Ref) {
+			return nil
+		}
 		if place, err = tx.placeOf(p.At); place == record.Centre && r.Waits { // and with it what it was made from
 			place = record.Here
 		}

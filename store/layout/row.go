@@ -29,6 +29,8 @@ type Row struct {
 	Patients []uint64
 	// Readers are the feeds that offer it.
 	Readers []string
+	// Left are versions made here that upstream did not take and that were let go of.
+	Left []record.Ref
 }
 
 // Past is one version of a record, and its order among all versions.
@@ -90,6 +92,12 @@ func (r *Row) Encode() []byte {
 	for _, f := range r.Readers {
 		w.text(f)
 	}
+	if len(r.Left) > 0 { // few have any
+		w.number(uint64(len(r.Left)))
+		for _, p := range r.Left {
+			r.place(w, p)
+		}
+	}
 	return w.b
 }
 
@@ -142,6 +150,12 @@ func DecodeRow(stored []byte) (*Row, error) {
 	}
 	for range b.count() {
 		r.Readers = append(r.Readers, b.text())
+	}
+	if len(b.b) == 0 {
+		return r, b.end()
+	}
+	for range b.count() {
+		r.Left = append(r.Left, r.placed(b))
 	}
 	return r, b.end()
 }

@@ -340,3 +340,43 @@ func TestEditsWhileTheAnswerComes(t *testing.T) {
 		t.Errorf("under its own id: %s", got)
 	}
 }
+
+// What upstream refused and somebody wrote over, or gave up, is not at the centre; it is
+// once the centre took what takes it in.
+func TestWhatWasLetGoOfIsNotAtTheCentre(t *testing.T) {
+	ctx := context.Background()
+	last := func(b *station, k record.Key) record.Name {
+		st, err := b.Get(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Pending[len(st.Pending)-1].Name
+	}
+	for name, c := range map[string]struct {
+		do   func(w *world, b *station, k record.Key) error
+		want record.Place
+	}{
+		"written over": {func(_ *world, b *station, k record.Key) error { b.edit(t, k, `,"active":true`); return nil }, record.Here},
+		"given up":     {func(_ *world, b *station, k record.Key) error { return b.GiveUp(ctx, k, "nurse-b") }, record.Here},
+		"the same": {func(w *world, b *station, k record.Key) error {
+			w.share(k)
+			w.sync("b", "a")
+			_, err := b.Same(ctx, k, "nurse-b")
+			return err
+		}, record.Centre},
+	} {
+		w, k, _ := oneNumber(t)
+		b := w.stations["b"]
+		mine := last(b, k)
+		if err := c.do(w, b, k); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if at, err := b.PlaceOf(k, mine); err != nil || at != record.Here {
+			t.Errorf("%s: %s is at %s, %v", name, mine, at, err)
+		}
+		w.sync("b", "a", "b")
+		if at, err := b.PlaceOf(k, mine); err != nil || at != c.want {
+			t.Errorf("%s: in the end %s is at %s, %v; want %s", name, mine, at, err, c.want)
+		}
+	}
+}
