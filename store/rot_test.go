@@ -83,6 +83,9 @@ func (k kept) lacks(t *testing.T, s *store.Store) (out []string) {
 				out = append(out, fmt.Sprintf("%s lacks version %s", key, v.Name))
 			}
 		}
+		if len(h) == len(versions) && !slices.EqualFunc(h, versions, func(a, b *record.Version) bool { return a.Ref() == b.Ref() }) {
+			out = append(out, fmt.Sprintf("%s has its history in another order", key))
+		}
 		if st, err := s.Get(key); err != nil || st.Shown.Ref() != versions[0].Ref() {
 			out = append(out, fmt.Sprintf("%s shows another version: %v", key, err))
 		}

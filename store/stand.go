@@ -394,7 +394,7 @@ func (s *Store) History(key record.Key) ([]*record.Version, error) {
 		if len(r.Past) == 0 || r.Gone {
 			return record.ErrNotFound
 		}
-		for _, p := range slices.Backward(r.Past) {
+		for _, p := range r.Past {
 			v, err := tx.versionAt(n, p.At)
 			if err != nil {
 				return err
@@ -403,7 +403,23 @@ func (s *Store) History(key record.Key) ([]*record.Version, error) {
 		}
 		return nil
 	})
-	return out, err
+	return newestFirst(out), err
+}
+
+// newestFirst turns versions round, which stand as they came. One that was lost and came
+// again stands below those that were made from it.
+func newestFirst(came []*record.Version) []*record.Version {
+	var before record.Seen
+	for i, v := range came {
+		if before.Has(v.Name) {
+			at := slices.IndexFunc(came[:i], func(o *record.Version) bool { return o.Seen.Has(v.Name) })
+			copy(came[at+1:i+1], came[at:i])
+			came[at] = v
+		}
+		before = before.Union(v.Seen)
+	}
+	slices.Reverse(came)
+	return came
 }
 
 // Newest is the stamp of the version that came last; zero in an empty store.

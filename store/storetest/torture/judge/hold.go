@@ -37,22 +37,25 @@ func (j *judge) compare(s *store.Store) {
 	j.cursors(s)
 }
 
-// shown holds that each record shows its newest version.
+// shown holds that each record shows the newest version of its history.
 func (j *judge) shown(s *store.Store, seen []story.Seen) {
-	newest := map[string]string{}
-	for _, v := range seen { // newest first
-		if newest[v.Key] == "" {
-			newest[v.Key] = v.Name
-		}
+	keys := map[string]bool{}
+	for _, v := range seen {
+		keys[v.Key] = true
 	}
-	for _, key := range slices.Sorted(maps.Keys(newest)) {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		k, err := record.ParseKey(key)
 		if err != nil {
 			j.wrong("%s: %v", key, err)
 			continue
 		}
-		if st, err := s.Get(k); err != nil || st.Tag() != newest[key] {
-			j.wrong("%s does not show its newest version %s: %v", key, newest[key], err)
+		history, err := s.History(k)
+		if err != nil || len(history) == 0 {
+			j.wrong("%s has no history: %v", key, err)
+			continue
+		}
+		if st, err := s.Get(k); err != nil || st.Tag() != history[0].Name.String() {
+			j.wrong("%s does not show its newest version %s: %v", key, history[0].Name, err)
 		}
 	}
 }
