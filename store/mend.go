@@ -82,7 +82,7 @@ func (s *Store) rebuild(from string, why error) error {
 func (s *Store) refill(from string, m *Mended) error {
 	if from != "" {
 		var err error
-		if m.Taken, m.Refused, err = s.db.Salvage(context.Background(), from, s.opt.Progress, s.derived()...); err != nil {
+		if m.Taken, m.Refused, err = s.db.Salvage(context.Background(), from, s.opt.Progress, s.holds); err != nil {
 			return err
 		}
 	}
@@ -117,6 +117,19 @@ func (s *Store) refill(from string, m *Mended) error {
 		}
 		return t.put(layout.Meta, []byte(layout.Mended), m)
 	})
+}
+
+// holds reports whether an entry of a damaged file is worth taking over. What stood on a
+// page that was in use no more may be sealed under a key that was retired since.
+func (s *Store) holds(in string, key, value []byte) bool {
+	if slices.Contains(s.derived(), in) {
+		return false
+	}
+	if !slices.Contains(layout.Sealed(), in) || !layout.IsSealed(in, key) {
+		return true
+	}
+	_, err := s.keys.Open(layout.Place(in, key), value)
+	return err == nil
 }
 
 // mend runs steps, each in a transaction of its own.

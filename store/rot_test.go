@@ -350,6 +350,36 @@ func TestAMarkedStoreIsRebuiltNotTakenBack(t *testing.T) {
 	}
 }
 
+// TestRebuildTakesWhatOpens rebuilds from a whole database, of which all is taken, and from
+// one of before the keys were rotated, of which nothing opens any more: pages that were in
+// use then may still stand in a file.
+func TestRebuildTakesWhatOpens(t *testing.T) {
+	o, want := livedIn(t, false)
+	file := filepath.Join(o.Dir, layout.DatabaseFile)
+	before := read(t, file)
+	o.Rebuild = true
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := s.Mended(); err != nil || m.Refused > 0 || m.Missing > 0 || m.Taken < 800 {
+		t.Errorf("from a whole one: %+v, %v", m, err)
+	}
+	if lacks := want.lacks(t, s); len(lacks) > 0 {
+		t.Errorf("from a whole one it lacks %q", lacks)
+	}
+	if err := errors.Join(s.Rotate(t.Context()), s.Close(), os.WriteFile(file, before, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s = storetest.Open(t, o)
+	if m, err := s.Mended(); err != nil || m.Replayed == 0 || m.Taken > 700 {
+		t.Errorf("from one under retired keys: %+v, %v", m, err)
+	}
+	if lacks := want.lacks(t, s); len(lacks) > 0 {
+		t.Errorf("from one under retired keys it lacks %q", lacks)
+	}
+}
+
 // TestADamagedNameOfAnAreaIsNoForeignDatabase flips each bit of the names that bbolt keeps
 // of the database's areas. They are on pages of which nothing else tells what should be
 // there. A database of something else is left as it is.

@@ -16,10 +16,10 @@ import (
 // salvageBatch is how many entries are taken over in one transaction.
 const salvageBatch = 4096
 
-// Salvage takes over from a damaged file what holds by its checksum, but for the tables
-// to leave out, and tells how many entries those were, and how many did not hold.
+// Salvage takes over from a damaged file what holds by its checksum and, by its table, key
+// and value, by holds, and tells how many entries those were, and how many did not hold.
 // Damage is no error.
-func (d *DB) Salvage(ctx context.Context, from string, progress func(done, all int64), but ...string) (taken, refused int, err error) {
+func (d *DB) Salvage(ctx context.Context, from string, progress func(done, all int64), holds func(in string, key, value []byte) bool) (taken, refused int, err error) {
 	f, err := os.Open(from)
 	if err != nil {
 		return 0, 0, err
@@ -33,7 +33,7 @@ func (d *DB) Salvage(ctx context.Context, from string, progress func(done, all i
 	flush := func() error {
 		err := d.Update(func(t *Tx) error {
 			for _, e := range batch {
-				ok, err := t.restore(e[0], e[1], but...)
+				ok, err := t.restore(e[0], e[1], holds)
 				if err != nil {
 					return err
 				}
@@ -89,12 +89,11 @@ func copyFile(from, to string) error {
 }
 
 // restore puts an entry of another file in, as it stood there; the first to come
-// under a key stays. It reports whether it was taken: not when it does not hold, or
-// is of one of the tables to leave out.
-func (t *Tx) restore(key, stored []byte, but ...string) (bool, error) {
+// under a key stays. It reports whether it was taken: not when it does not hold.
+func (t *Tx) restore(key, stored []byte, holds func(in string, key, value []byte) bool) (bool, error) {
 	i := t.db.layout.find(key)
-	_, sum, ok := split(key, stored)
-	if i < 0 || !ok || slices.Contains(but, t.db.layout[i].Name) {
+	value, sum, ok := split(key, stored)
+	if i < 0 || !ok || !holds(t.db.layout[i].Name, t.db.layout[i].logical(key), value) {
 		return false, nil
 	}
 	b := t.area(t.db.layout[i].Area)
