@@ -176,10 +176,8 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err != nil {
 		return err
 	}
-	for _, ref := range append([]record.Ref{d.Ref}, d.Version.Includes...) {
-		if err := t.dropHeld(ref); err != nil {
-			return err
-		}
+	if err := errors.Join(t.dropHeld(d.Ref), t.dropIncluded(d.Version)); err != nil {
+		return err
 	}
 	if d.Verdict == record.Known || hasPast(r, d) {
 		return errors.Join(t.passAgain(n, r, d), t.answerKnown(n, r, peer, d))

@@ -9,6 +9,7 @@ import (
 	"tram/store"
 	"tram/store/record"
 	"tram/store/storetest"
+	"tram/sync/wire"
 )
 
 // withPoint is a centre, a station a and a point p below it; b is another station.
@@ -136,4 +137,38 @@ func TestPointTakesAnIDThatItsStationHasWaiting(t *testing.T) {
 	if got := content(t, w.centre, k); !strings.Contains(got, "Hoà") {
 		t.Errorf("the centre shows %s", got)
 	}
+}
+
+// a holds A1, and p makes P1 from it; a makes A2 meanwhile, and merges both to A3. a is put
+// back to before A1, and P1's request reaches it once more: it holds P1 aside. Then p hands
+// A3 back, into which P1 went: P1 is passed on all the same.
+func TestWhatIsHeldAsideAndWentIntoAMergeIsPassedOn(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	from := w.snapshot("a")
+	a.edit(t, k, hoa+phone("0911"))
+	w.sync("p")
+	p1 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+	a.edit(t, k, hoa+phone("0911")+`,"active":true`)
+	ask, serve := w.halves(p)
+	var late []*wire.Frame
+	if err := w.pump(ask, serve, func(f *wire.Frame) bool { late = append(late, f); return true }, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("p")
+	w.restore("a", from)
+	p.up = w.stations["a"]
+	_, serve = w.halves(p)
+	for _, f := range late {
+		if err := serve.Take(context.Background(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.sync("p", "a", "b")
+	for _, want := range []string{"0911", "female", `"active":true`} {
+		w.want(k, want)
+	}
+	p.isAt(t, p1, record.Centre)
 }
