@@ -231,7 +231,7 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 			}
 		}
 		for _, l := range void {
-			if err := errors.Join(tx.void(l), tx.unanswer(l)); err != nil {
+			if err := errors.Join(tx.unanswer(l), tx.void(l)); err != nil {
 				return err
 			}
 		}
