@@ -350,9 +350,18 @@ func (s *Store) reseal(ctx context.Context) error {
 	if len(ring) < 2 {
 		return nil
 	}
-	for _, name := range layout.Sealed() {
-		if err := s.resealTable(ctx, name); err != nil {
-			return err
+	// What was sealed under an older key and is not committed yet would not be found.
+	if err := s.update(ctx, func(*tx) error { return nil }); err != nil {
+		return err
+	}
+	for found := true; found; { // until a whole pass finds nothing
+		found = false
+		for _, name := range layout.Sealed() {
+			any, err := s.resealTable(ctx, name)
+			if err != nil {
+				return err
+			}
+			found = found || any
 		}
 	}
 	if err := s.blobs.Reseal(ctx); err != nil {
@@ -375,7 +384,8 @@ func (s *Store) reseal(ctx context.Context) error {
 // resealBatch is how many values are sealed anew in one transaction.
 const resealBatch = 500
 
-func (s *Store) resealTable(ctx context.Context, name string) error {
+// resealTable seals a table's values anew, and reports whether there were any.
+func (s *Store) resealTable(ctx context.Context, name string) (found bool, err error) {
 	var from []byte
 	for more := true; more; {
 		var old [][]byte
@@ -394,16 +404,20 @@ func (s *Store) resealTable(ctx context.Context, name string) error {
 			return nil
 		})
 		if err != nil {
-			return err
+			return found, err
 		}
 		if len(old) == 0 {
 			continue
 		}
+		found = true
 		err = s.update(ctx, func(t *tx) error {
 			for _, k := range old {
 				plain, err := t.getRaw(name, k)
-				if err != nil || plain == nil {
+				if err != nil {
 					return err
+				}
+				if plain == nil {
+					continue // it went meanwhile
 				}
 				if err := t.putRaw(name, k, plain); err != nil {
 					return err
@@ -412,10 +426,10 @@ func (s *Store) resealTable(ctx context.Context, name string) error {
 			return nil
 		})
 		if err != nil {
-			return err
+			return found, err
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // Backup writes one sealed file that holds everything, while others read and write:

@@ -95,6 +95,57 @@ func TestRefusedWriterDoesNotHarmItsGroup(t *testing.T) {
 
 // TestTooMuchAtOnceIsRefusedAndNothingElse writes more in one transaction than the
 // journal takes as one.
+// TestWritesWhileKeysRotate writes by several while the keys are rotated again and again:
+// nothing stays under a key that is gone.
+func TestWritesWhileKeysRotate(t *testing.T) {
+	o := store.Options{Name: "a", Dir: t.TempDir(), R4: storetest.R4(t), Clock: storetest.Clock()}
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var keys []record.Key
+	done := make(chan struct{})
+	for range 6 {
+		all.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				k := record.Key{Kind: "Patient", ID: s.NewID()}
+				_, err := s.Put(context.Background(), store.Write{Key: k, Content: patient(k.ID, hoa), Author: "hoa"})
+				mu.Lock()
+				keys = append(keys, k)
+				mu.Unlock()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 12 {
+		if err := s.Rotate(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	all.Wait()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = storetest.Open(t, o)
+	for _, k := range keys {
+		if _, err := s.Get(k); err != nil {
+			t.Fatalf("%s: %v", k, err)
+		}
+	}
+	storetest.Check(t, s)
+}
+
 func TestTooMuchAtOnceIsRefusedAndNothingElse(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, store.Options{Name: "a"})

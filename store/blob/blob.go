@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"tram/store/seal"
 )
@@ -36,6 +37,8 @@ type Blobs struct {
 	dir   string
 	keys  *seal.Keys
 	admit func() error
+	// coming is held for reading by what is on its way: it may be under an older key.
+	coming sync.RWMutex
 }
 
 // New makes the folder when it is missing. admit is asked before each attachment
@@ -47,7 +50,7 @@ func New(dir string, keys *seal.Keys, admit func() error) (*Blobs, error) {
 	if admit == nil {
 		admit = func() error { return nil }
 	}
-	return &Blobs{dir, keys, admit}, nil
+	return &Blobs{dir: dir, keys: keys, admit: admit}, nil
 }
 
 // Put keeps what r gives, at most max bytes, and returns its id: the SHA-256 in hex.
@@ -55,6 +58,8 @@ func (b *Blobs) Put(r io.Reader, max int64) (string, error) {
 	if err := b.admit(); err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)
 	}
+	b.coming.RLock()
+	defer b.coming.RUnlock()
 	f, err := os.CreateTemp(b.dir, fresh+"*")
 	if err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)

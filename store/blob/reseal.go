@@ -35,7 +35,9 @@ func (b *Blobs) Names() ([]string, error) {
 // Reseal seals every attachment anew that is not under the newest key. Each is
 // changed whole or not at all.
 func (b *Blobs) Reseal(ctx context.Context) error {
+	b.coming.Lock() // until all that was on its way is there
 	names, err := b.Names()
+	b.coming.Unlock()
 	if err != nil {
 		return err
 	}
