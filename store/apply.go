@@ -168,11 +168,7 @@ func (t *tx) take(peer string, d record.Decided) error {
 }
 
 func (t *tx) takeIn(peer string, d record.Decided) error {
-	n, err := t.ensureNumber(d.Key)
-	if err != nil {
-		return err
-	}
-	r, err := t.row(n)
+	n, r, err := t.ensureRow(d.Key)
 	if err != nil {
 		return err
 	}
@@ -201,8 +197,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 		if err := t.remember(n, r, d.Merge); err != nil {
 			return err
 		}
-		merge := r.Past[len(r.Past)-1]
-		if err := t.ownMerge(n, r, merge); err != nil {
+		if err := t.ownMerge(n, r, r.Past[len(r.Past)-1]); err != nil {
 			return err
 		}
 		head = d.Merge
@@ -271,11 +266,7 @@ func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
 	if cursor == nil {
 		return fmt.Errorf("a change without a cursor behind it")
 	}
-	n, err := t.ensureNumber(a.Key)
-	if err != nil {
-		return err
-	}
-	r, err := t.row(n)
+	n, r, err := t.ensureRow(a.Key)
 	if err != nil {
 		return err
 	}
@@ -491,4 +482,19 @@ func (t *tx) ownMerge(n []byte, r *layout.Row, p layout.Past) error {
 	}
 	r.Pending = append(r.Pending, p.Ref)
 	return t.own(n, p)
+}
+
+// lay shows a version, or the preview of it laid over upstream's.
+func (t *tx) lay(n []byte, r *layout.Row, old, v, preview *record.Version) error {
+	if r.Preview = preview != nil; r.Preview {
+		b, err := preview.Encode()
+		if err != nil {
+			return err
+		}
+		if err := t.putRaw(layout.Previews, n, b); err != nil {
+			return err
+		}
+		v = preview
+	}
+	return t.show(n, r, old, v)
 }

@@ -357,11 +357,11 @@ func (s *Store) reseal(ctx context.Context) error {
 	for found := true; found; { // until a whole pass finds nothing
 		found = false
 		for _, name := range layout.Sealed() {
-			any, err := s.resealTable(ctx, name)
+			some, err := s.resealTable(ctx, name)
 			if err != nil {
 				return err
 			}
-			found = found || any
+			found = found || some
 		}
 	}
 	if err := s.blobs.Reseal(ctx); err != nil {

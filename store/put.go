@@ -275,11 +275,7 @@ func (t *tx) checkDecided(w Write, v *record.Version) error {
 // accept takes in a version made here: the head at the top replica, pending
 // elsewhere. A second time it does nothing.
 func (t *tx) accept(v *record.Version) error {
-	n, err := t.ensureNumber(v.Key)
-	if err != nil {
-		return err
-	}
-	r, err := t.row(n)
+	n, r, err := t.ensureRow(v.Key)
 	if err != nil {
 		return err
 	}

@@ -156,6 +156,16 @@ func (tx *tx) know(key record.Key, n []byte) {
 	tx.known[key] = n
 }
 
+// ensureRow is a record's number and row; both are new where the record is.
+func (tx *tx) ensureRow(key record.Key) ([]byte, *layout.Row, error) {
+	n, err := tx.ensureNumber(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := tx.row(n)
+	return n, r, err
+}
+
 // ensureNumber gives a record an internal number when it has none.
 func (tx *tx) ensureNumber(key record.Key) ([]byte, error) {
 	if n := tx.number(key); n != nil {
@@ -481,19 +491,4 @@ func (s *Store) orBallast(write func() error) error {
 		return write()
 	}
 	return err
-}
-
-// lay shows a version, or the preview of it laid over upstream's.
-func (t *tx) lay(n []byte, r *layout.Row, old, v, preview *record.Version) error {
-	if r.Preview = preview != nil; r.Preview {
-		b, err := preview.Encode()
-		if err != nil {
-			return err
-		}
-		if err := t.putRaw(layout.Previews, n, b); err != nil {
-			return err
-		}
-		v = preview
-	}
-	return t.show(n, r, old, v)
 }

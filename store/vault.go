@@ -307,11 +307,7 @@ func (t *tx) refuse(peer string, d record.Decided) error {
 	}
 	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b, Orphan: d.Orphan}
 	if !t.s.opt.Top && d.Reason != record.Fork {
-		n, err := t.ensureNumber(d.Key)
-		if err != nil {
-			return err
-		}
-		r, err := t.row(n)
+		n, r, err := t.ensureRow(d.Key)
 		if err != nil {
 			return err
 		}
