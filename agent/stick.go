@@ -209,7 +209,11 @@ func (c stickReadCmd) Run(ctx context.Context, t *tool) error {
 		return err
 	}
 	files, err := stick.Read(ctx, c.Dir, name, remote{t.conf.Data.Folder})
+	refused := 0
 	for _, f := range files {
+		if !f.Code.Fine() {
+			refused++
+		}
 		title, todo := status.StickWords(t.lang(), f.Code)
 		fmt.Fprintf(t.out, words(t.lang(), "stick-file")+"\n", f.File, title, f.Sent, f.Taken, f.Received, todo)
 	}
@@ -218,6 +222,9 @@ func (c stickReadCmd) Run(ctx context.Context, t *tool) error {
 	}
 	if len(files) == 0 {
 		fmt.Fprintf(t.out, words(t.lang(), "stick-none")+"\n", name)
+	}
+	if refused > 0 {
+		return fmt.Errorf(words(t.lang(), "refused"), refused, len(files))
 	}
 	return nil
 }

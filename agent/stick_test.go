@@ -94,7 +94,7 @@ func TestStickByCommand(t *testing.T) {
 	if files, err = c.Stick(context.Background(), mount); err != nil || files[0].Code != status.StickRefused {
 		t.Errorf("a station whose access ended: %+v, %v", files, err)
 	}
-	command(t, tramMain, ExitFine, "stick", "read", mount, "--data", dir)
+	command(t, tramMain, ExitTrouble, "stick", "read", mount, "--data", dir)
 	if r := a.Report().Stick; r != (status.Sticks{Last: 2, Taken: 2, Refused: status.StickRefused}) {
 		t.Errorf("the report says %+v", r)
 	}

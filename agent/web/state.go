@@ -169,6 +169,8 @@ func (c *call) clockLine(i int, s health.Session) clockLine {
 	off := max(s.By, -s.By) / 60_000 // minutes
 	l := clockLine{Session: s, N: i + 1, Behind: s.By > 0}
 	switch days := off / (24 * 60); {
+	case days >= 365 && days%365 == 0:
+		l.Off = c.say("clock.whole-years", days/365)
 	case days >= 365:
 		l.Off = c.say("clock.years", days/365, days%365)
 	case days > 0:

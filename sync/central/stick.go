@@ -141,9 +141,16 @@ func (s stickTakeCmd) Run(ctx context.Context, t *tool) error {
 	if len(res.Files) == 0 {
 		fmt.Fprintf(t.out, t.words["stick-none"]+"\n", s.Dir)
 	}
+	refused := 0
 	for _, f := range res.Files {
+		if !f.Code.Fine() {
+			refused++
+		}
 		title, todo := status.StickWords(t.lang, f.Code)
 		fmt.Fprintf(t.out, t.words["stick-file"]+"\n", f.File, title, f.Sent, f.Taken, f.Received, todo)
+	}
+	if refused > 0 {
+		return fmt.Errorf(t.words["stick-some"], refused, len(res.Files))
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ const (
 // Taken reports whether what the file held is in, now or since before.
 func (s Stick) Taken() bool { return s == StickTaken || s == StickGap || s == StickAgain }
 
+// Fine reports whether nothing is to be done about the file.
+func (s Stick) Fine() bool { return s.Taken() || s == StickOld }
+
 // StickWords tells what became of a file from a stick, and what to do.
 func StickWords(lang string, s Stick) (title, todo string) {
 	return listed(lang, "stick", string(s))
