@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"tram/store/layout"
 	"tram/store/record"
@@ -91,24 +90,6 @@ func (t *tx) unparkBehind(n []byte, r *layout.Row) error {
 	}
 	r.Parked = ""
 	return t.putRow(n, r)
-}
-
-// answeredForeign keeps upstream's word on what another replica made and upstream
-// had lost. What upstream does not want back is not held here either. What came from below
-// and not from upstream waits until it comes down: nothing else would tell that upstream
-// lost it again.
-func (t *tx) answeredForeign(n []byte, at uint64, e layout.OwnEntry) error {
-	if r, err := t.row(n); err != nil || e.Verdict.Taken() && !r.Gone && slices.Contains(r.Pending, e.Ref) {
-		return err
-	}
-	if err := t.settled(at); err != nil || e.Verdict != record.Parked {
-		return err
-	}
-	r, err := t.row(n)
-	if err != nil || r.Gone || len(r.Pending) > 0 || r.Head != e.Ref {
-		return err
-	}
-	return t.forget(n, r, r.Feed)
 }
 
 // leaveParked lets go of what upstream did not take; it stays in the history.

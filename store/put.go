@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -471,23 +470,4 @@ func (t *tx) bornAt(patient record.Key, peer string) error {
 	}
 	_, err := t.grant(patient, p.Station, keeper)
 	return err
-}
-
-// dropIncluded lets go of what was held and went into a version, but for what waits for
-// upstream under its maker's chain, which goes on over it.
-func (t *tx) dropIncluded(v *record.Version) error {
-	for _, ref := range v.Includes {
-		held, _, err := t.heldAs(ref)
-		if err != nil {
-			return err
-		}
-		e, waits, err := t.ownAt(held.Order)
-		if waits && !e.Foreign && e.Verdict != record.Parked {
-			continue
-		}
-		if err := errors.Join(err, t.dropHeld(ref)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

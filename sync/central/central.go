@@ -228,7 +228,7 @@ func (c *Centre) serving(peer string, now int64, hear func(wire.Hello) wire.Refu
 		MaxContent: fhir.DefaultLimits().Bytes, Pace: p,
 	}
 	if c.above != nil {
-		o.Proved = c.store.Receipt
+		o.Proved, o.Abandon = c.store.Receipt, c.store.Abandon
 	}
 	return engine.NewServe(o), nil
 }

@@ -17,7 +17,8 @@ func withPoint(t *testing.T) (*world, *station, *station) {
 	t.Helper()
 	w := newWorld(t, "a", "b")
 	a := w.stations["a"]
-	p := &station{Store: storetest.Open(t, store.Options{Name: "p", R4: a.R4()}), name: "p", up: a}
+	below := storetest.Open(t, store.Options{Name: "p", R4: a.R4()})
+	p := &station{Store: below, dir: below.Dir(), name: "p", up: a}
 	w.stations["p"] = p
 	ctx := context.Background()
 	if err := errors.Join(a.AddPeer(ctx, store.Peer{Name: "p", Station: "p"}), a.Fill(ctx)); err != nil {
@@ -171,4 +172,43 @@ func TestWhatIsHeldAsideAndWentIntoAMergeIsPassedOn(t *testing.T) {
 		w.want(k, want)
 	}
 	p.isAt(t, p1, record.Centre)
+}
+
+// p: U0 -> P1 -> P2, both handed to a, which is put back to before P1: the request with P2
+// reaches it once more, and it holds P2 aside. p is put back to before P1 too: nobody brings
+// P1, and what P2 says is in what all show all the same.
+func TestWhatIsHeldAsideAndItsMakerLostIsTakenWithoutItsBase(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	old, older := w.snapshot("a"), w.snapshot("p")
+	p.edit(t, k, hoa+phone("0911"))
+	w.once("p")
+	p2 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+	ask, serve := w.halves(p)
+	var late []*wire.Frame
+	if err := w.pump(ask, serve, func(f *wire.Frame) bool { late = append(late, f); return true }, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.restore("a", old)
+	a = w.stations["a"]
+	p.up = a
+	_, serve = w.halves(p)
+	for _, f := range late {
+		if err := serve.Take(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held, err := a.Held(); err != nil || len(held) != 1 || held[0].Ref != p2.Ref() {
+		t.Fatalf("the window is not met: %+v, %v", held, err)
+	}
+	w.restore("p", older)
+	w.stations["p"].up = a
+	w.once("a")
+	w.sync("p", "a", "b")
+	w.want(k, "0911", "female")
+	if c, err := a.Waiting(); err != nil || c.Waiting+c.Parked+c.Held != 0 {
+		t.Errorf("a waits: %+v, %v", c, err)
+	}
 }

@@ -29,6 +29,9 @@ type ServeOptions struct {
 	// for a lineage, zero where none did. What such a replica cannot take in it passes
 	// on, and the asker waits for upstream's word.
 	Proved func(record.Lineage) (record.Receipt, error)
+	// Abandon is set with Proved. It is told how far the asker's chains reach: what is
+	// held aside for it beyond, its maker has lost, and nobody brings the base.
+	Abandon func(ctx context.Context, peer string, reach []record.Link) error
 	// Hear tells whether the asker may get anything; what it hands in is heard
 	// anyway. It also keeps the status report.
 	Hear func(wire.Hello) wire.Refusal
@@ -69,7 +72,7 @@ func NewServe(o ServeOptions) *Serve {
 func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 	switch {
 	case f.Hello != nil:
-		return s.greet(f.Hello)
+		return s.greet(ctx, f.Hello)
 	case s.hello == nil:
 		return fmt.Errorf("%w: no hello", wire.ErrNonsense)
 	case f.Change != nil:
@@ -91,7 +94,7 @@ func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 // maxStretch bounds the changes between two marks.
 const maxStretch = 4096
 
-func (s *Serve) greet(h *wire.Hello) error {
+func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 	if s.hello != nil || !h.Life.Valid() || len(h.Continues) > 256 || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 {
 		return fmt.Errorf("%w: a hello that says too much", wire.ErrNonsense)
 	}
@@ -104,7 +107,15 @@ func (s *Serve) greet(h *wire.Hello) error {
 	default:
 		s.refused = s.o.Hear(*h)
 	}
-	if s.refused != "" || s.o.Compared == nil {
+	if s.refused != "" {
+		return nil
+	}
+	if s.o.Abandon != nil {
+		if err := s.o.Abandon(ctx, s.o.Peer, h.Links); err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
+	if s.o.Compared == nil {
 		return nil
 	}
 	return s.roots(h)

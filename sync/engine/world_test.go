@@ -97,7 +97,7 @@ func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
 		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}}
 	if s.up != nil {
-		o.Proved = s.up.Receipt
+		o.Proved, o.Abandon = s.up.Receipt, s.up.Abandon
 	}
 	return ask, engine.NewServe(o)
 }

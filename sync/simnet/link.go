@@ -97,7 +97,7 @@ func (w *world) serve(up *replica, peer string, p engine.Pace, sign func(record.
 		Admit:      admit,
 		MaxContent: 1 << 20, Pace: p}
 	if up != w.centre {
-		o.Proved = up.Receipt
+		o.Proved, o.Abandon = up.Receipt, up.Abandon
 	}
 	return engine.NewServe(o)
 }

@@ -1,0 +1,239 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"tram/store/layout"
+	"tram/store/record"
+)
+
+// Refused is a change that this replica did not take, held until it can be. Where its
+// verdict is that it is taken, upstream has it.
+type Refused struct {
+	Peer    string         `json:"peer"`
+	Key     record.Key     `json:"key"`
+	Ref     record.Ref     `json:"ref"`
+	Verdict record.Verdict `json:"verdict"`
+	Reason  record.Reason  `json:"reason"`
+	Version []byte         `json:"version"`
+	// Order is that of the own change as which it waits for upstream; 0 where there is none.
+	Order  uint64 `json:"order,omitempty"`
+	Orphan bool   `json:"orphan,omitempty"` // as who handed it in said
+}
+
+func (t *tx) refuse(peer string, d record.Decided) error {
+	b, err := d.Version.Encode()
+	if err != nil {
+		return err
+	}
+	held, known, err := t.heldAs(d.Ref)
+	if err != nil || known && held.Order > 0 {
+		return err // upstream is asked already
+	}
+	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b, Orphan: d.Orphan}
+	if !t.s.opt.Top && d.Reason != record.Fork {
+		n, r, err := t.ensureRow(d.Key)
+		if err != nil {
+			return err
+		}
+		if r.Gone {
+			if err := t.goneHere(FeedOf(peer), n, r, d.Ref); err != nil {
+				return err
+			}
+		}
+		held.Order = t.Table(layout.Order).Next()
+		e := layout.OwnEntry{Number: num(n), Ref: d.Ref, Prev: d.Prev, Foreign: d.Foreign, Held: true}
+		if err := t.putOwn(held.Order, e); err != nil {
+			return err
+		}
+	}
+	return t.put(layout.Refused, t.heldAt(d.Ref), held)
+}
+
+func (t *tx) heldAt(ref record.Ref) []byte { return t.s.blind("refused", ref.String()) }
+
+// heldAs is what is kept of a change that was not taken in here.
+func (t *tx) heldAs(ref record.Ref) (Refused, bool, error) {
+	var held Refused
+	ok, err := t.get(layout.Refused, t.heldAt(ref), &held)
+	return held, ok, err
+}
+
+// dropHeld lets go of a change that was not taken in here, and is now, or that upstream
+// has.
+func (t *tx) dropHeld(ref record.Ref) error {
+	held, ok, err := t.heldAs(ref)
+	if err != nil || !ok {
+		return err
+	}
+	if held.Order > 0 {
+		if err := t.Table(layout.Own).Delete(u64(held.Order)); err != nil {
+			return err
+		}
+	}
+	return t.Table(layout.Refused).Delete(t.heldAt(ref))
+}
+
+// passedOn keeps, of a change from below that is at the top replica, only that: who made it
+// asks again.
+func (t *tx) passedOn(e layout.OwnEntry) error {
+	held, ok, err := t.heldAs(e.Ref)
+	if err != nil || !ok {
+		return err
+	}
+	if held.Verdict, held.Reason, held.Order, held.Version = e.Verdict, "", 0, nil; !e.Verdict.Taken() {
+		return t.Table(layout.Refused).Delete(t.heldAt(e.Ref))
+	}
+	return t.put(layout.Refused, t.heldAt(e.Ref), held)
+}
+
+// forgetPassed lets what the top replica had, and lost beyond a link, be passed on again.
+func (t *tx) forgetPassed(known record.Link) error {
+	all, err := t.heldAll()
+	for _, h := range all {
+		if n := h.Ref.Name; h.Verdict.Taken() && n.Lineage == known.Lineage && n.N > known.N {
+			err = errors.Join(err, t.Table(layout.Refused).Delete(t.heldAt(h.Ref)))
+		}
+	}
+	return err
+}
+
+func (t *tx) heldAll() ([]Refused, error) {
+	var out []Refused
+	err := t.Table(layout.Refused).ForEach(func(k, v []byte) error {
+		var r Refused
+		err := t.open(layout.Refused, k, v, &r)
+		out = append(out, r)
+		return err
+	})
+	return out, err
+}
+
+// answeredHeld keeps upstream's word on a change that came from below and was not taken
+// in here: who made it hears it from here.
+func (t *tx) answeredHeld(a record.Answer) error {
+	held, ok, err := t.heldAs(a.Ref)
+	if err != nil || !ok || held.Order == 0 {
+		return err
+	}
+	e, waits, err := t.ownAt(held.Order)
+	if err != nil || !waits {
+		return err
+	}
+	e.Verdict, e.Reason = a.Verdict, a.Reason
+	if err := t.putOwn(held.Order, e); err != nil {
+		return err
+	}
+	if e.Foreign && a.Verdict.Taken() {
+		return t.settled(held.Order)
+	}
+	if a.Verdict != record.Parked {
+		return nil
+	}
+	held.Verdict, held.Reason = a.Verdict, a.Reason
+	return t.put(layout.Refused, t.heldAt(a.Ref), held)
+}
+
+// Abandon lets what a peer handed in and is held aside for its base be taken without it,
+// where the peer's chains do not reach it any more: who made it lost it, and with it the
+// base. It waits for upstream under no chain then.
+func (s *Store) Abandon(ctx context.Context, peer string, reach []record.Link) error {
+	has := map[record.Lineage]uint64{}
+	for _, l := range reach {
+		has[l.Lineage] = l.N
+	}
+	var lost []Refused
+	err := s.view(func(tx *tx) error {
+		all, err := tx.heldAll()
+		lost = slices.DeleteFunc(all, func(h Refused) bool {
+			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Reason != record.NoBase || has[h.Ref.Name.Lineage] >= h.Ref.Name.N
+		})
+		return err
+	})
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	return s.update(ctx, func(tx *tx) error {
+		for _, h := range lost {
+			e, waits, err := tx.ownAt(h.Order)
+			if err != nil {
+				return err
+			}
+			if !waits || e.Foreign || e.Verdict.Taken() {
+				continue
+			}
+			h.Orphan, e.Foreign = true, true
+			if err := errors.Join(tx.put(layout.Refused, tx.heldAt(h.Ref), h), tx.putOwn(h.Order, e)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Held lists the changes from below that were not taken here.
+func (s *Store) Held() ([]Refused, error) {
+	var out []Refused
+	err := s.view(func(tx *tx) error {
+		all, err := tx.heldAll()
+		out = slices.DeleteFunc(all, func(r Refused) bool { return r.Verdict.Taken() })
+		return err
+	})
+	return out, err
+}
+
+// passAgain lets what a peer made, and this replica has from elsewhere, wait for upstream
+// under its maker's chain, until that is proved: a copy handed back goes into none.
+func (t *tx) passAgain(n []byte, r *layout.Row, d record.Decided) error {
+	p, ok := r.Find(d.Ref.Name)
+	if t.s.opt.Top || d.Foreign || r.Gone || !ok || p.Ref != d.Ref {
+		return nil
+	}
+	var have record.Receipt
+	if _, err := t.get(layout.Receipts, []byte(d.Ref.Name.Lineage), &have); err != nil || have.N >= d.Ref.Name.N {
+		return err
+	}
+	if e, waits, err := t.ownAt(p.At); err != nil || waits && !e.Foreign {
+		return err
+	}
+	return t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: d.Prev})
+}
+
+// dropIncluded lets go of what was held and went into a version, but for what waits for
+// upstream under its maker's chain, which goes on over it.
+func (t *tx) dropIncluded(v *record.Version) error {
+	for _, ref := range v.Includes {
+		held, _, err := t.heldAs(ref)
+		if err != nil {
+			return err
+		}
+		e, waits, err := t.ownAt(held.Order)
+		if waits && !e.Foreign && e.Verdict != record.Parked {
+			continue
+		}
+		if err := errors.Join(err, t.dropHeld(ref)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answeredForeign keeps upstream's word on what another replica made and upstream
+// had lost. What upstream does not want back is not held here either. What came from below
+// and not from upstream waits until it comes down: nothing else would tell that upstream
+// lost it again.
+func (t *tx) answeredForeign(n []byte, at uint64, e layout.OwnEntry) error {
+	if r, err := t.row(n); err != nil || e.Verdict.Taken() && !r.Gone && slices.Contains(r.Pending, e.Ref) {
+		return err
+	}
+	if err := t.settled(at); err != nil || e.Verdict != record.Parked {
+		return err
+	}
+	r, err := t.row(n)
+	if err != nil || r.Gone || len(r.Pending) > 0 || r.Head != e.Ref {
+		return err
+	}
+	return t.forget(n, r, r.Feed)
+}
