@@ -208,7 +208,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.lay(n, r, old, head, d.Preview); err != nil {
 		return err
 	}
-	if err := t.keepLost(n, head); err != nil {
+	if err := t.keepTaken(n, d); err != nil {
 		return err
 	}
 	if err := t.spreadTaken(n, r, peer, birth); err != nil {
@@ -250,7 +250,7 @@ func (t *tx) takeLate(n []byte, r *layout.Row, peer string, d record.Decided) er
 		return err
 	}
 	r.Pending = slices.DeleteFunc(append(r.Pending, late...), func(p record.Ref) bool { return head != nil && head.Seen.Has(p.Name) })
-	if err := t.putRow(n, r); err != nil {
+	if err := errors.Join(t.keepTaken(n, d), t.putRow(n, r)); err != nil {
 		return err
 	}
 	return t.answerKnown(n, r, peer, d)

@@ -93,13 +93,16 @@ func (s *Store) refill(from string, m *Mended) error {
 	if err := s.mendRows(m); err != nil {
 		return err
 	}
+	if err := s.mend((*tx).listVault); err != nil {
+		return err
+	}
 	if m.Replayed, err = s.replay(); err != nil {
 		return err
 	}
 	if err := s.mendWaiting(); err != nil {
 		return err
 	}
-	if err := s.mend((*tx).listVault); err != nil {
+	if err := errors.Join(s.mend((*tx).listVault), s.mendEach((*tx).mendVault)); err != nil {
 		return err
 	}
 	if err := s.mendAudit(); err != nil {

@@ -454,5 +454,8 @@ func (t *tx) takeAgain(e layout.Entry) error {
 			return err
 		}
 	}
-	return t.take(string(e.Parts[0]), d)
+	if err := t.take(string(e.Parts[0]), d); err != nil || d.Merge == nil {
+		return err
+	}
+	return t.accept(d.Merge) // lost, while what went into it was not
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -350,7 +351,7 @@ func (t *tx) acceptLate(n []byte, r *layout.Row, v *record.Version) error {
 			r.Pending = append([]record.Ref{p.Ref}, r.Pending...)
 		}
 	}
-	return t.putRow(n, r)
+	return errors.Join(t.keepLost(n, v), t.putRow(n, r))
 }
 
 // Declare is UpdateSetting by a person: what they did is in the audit by the same

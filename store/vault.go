@@ -133,12 +133,21 @@ type VaultItem struct {
 	Told  []string    `json:"told,omitempty"` // who has seen it
 }
 
-// keepLost puts the values that a merge decided against into the vault.
+// keepLost puts the values that a version was made against into the vault, each once: a
+// version may come again.
 func (t *tx) keepLost(n []byte, v *record.Version) error {
-	if len(v.Lost) > 0 {
-		t.retally()
+	if len(v.Lost) == 0 {
+		return nil
+	}
+	t.retally()
+	kept, err := t.lostIn(n, v.Name)
+	if err != nil {
+		return err
 	}
 	for _, l := range v.Lost {
+		if holdsLost(kept, l) {
+			continue
+		}
 		seq := t.Table(layout.Vault).Next()
 		item := VaultItem{ID: seq, Key: v.Key, Merge: v.Name, Lost: l, At: v.Stamp.Corrected()}
 		if err := t.put(layout.Vault, u64(seq), item); err != nil {
@@ -149,6 +158,29 @@ func (t *tx) keepLost(n []byte, v *record.Version) error {
 		}
 	}
 	return nil
+}
+
+// keepTaken does so for a change that was taken in, and what it was merged to.
+func (t *tx) keepTaken(n []byte, d record.Decided) error {
+	if err := t.keepLost(n, d.Version); err != nil || d.Merge == nil {
+		return err
+	}
+	return t.keepLost(n, d.Merge)
+}
+
+// lostIn lists the values of a record in the vault that one of its versions was made
+// against.
+func (t *tx) lostIn(n []byte, made record.Name) (out []record.Lost, err error) {
+	for _, at := range t.lostOf(n) {
+		var item VaultItem
+		if _, err := t.get(layout.Vault, at, &item); err != nil {
+			return nil, err
+		}
+		if item.Merge == made {
+			out = append(out, item.Lost)
+		}
+	}
+	return out, nil
 }
 
 // lostOf lists the places in the vault of a record's values, oldest first.
@@ -170,18 +202,52 @@ func (t *tx) dropLost(n []byte) error {
 	return err
 }
 
-// listVault lists the vault's values by record; schema 2 had no such list.
+// listVault lists the vault's values by record, which schema 2 did not, and leaves out
+// those of which the journal made another again, for want of the list.
 func (t *tx) listVault() error {
-	return t.Table(layout.Vault).ForEach(func(k, v []byte) error {
+	var twice [][]byte
+	err := t.Table(layout.Vault).ForEach(func(k, v []byte) error {
 		var item VaultItem
 		if err := t.open(layout.Vault, k, v, &item); err != nil {
 			return err
 		}
-		if n := t.number(item.Key); n != nil {
-			return t.Table(layout.VaultOf).Put(join(n, k), nil)
+		n := t.number(item.Key)
+		if n == nil || slices.ContainsFunc(t.lostOf(n), func(at []byte) bool { return string(at) == string(k) }) {
+			return nil
 		}
-		return nil
+		kept, err := t.lostIn(n, item.Merge)
+		if err != nil || holdsLost(kept, item.Lost) {
+			twice = append(twice, slices.Clone(k))
+			return err
+		}
+		return t.Table(layout.VaultOf).Put(join(n, k), nil)
 	})
+	for _, k := range twice {
+		err = errors.Join(err, t.Table(layout.Vault).Delete(k))
+	}
+	return err
+}
+
+func holdsLost(kept []record.Lost, l record.Lost) bool {
+	return slices.ContainsFunc(kept, func(k record.Lost) bool { return k.Path == l.Path && string(k.Value) == string(l.Value) })
+}
+
+// mendVault puts what a record's versions were made against into the vault again.
+func (t *tx) mendVault(n []byte) error {
+	r, err := t.row(n)
+	if err != nil || r.Gone {
+		return err
+	}
+	for _, p := range r.Past {
+		v, err := t.versionAt(n, p.At)
+		if err != nil {
+			return err
+		}
+		if err := t.keepLost(n, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Rescued is an own version of a record that left this replica's scope before upstream

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -296,5 +297,44 @@ func TestWhatIsVoidedIsSaidAtOnce(t *testing.T) {
 	w.once("a")
 	if !strings.Contains(content(t, w.centre, k), k.ID) {
 		t.Error("the centre lacks it")
+	}
+}
+
+func status(text string) string { return fmt.Sprintf(`,"maritalStatus":{"text":%q}`, text) }
+
+// inVault reports whether a value that did not win is kept at a replica.
+func inVault(t *testing.T, s *store.Store, k record.Key, value string) bool {
+	t.Helper()
+	items, err := s.Vault(k, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(items, func(i store.VaultItem) bool { return strings.Contains(string(i.Lost.Value), value) })
+}
+
+// centre: U0 -> c1(y);  b: U0 -> b1(x), merged to U2, which holds x as lost;  b: U2 -> b3;
+// centre: b3 -> c4, which both get. The centre is put back to U0, and a hands c4 back.
+// b3 went into c4, and its base U2 comes all the same: it holds what lost.
+func TestWhatLostComesBackWithTheBase(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.bornAtCentre()
+	w.sync("a", "b")
+	before, b := w.copyOfCentre(), w.stations["b"]
+	w.editAtCentre(k, hoa+status("y"))
+	b.edit(t, k, hoa+status("x"))
+	w.sync("b")
+	if !inVault(t, w.centre, k, `"x"`) {
+		t.Fatal("the window is not met")
+	}
+	b.edit(t, k, hoa+status("y")+phone("0911"))
+	w.sync("b")
+	w.editAtCentre(k, hoa+status("y")+phone("0912"))
+	w.sync("a", "b")
+	w.restoreCentre(before)
+	w.sync("a")
+	w.sync("b", "a")
+	w.want(k, "0912", `"y"`)
+	if !inVault(t, w.centre, k, `"x"`) {
+		t.Error("what lost is in no vault any more")
 	}
 }

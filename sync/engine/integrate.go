@@ -259,6 +259,9 @@ func standsOnRefused(v *record.Version, st *record.Stand) bool {
 func (s *Serve) place(d record.Decided, st *record.Stand, line *record.Version) (record.Decided, error) {
 	v := d.Version
 	switch {
+	case st.Base == nil && !v.Base.IsZero() && !d.Orphan: // also of what the line has seen: its base may hold what lost
+		d.Verdict, d.Reason = record.Waits, record.NoBase
+		return d, nil
 	case line != nil && line.Seen.Has(v.Name): // it went into the line, and was lost here, or its successor came before it
 		d.Verdict = record.Accepted
 		return d, nil
@@ -271,9 +274,6 @@ func (s *Serve) place(d record.Decided, st *record.Stand, line *record.Version) 
 			return d, nil
 		}
 		return s.merge(d, nil, line)
-	case st.Base == nil && !d.Orphan:
-		d.Verdict, d.Reason = record.Waits, record.NoBase
-		return d, nil
 	case line == nil, v.Seen.Covers(line.Seen):
 		d.Verdict = record.Accepted
 		return d, nil
