@@ -227,7 +227,23 @@ func (t *tx) compose(w Write, st *record.Stand, given *facts) (*record.Version, 
 	}
 	v.Trace = tree.Trace(v.Name, old)
 	v.Lost = decidedAgainst(old, w.Decisions)
+	if st.Preview() && st.Parked == "" { // who saves over a preview was shown what won in it
+		v.Lost = append(v.Lost, lostIn(old, tree)...)
+	}
 	return v, t.checkDecided(w, v)
+}
+
+// lostIn are the values that did not win in a preview, but for those that are shown in
+// what was made of it.
+func lostIn(preview *record.Version, made *element.Tree) []record.Lost {
+	return slices.DeleteFunc(slices.Clone(preview.Lost), func(l record.Lost) bool {
+		d, now := element.Again(made, l)
+		if now == nil || now.Contested() {
+			return false
+		}
+		value, err := element.Parse(d.Value)
+		return err == nil && element.Same(value, now.Shown)
+	})
 }
 
 // Decided is the policy of values that a person decided against.

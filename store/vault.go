@@ -140,7 +140,7 @@ func (t *tx) keepLost(n []byte, v *record.Version) error {
 		return nil
 	}
 	t.retally()
-	kept, err := t.lostIn(n, v.Name)
+	kept, err := t.lostTo(n, v.Name)
 	if err != nil {
 		return err
 	}
@@ -168,9 +168,9 @@ func (t *tx) keepTaken(n []byte, d record.Decided) error {
 	return t.keepLost(n, d.Merge)
 }
 
-// lostIn lists the values of a record in the vault that one of its versions was made
+// lostTo lists the values of a record in the vault that one of its versions was made
 // against.
-func (t *tx) lostIn(n []byte, made record.Name) (out []record.Lost, err error) {
+func (t *tx) lostTo(n []byte, made record.Name) (out []record.Lost, err error) {
 	for _, at := range t.lostOf(n) {
 		var item VaultItem
 		if _, err := t.get(layout.Vault, at, &item); err != nil {
@@ -215,7 +215,7 @@ func (t *tx) listVault() error {
 		if n == nil || slices.ContainsFunc(t.lostOf(n), func(at []byte) bool { return string(at) == string(k) }) {
 			return nil
 		}
-		kept, err := t.lostIn(n, item.Merge)
+		kept, err := t.lostTo(n, item.Merge)
 		if err != nil || holdsLost(kept, item.Lost) {
 			twice = append(twice, slices.Clone(k))
 			return err

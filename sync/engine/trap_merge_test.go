@@ -10,6 +10,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/store/storetest"
+	"tram/sync/wire"
 )
 
 // Patient/x and RelatedPerson/x bear one id; only the Patient's birth date is contested
@@ -179,4 +180,42 @@ func TestTrap16ClientClockPicksTheWinner(t *testing.T) {
 	decide(t, b, k, `{"birthDate":"1963-02-03"}`)
 	w.sync("b", "a")
 	w.want(k, "1963-02-03")
+}
+
+// U0 -> A1(x) at the centre;  b: U0 -> P1(y), and P2(z) over the preview of both, which shows
+// one of x and y: the other, which nobody saw, is in the vault, also where P2 comes first.
+func TestWhatLostInAPreviewIsInTheVault(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := w.bornAtCentre()
+	w.sync("a", "b")
+	w.stations["a"].edit(t, k, hoa+status("x"))
+	w.sync("a")
+	b := w.stations["b"]
+	ask, serve := w.halves(b)
+	if err := w.pump(ask, serve, func(f *wire.Frame) bool { // made while b waits for the answer
+		if f.End != nil {
+			b.edit(t, k, hoa+status("y"))
+		}
+		return true
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	st, err := b.Get(k)
+	if err != nil || !st.Preview() {
+		t.Fatalf("the window is not met: %+v, %v", st, err)
+	}
+	lost := "x"
+	if strings.Contains(string(st.Shown.Content), `"x"`) {
+		lost = "y"
+	}
+	p2 := b.edit(t, k, hoa+status("z"))
+	ask, serve = w.halves(b)
+	if err := w.pump(ask, serve, func(f *wire.Frame) bool { return f.Change == nil || f.Change.Ref == p2.Ref() }, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("b", "a")
+	w.want(k, `"z"`)
+	if !inVault(t, w.centre, k, `"`+lost+`"`) {
+		t.Errorf("%s is in no vault", lost)
+	}
 }
