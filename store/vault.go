@@ -134,13 +134,13 @@ type VaultItem struct {
 }
 
 // keepLost puts the values that a version was made against into the vault, each once: a
-// version may come again.
+// version may come again, and one value lose in a preview and in the merge.
 func (t *tx) keepLost(n []byte, v *record.Version) error {
 	if len(v.Lost) == 0 {
 		return nil
 	}
 	t.retally()
-	kept, err := t.lostTo(n, v.Name)
+	kept, err := t.inVault(n)
 	if err != nil {
 		return err
 	}
@@ -168,17 +168,14 @@ func (t *tx) keepTaken(n []byte, d record.Decided) error {
 	return t.keepLost(n, d.Merge)
 }
 
-// lostTo lists the values of a record in the vault that one of its versions was made
-// against.
-func (t *tx) lostTo(n []byte, made record.Name) (out []record.Lost, err error) {
+// inVault are the values of a record in the vault.
+func (t *tx) inVault(n []byte) (out []record.Lost, err error) {
 	for _, at := range t.lostOf(n) {
 		var item VaultItem
 		if _, err := t.get(layout.Vault, at, &item); err != nil {
 			return nil, err
 		}
-		if item.Merge == made {
-			out = append(out, item.Lost)
-		}
+		out = append(out, item.Lost)
 	}
 	return out, nil
 }
@@ -215,7 +212,7 @@ func (t *tx) listVault() error {
 		if n == nil || slices.ContainsFunc(t.lostOf(n), func(at []byte) bool { return string(at) == string(k) }) {
 			return nil
 		}
-		kept, err := t.lostTo(n, item.Merge)
+		kept, err := t.inVault(n)
 		if err != nil || holdsLost(kept, item.Lost) {
 			twice = append(twice, slices.Clone(k))
 			return err
@@ -228,8 +225,12 @@ func (t *tx) listVault() error {
 	return err
 }
 
+// holdsLost reports whether what somebody wrote is among values that did not win.
 func holdsLost(kept []record.Lost, l record.Lost) bool {
-	return slices.ContainsFunc(kept, func(k record.Lost) bool { return k.Path == l.Path && string(k.Value) == string(l.Value) })
+	return slices.ContainsFunc(kept, func(k record.Lost) bool {
+		return k.Path == l.Path && string(k.Value) == string(l.Value) &&
+			slices.EqualFunc(k.By, l.By, func(a, b record.Writer) bool { return a.Name == b.Name })
+	})
 }
 
 // mendVault puts what a record's versions were made against into the vault again.
