@@ -29,6 +29,9 @@ func (t *tx) answered(a record.Answer) error {
 	if err != nil || !waits {
 		return err
 	}
+	if a.Reason == record.Fork && a.Verdict == record.Parked && !e.Foreign {
+		return t.reissue(a.Ref.Name.Lineage)
+	}
 	e.Verdict, e.Reason = a.Verdict, a.Reason
 	if e.Foreign && e.Verdict != record.Waits {
 		return t.answeredForeign(n, p.At, e)
@@ -192,6 +195,17 @@ func (s *Store) Receipts() ([]record.Receipt, error) {
 func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 	for _, n := range r.Highest {
 		if moved, err := s.Relineage(ctx, n); err != nil || moved {
+			return err
+		}
+	}
+	if len(r.Forked) > 0 {
+		err := s.update(ctx, func(tx *tx) (err error) {
+			for _, l := range r.Forked {
+				err = errors.Join(err, tx.reissue(l))
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -127,6 +127,9 @@ type Recovery struct {
 	// Highest are names that upstream knows of this replica's lineages. One that
 	// was never drawn here means that a twin is at work: a new lineage begins.
 	Highest []Name
+	// Forked are own lineages of which upstream knows another chain: another image of this
+	// database speaks under them too.
+	Forked []Lineage
 	// Void are receipts that upstream cannot prove beyond the link: what they
 	// covered waits again.
 	Void []Link

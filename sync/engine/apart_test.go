@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"tram/store"
 	"tram/store/record"
+	"tram/store/storetest"
 	"tram/sync/engine"
 	"tram/sync/wire"
 )
@@ -221,4 +224,82 @@ func TestComparisonsOutOfFormAreNonsense(t *testing.T) {
 			t.Errorf("%s: %v, want nonsense", name, err)
 		}
 	}
+}
+
+// fixed gives the same lineages each time.
+type fixed struct{ n byte }
+
+func (f *fixed) Read(b []byte) (int, error) {
+	for i := range b {
+		f.n++
+		b[i] = f.n
+	}
+	return len(b), nil
+}
+
+// twice is an image of a, resumed twice with one lineage, as a and as r, and two people.
+func twice(t *testing.T) (w *world, a, r *station, k, other record.Key) {
+	t.Helper()
+	w = newWorld(t, "a")
+	k, other = w.bornAtCentre(), w.bornAtCentre()
+	w.sync("a")
+	r4, image := w.stations["a"].R4(), w.snapshot("a")
+	resumed := func() *station {
+		dir := filepath.Join(t.TempDir(), "copy")
+		if err := os.CopyFS(dir, os.DirFS(image)); err != nil {
+			t.Fatal(err)
+		}
+		return &station{Store: storetest.Open(t, store.Options{Name: "a", Dir: dir, R4: r4, Random: &fixed{}}), dir: dir, name: "a"}
+	}
+	a, r = resumed(), resumed()
+	w.stations = map[string]*station{"a": a, "r": r}
+	return w, a, r, k, other
+}
+
+func (s *station) atRest(t *testing.T) {
+	t.Helper()
+	if c, err := s.Waiting(); err != nil || c.Waiting+c.Parked > 0 {
+		t.Errorf("%s waits: %+v, %v", s.dir, c, err)
+	}
+}
+
+// a: U0 -> X(0911);  r: U0 -> X(0922) -> r2. Both X bear one name, and the second to come is
+// no other's X: all is in what all show in the end.
+func TestOneNameForTwoContentsIsAFork(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	x := a.edit(t, k, hoa+phone("0911"))
+	y := r.edit(t, k, hoa+phone("0922"))
+	r.edit(t, k, hoa+phone("0922")+`,"gender":"female"`)
+	if x.Name != y.Name || x.Ref() == y.Ref() {
+		t.Fatalf("the window is not met: %s and %s", x.Ref(), y.Ref())
+	}
+	w.once("a")
+	w.sync("r")
+	w.sync("a", "r")
+	w.want(k, "0911", "0922", "female")
+	a.atRest(t)
+	r.atRest(t)
+}
+
+// a: U0 -> X(0911) of one person;  r: U0 -> X(female) of another, under the same name, and
+// V0 -> r2. No record has two of one name, but the chains differ, and no receipt would ever
+// come for r's.
+func TestOneNameInTwoRecordsIsAFork(t *testing.T) {
+	w, a, r, k, other := twice(t)
+	x := a.edit(t, k, hoa+phone("0911"))
+	y := r.edit(t, other, hoa+`,"gender":"female"`)
+	r.edit(t, k, hoa+phone("0922"))
+	if x.Name != y.Name {
+		t.Fatalf("the window is not met: %s and %s", x.Ref(), y.Ref())
+	}
+	ask, serve := w.halves(r) // r hands in what it has, and does not hear what became of it
+	if err := w.pump(ask, serve, nil, func(*wire.Frame) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("a")
+	w.sync("r", "a")
+	w.want(k, "0911", "0922")
+	w.want(other, "female")
+	a.atRest(t)
+	r.atRest(t)
 }

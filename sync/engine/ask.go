@@ -214,9 +214,13 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	var rec record.Recovery
 	for _, l := range w.Links {
 		rec.Highest = append(rec.Highest, record.Name{Lineage: l.Lineage, N: l.N})
-		known, err := a.common(l)
+		known, forked, err := a.common(l)
 		if err != nil {
 			return err
+		}
+		if forked && a.late == nil {
+			rec.Forked = append(rec.Forked, l.Lineage)
+			continue
 		}
 		if a.late == nil || a.late.Unheard(l.Lineage) {
 			rec.Void = append(rec.Void, known)
@@ -236,27 +240,27 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 
 // common is how far both sides have the same chain: to where upstream says that
 // it reaches, or not at all. Where upstream has more than we know of, nothing of
-// ours is missing there.
-func (a *Ask) common(theirs record.Link) (record.Link, error) {
+// ours is missing there. Forked says that both have another chain at one number.
+func (a *Ask) common(theirs record.Link) (common record.Link, forked bool, err error) {
 	none := record.Link{Lineage: theirs.Lineage}
 	if theirs.N == 0 {
-		return none, nil
+		return none, false, nil
 	}
 	own, ok, err := a.o.Replica.Chain(theirs.Lineage, theirs.N)
 	if err != nil {
-		return none, fmt.Errorf("ask: %w", err)
+		return none, false, fmt.Errorf("ask: %w", err)
 	}
-	if ok && own.Chain == theirs.Chain {
-		return own, nil
+	if ok {
+		return own, own.Chain != theirs.Chain, nil
 	}
 	top, _, err := a.o.Replica.Chain(theirs.Lineage, 0)
 	if err != nil {
-		return none, fmt.Errorf("ask: %w", err)
+		return none, false, fmt.Errorf("ask: %w", err)
 	}
 	if theirs.N > top.N {
-		return theirs, nil
+		return theirs, false, nil
 	}
-	return none, nil
+	return none, false, nil
 }
 
 // receipt takes a receipt where it is signed and proves our own chain.

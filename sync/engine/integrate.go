@@ -118,6 +118,10 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		}
 		return d, nil
 	}
+	if forked, err := s.forked(c, st); err != nil || forked {
+		d.Verdict, d.Reason = record.Parked, record.Fork
+		return d, err
+	}
 	if d, err = s.judge(d, st, line); err != nil || s.o.Proved == nil {
 		return d, err
 	}
@@ -131,6 +135,28 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		return d, nil
 	}
 	return s.preview(d, st)
+}
+
+// forked reports whether the chain of the change's lineage passes over it, or has another
+// one in its place: what has seen the lineage that far has not seen this change. An upstream
+// between forgets what it has given up, and cannot tell.
+func (s *Serve) forked(c record.Change, st *record.Stand) (bool, error) {
+	name := c.Ref.Name
+	if _, refused := st.Refused[name]; refused || c.Relayed || s.o.Proved != nil || !s.hello.Owns(name.Lineage) {
+		return false, nil
+	}
+	top, _, err := s.o.Replica.Chain(name.Lineage, 0)
+	if err != nil || top.N < name.N {
+		return false, err
+	}
+	before := record.Link{Lineage: name.Lineage}
+	if c.Prev > 0 {
+		if before, _, err = s.o.Replica.Chain(name.Lineage, c.Prev); err != nil {
+			return false, err
+		}
+	}
+	link, known, err := s.o.Replica.Chain(name.Lineage, name.N)
+	return !known || before.Next(name.N, c.Ref.Digest) != link, err
 }
 
 // judge answers for a change that is new here.

@@ -86,7 +86,7 @@ func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	hidden := 0
-	fmt.Fprintf(out, "  %-58s %12s\n", "fault", "found by")
+	fmt.Fprintf(out, "  %-70s %s\n", "fault", "found by")
 	for _, f := range all {
 		if c.Only != "" && f.name != c.Only || c.Matrix && !f.restores {
 			continue
@@ -99,7 +99,7 @@ func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
 			hidden++
 			seed = "nothing"
 		}
-		fmt.Fprintf(out, "  %-58s %12s\n", f.name, seed)
+		fmt.Fprintf(out, "  %-70s %s\n", f.name, seed)
 	}
 	if hidden > 0 {
 		return errHidden
@@ -107,8 +107,8 @@ func (c breakCmd) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// find builds this program with a fault, and returns the first seed, or the first
-// finding of the matrix, that finds it.
+// find builds the product with a fault, and returns what finds it first: a seed, or a
+// finding of the matrix; where none does, a drawn history.
 func (c breakCmd) find(ctx context.Context, f fault) (string, error) {
 	dir, err := os.MkdirTemp("", "fault")
 	if err != nil {
@@ -119,24 +119,30 @@ func (c breakCmd) find(ctx context.Context, f fault) (string, error) {
 	if err := c.overlay(overlay, dir, f.edits); err != nil {
 		return "", err
 	}
-	build := exec.CommandContext(ctx, c.Go, "build", "-overlay", overlay, "-o", program, "./sync/simnet/tram-sim")
-	build.Dir = c.Top
-	if said, err := build.CombinedOutput(); err != nil {
+	if said, err := c.goTool(ctx, "build", "-overlay", overlay, "-o", program, "./sync/simnet/tram-sim"); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, said)
 	}
 	args := []string{"run", "--no-rare", "--show=0", "--first", fmt.Sprintf("--seeds=%d", c.Seeds), fmt.Sprintf("--from=%d", c.From)}
 	if c.Matrix {
 		args = []string{"matrix", "--show=0", "--first"}
 	}
-	run := exec.CommandContext(ctx, program, args...)
-	said, err := run.CombinedOutput()
+	said, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	if err == nil {
+		said, err = c.goTool(ctx, "test", "-failfast", "-overlay", overlay, "./sync/engine", "./sync/central", "./sync/carry/stick", "./store")
+	}
 	if err == nil {
 		return "", nil
 	}
-	if m := regexp.MustCompile(`first (?:wrong: |finding: )(.*)`).FindSubmatch(said); m != nil {
+	if m := regexp.MustCompile(`(?:first wrong: |first finding: |--- FAIL: )(.*?)(?: \(\d.*)?\n`).FindSubmatch(said); m != nil {
 		return string(m[1]), nil
 	}
 	return "", errors.Join(ctx.Err(), fmt.Errorf("run: %w\n%s", err, said))
+}
+
+func (c breakCmd) goTool(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, c.Go, args...)
+	cmd.Dir = c.Top
+	return cmd.CombinedOutput()
 }
 
 // overlay writes the broken files into a folder, and what tells the Go tool of them.

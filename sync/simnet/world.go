@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -153,8 +154,10 @@ func (w *world) Read(b []byte) (int, error) {
 }
 
 // open opens a replica's store in a folder.
-func (w *world) open(r *replica, dir string) error {
-	s, err := store.Open(store.Options{Dir: dir, Name: r.name, Top: r.name == "centre", R4: w.o.R4, Random: w, Clock: func() record.Stamp {
+func (w *world) open(r *replica, dir string) error { return w.openWith(r, dir, w) }
+
+func (w *world) openWith(r *replica, dir string, random io.Reader) error {
+	s, err := store.Open(store.Options{Dir: dir, Name: r.name, Top: r.name == "centre", R4: w.o.R4, Random: random, Clock: func() record.Stamp {
 		w.now += 1000
 		return record.Stamp{Unix: w.now + r.ahead, Offset: r.offset, Doubt: r.doubt}
 	}})

@@ -1,8 +1,12 @@
 package simnet
 
 import (
+	"bytes"
+	"encoding/base32"
+	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // action is a kind of step; do reports whether it happened.
@@ -30,6 +34,7 @@ func actions() []action {
 		{"station restored", 2, (*world).restoreStation},
 		{"centre restored", 1, (*world).restoreCentre},
 		{"clone", 1, (*world).clone},
+		{"image resumed twice", 1, (*world).resume},
 		{"clock set", 2, (*world).setClock},
 		{"conflict in pieces", 1, (*world).pieces},
 		{movedAway, 2, (*world).moveAway},
@@ -130,6 +135,27 @@ func (w *world) clone(rng *rand.Rand) bool {
 	}
 	w.stations = append(w.stations, r)
 	w.say("%-7s is a clone of %s", r.label, of.label)
+	return true
+}
+
+// resume lets the image of a running station be resumed a second time: both speak under
+// one lineage and count on from one number.
+func (w *world) resume(rng *rand.Rand) bool {
+	of := w.carrier(rng)
+	if len(w.stations) > 4 || slices.ContainsFunc(w.stations, func(p *replica) bool { return p.up == of }) {
+		return false
+	}
+	image := w.copyOf(of.dir)
+	w.reopen(of, w.copyOf(image))
+	if w.broken != nil {
+		return false
+	}
+	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(of.Lineage())))
+	w.fail(err)
+	r := &replica{label: of.label + "~", name: of.name, up: of.up, ahead: of.ahead, doubt: of.doubt, left: -1, known: of.known}
+	w.stations = append(w.stations, r)
+	w.fail(w.openWith(r, image, io.MultiReader(bytes.NewReader(raw), w)))
+	w.say("%-7s is the image of %s, resumed once more", r.label, of.label)
 	return true
 }
 
