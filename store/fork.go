@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -10,23 +11,26 @@ import (
 	"tram/store/record"
 )
 
-// reissue gives what was made here under a lineage, and no receipt proves, names of a new
-// one: another image of this database spoke under that lineage too, and one name for two
-// contents is no name (replication.md, rule 3).
+// reissue gives what was made here under a lineage, and no receipt proves, and what was made
+// from that, names of a new one: another image of this database spoke under that lineage
+// too, and one name for two contents is no name (replication.md, rule 3).
 func (t *tx) reissue(l record.Lineage) error {
 	var proved record.Receipt
 	if _, err := t.get(layout.Receipts, []byte(l), &proved); err != nil {
 		return err
 	}
 	var orders []uint64
+	in := map[uint64]bool{} // records
 	c := t.Table(layout.Own).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		e, err := t.openOwn(k, v)
 		if err != nil {
 			return err
 		}
-		if e.Ref.Name.Lineage == l && e.Ref.Name.N > proved.N && !e.Foreign && !e.Held {
+		forked := e.Ref.Name.Lineage == l && e.Ref.Name.N > proved.N
+		if !e.Foreign && !e.Held && (forked || in[e.Number]) {
 			orders = append(orders, num(k))
+			in[e.Number] = true
 		}
 	}
 	if len(orders) == 0 && t.s.Lineage() != l {
@@ -35,7 +39,7 @@ func (t *tx) reissue(l record.Lineage) error {
 	if err := t.s.startLineage(t); err != nil {
 		return err
 	}
-	names := renaming{of: l, proved: proved.N, to: map[record.Name]record.Ref{}}
+	names := renaming{}
 	for _, order := range orders {
 		if err := t.reissueOne(order, names); err != nil {
 			return err
@@ -71,12 +75,8 @@ func (t *tx) reissueOne(order uint64, names renaming) error {
 	if err != nil {
 		return err
 	}
-	for _, ref := range append([]record.Ref{again.Base}, again.Includes...) {
-		if in, err := t.version(n, r, ref); err == nil {
-			again.Seen = again.Seen.Union(in.Seen)
-		} else if !errors.Is(err, record.ErrNotFound) {
-			return err
-		}
+	if err := t.sees(n, r, again, append([]record.Ref{again.Base}, again.Includes...)...); err != nil {
+		return err
 	}
 	_, b, err := t.bytes(again)
 	if err != nil {
@@ -88,7 +88,7 @@ func (t *tx) reissueOne(order uint64, names renaming) error {
 		return err
 	}
 	q := r.Past[len(r.Past)-1]
-	names.to[v.Name] = q.Ref
+	names[v.Name] = q.Ref
 	if err := t.own(n, q); err != nil || r.Gone {
 		return errors.Join(err, t.putRow(n, r))
 	}
@@ -106,6 +106,21 @@ func (t *tx) reissueOne(order uint64, names renaming) error {
 	return t.putRow(n, r)
 }
 
+// sees adds to what a version has seen what others of its record have that are there.
+func (t *tx) sees(n []byte, r *layout.Row, v *record.Version, others ...record.Ref) error {
+	for _, ref := range others {
+		o, err := t.version(n, r, ref)
+		if errors.Is(err, record.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		v.Seen = v.Seen.Union(o.Seen)
+	}
+	return nil
+}
+
 func (t *tx) renamePreview(n []byte, r *layout.Row, names renaming) error {
 	if !r.Preview {
 		return nil
@@ -117,7 +132,9 @@ func (t *tx) renamePreview(n []byte, r *layout.Row, names renaming) error {
 	if v, err = names.version(v, v.Name); err != nil {
 		return err
 	}
-	v.Seen = v.Seen.With(lastOf(r.Pending).Name)
+	if err := t.sees(n, r, v, r.Head, lastOf(r.Pending)); err != nil {
+		return err
+	}
 	b, err := v.Encode()
 	if err != nil {
 		return err
@@ -125,61 +142,48 @@ func (t *tx) renamePreview(n []byte, r *layout.Row, names renaming) error {
 	return t.putRaw(layout.Previews, n, b)
 }
 
-// renaming is which versions of a lineage beyond the proved ones are called what now.
-type renaming struct {
-	of     record.Lineage
-	proved uint64
-	to     map[record.Name]record.Ref
-}
+// renaming is what versions are called now.
+type renaming map[record.Name]record.Ref
 
-// version is a version with its own name and those of what it was made from changed. Of the
-// old lineage it has seen no more than is proved.
+// version is a version with its own name and those of what it was made from changed. What it
+// has seen of their lineages is left out: those from which it was made know.
 func (n renaming) version(v *record.Version, name record.Name) (*record.Version, error) {
 	out := *v
-	out.Name, out.Base, out.Seen = name, n.ref(v.Base), record.Seen{}
-	for l, upTo := range v.Seen {
-		if l == n.of {
-			upTo = min(upTo, n.proved)
-		}
-		if upTo > 0 {
-			out.Seen = out.Seen.With(record.Name{Lineage: l, N: upTo})
-		}
-	}
-	if out.Includes = nil; !name.IsZero() {
-		out.Seen = out.Seen.With(name)
-	}
+	out.Name, out.Base, out.Includes, out.Seen = name, n.ref(v.Base), nil, maps.Clone(v.Seen)
 	for _, ref := range v.Includes {
 		out.Includes = append(out.Includes, n.ref(ref))
 	}
+	delete(out.Seen, v.Name.Lineage)
+	for old := range n {
+		delete(out.Seen, old.Lineage)
+	}
+	out.Seen = out.Seen.With(name)
 	out.Trace, out.Lost = record.Trace{}, nil
-	own := map[record.Name]record.Ref{v.Name: {Name: name}}
-	return &out, errors.Join(n.text(v.Trace, &out.Trace, own), n.text(v.Lost, &out.Lost, own))
+	return &out, errors.Join(n.text(v.Trace, &out.Trace, v.Name, name), n.text(v.Lost, &out.Lost, v.Name, name))
 }
 
 func (n renaming) ref(ref record.Ref) record.Ref {
-	if to, ok := n.to[ref.Name]; ok {
+	if to, ok := n[ref.Name]; ok {
 		return to
 	}
 	return ref
 }
 
 // text carries names over wherever they stand, in paths and in identities of items too.
-func (n renaming) text(from, to any, own map[record.Name]record.Ref) error {
+func (n renaming) text(from, to any, own, name record.Name) error {
 	b, err := json.Marshal(from)
 	if err != nil {
 		return err
 	}
-	b = regexp.MustCompile(string(n.of)+`-\d+`).ReplaceAllFunc(b, func(text []byte) []byte {
-		name, err := record.ParseName(string(text))
+	b = regexp.MustCompile(`[a-z2-7]{16}-[1-9]\d*`).ReplaceAllFunc(b, func(text []byte) []byte {
+		old, err := record.ParseName(string(text))
 		if err != nil {
 			return text
 		}
-		for _, names := range []map[record.Name]record.Ref{own, n.to} {
-			if ref, ok := names[name]; ok && !ref.Name.IsZero() {
-				return []byte(ref.Name.String())
-			}
+		if old == own {
+			return []byte(name.String())
 		}
-		return text
+		return []byte(n.ref(record.Ref{Name: old}).Name.String())
 	})
 	return json.Unmarshal(b, to)
 }

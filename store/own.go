@@ -198,14 +198,14 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 			return err
 		}
 	}
-	if len(r.Forked) > 0 {
-		err := s.update(ctx, func(tx *tx) (err error) {
-			for _, l := range r.Forked {
-				err = errors.Join(err, tx.reissue(l))
-			}
+	for _, l := range r.Forked {
+		if have, err := s.Receipt(l.Lineage); err != nil {
 			return err
-		})
-		if err != nil {
+		} else if have.N > l.N {
+			r.Void = append(r.Void, record.Link{Lineage: l.Lineage})
+			continue
+		}
+		if err := s.update(ctx, func(tx *tx) error { return tx.reissue(l.Lineage) }); err != nil {
 			return err
 		}
 	}

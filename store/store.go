@@ -247,7 +247,7 @@ func (s *Store) Relineage(ctx context.Context, seen record.Name) (bool, error) {
 	if !ours {
 		return false, nil
 	}
-	return true, s.update(ctx, func(tx *tx) error { return s.startLineage(tx) })
+	return true, s.update(ctx, func(tx *tx) error { return tx.reissue(seen.Lineage) })
 }
 
 // Life is one lineage of this database, and the one it continues.

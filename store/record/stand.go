@@ -127,9 +127,10 @@ type Recovery struct {
 	// Highest are names that upstream knows of this replica's lineages. One that
 	// was never drawn here means that a twin is at work: a new lineage begins.
 	Highest []Name
-	// Forked are own lineages of which upstream knows another chain: another image of this
-	// database speaks under them too.
-	Forked []Lineage
+	// Forked are upstream's links of own lineages over which the chain here passes, or has
+	// another one in their place: another image of this database speaks under them too, or
+	// this one has lost where its chain began and upstream what a receipt proves.
+	Forked []Link
 	// Void are receipts that upstream cannot prove beyond the link: what they
 	// covered waits again.
 	Void []Link

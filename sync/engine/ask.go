@@ -219,7 +219,7 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 			return err
 		}
 		if forked && a.late == nil {
-			rec.Forked = append(rec.Forked, l.Lineage)
+			rec.Forked = append(rec.Forked, l)
 			continue
 		}
 		if a.late == nil || a.late.Unheard(l.Lineage) {
@@ -240,7 +240,7 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 
 // common is how far both sides have the same chain: to where upstream says that
 // it reaches, or not at all. Where upstream has more than we know of, nothing of
-// ours is missing there. Forked says that both have another chain at one number.
+// ours is missing there. Forked says that the chain here passes over theirs.
 func (a *Ask) common(theirs record.Link) (common record.Link, forked bool, err error) {
 	none := record.Link{Lineage: theirs.Lineage}
 	if theirs.N == 0 {
@@ -260,7 +260,7 @@ func (a *Ask) common(theirs record.Link) (common record.Link, forked bool, err e
 	if theirs.N > top.N {
 		return theirs, false, nil
 	}
-	return none, false, nil
+	return none, true, nil
 }
 
 // receipt takes a receipt where it is signed and proves our own chain.

@@ -114,11 +114,12 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 	if digest, known := st.Known[c.Ref.Name]; known {
 		d.Verdict = record.Known
 		if digest != c.Ref.Digest {
+			s.forks[c.Ref.Name.Lineage] = true
 			d.Verdict, d.Reason = record.Parked, record.Fork
 		}
 		return d, nil
 	}
-	if forked, err := s.forked(c, st); err != nil || forked {
+	if forked, err := s.forked(c); err != nil || forked {
 		d.Verdict, d.Reason = record.Parked, record.Fork
 		return d, err
 	}
@@ -137,17 +138,18 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 	return s.preview(d, st)
 }
 
-// forked reports whether the chain of the change's lineage passes over it, or has another
-// one in its place: what has seen the lineage that far has not seen this change. An upstream
-// between forgets what it has given up, and cannot tell.
-func (s *Serve) forked(c record.Change, st *record.Stand) (bool, error) {
+// forked reports whether the chain of the change's lineage passes over it, has another one
+// in its place, or one that the change's maker passed over: two speak under that lineage,
+// and what is said to be seen of it may be the other one's. An upstream between forgets
+// what it has given up, and cannot tell.
+func (s *Serve) forked(c record.Change) (bool, error) {
 	name := c.Ref.Name
-	if _, refused := st.Refused[name]; refused || c.Relayed || s.o.Proved != nil || !s.hello.Owns(name.Lineage) {
+	if c.Relayed || s.o.Proved != nil || !s.hello.Owns(name.Lineage) {
 		return false, nil
 	}
 	top, _, err := s.o.Replica.Chain(name.Lineage, 0)
-	if err != nil || top.N < name.N {
-		return false, err
+	if err != nil || top.N <= c.Prev {
+		return s.forks[name.Lineage], err
 	}
 	before := record.Link{Lineage: name.Lineage}
 	if c.Prev > 0 {
@@ -156,7 +158,10 @@ func (s *Serve) forked(c record.Change, st *record.Stand) (bool, error) {
 		}
 	}
 	link, known, err := s.o.Replica.Chain(name.Lineage, name.N)
-	return !known || before.Next(name.N, c.Ref.Digest) != link, err
+	if !known || before.Next(name.N, c.Ref.Digest) != link {
+		s.forks[name.Lineage] = true
+	}
+	return s.forks[name.Lineage], err
 }
 
 // judge answers for a change that is new here.

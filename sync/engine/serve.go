@@ -54,6 +54,7 @@ type Serve struct {
 	pending []record.Change // since the last mark
 	answers []record.Answer
 	held    map[record.Ref]bool // what the asker is known to hold
+	forks   map[record.Lineage]bool
 	out     []*wire.Frame
 	steps   []func() error
 	next    int
@@ -65,7 +66,7 @@ type Serve struct {
 
 // NewServe begins the serving half.
 func NewServe(o ServeOptions) *Serve {
-	return &Serve{o: o, held: map[record.Ref]bool{}, unknown: map[string]bool{}, upTo: map[string]uint64{}}
+	return &Serve{o: o, held: map[record.Ref]bool{}, forks: map[record.Lineage]bool{}, unknown: map[string]bool{}, upTo: map[string]uint64{}}
 }
 
 // Take takes a frame of the request. It commits at each mark.

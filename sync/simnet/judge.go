@@ -197,7 +197,8 @@ func (w *world) replacedIsGone() {
 }
 
 // explained holds that nothing is parked but what can be with people who do nothing
-// forbidden: what a copy made anew under a name that is used, and what stands on it.
+// forbidden: what a copy made anew under a name that is used, what stands on it, and two
+// who were born under one id of an image that was resumed twice.
 func (w *world) explained() {
 	for _, r := range w.stations {
 		list, err := r.ParkedList(1000)
@@ -205,7 +206,8 @@ func (w *world) explained() {
 			w.bad("%s cannot list what is parked: %v", r.label, err)
 		}
 		for _, p := range list {
-			if p.Reason != record.Fork && p.Reason != record.BaseParked {
+			twice := p.Reason == record.IDTaken && w.happened[resumedTwice] > 0
+			if p.Reason != record.Fork && p.Reason != record.BaseParked && !twice {
 				w.bad("%s of %s at %s is parked: %s", p.Version, p.Key, r.label, p.Reason)
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 )
 
+const resumedTwice = "image resumed twice"
+
 // action is a kind of step; do reports whether it happened.
 type action struct {
 	name   string
@@ -34,7 +36,7 @@ func actions() []action {
 		{"station restored", 2, (*world).restoreStation},
 		{"centre restored", 1, (*world).restoreCentre},
 		{"clone", 1, (*world).clone},
-		{"image resumed twice", 1, (*world).resume},
+		{resumedTwice, 1, (*world).resume},
 		{"clock set", 2, (*world).setClock},
 		{"conflict in pieces", 1, (*world).pieces},
 		{movedAway, 2, (*world).moveAway},
