@@ -274,6 +274,19 @@ func TestOneNameForTwoContentsIsAFork(t *testing.T) {
 		t.Fatalf("the window is not met: %s and %s", x.Ref(), y.Ref())
 	}
 	w.once("a")
+	ask, serve := w.halves(r)
+	var said []record.Reason
+	if err := w.pump(ask, serve, nil, func(f *wire.Frame) bool { // which r does not hear
+		if f.Answer != nil {
+			said = append(said, f.Answer.Reason)
+		}
+		return false
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(said, []record.Reason{record.Fork, record.Fork}) {
+		t.Errorf("the centre says of r's: %q", said)
+	}
 	w.sync("r")
 	w.sync("a", "r")
 	w.want(k, "0911", "0922", "female")
@@ -302,4 +315,30 @@ func TestOneNameInTwoRecordsIsAFork(t *testing.T) {
 	w.want(other, "female")
 	a.atRest(t)
 	r.atRest(t)
+}
+
+// a: U0 -> X(0911), at the centre;  r: V0, then U0 -> r3(0922), under higher numbers of the one
+// lineage. That r3 says to have seen that lineage so far does not mean X.
+func TestANumberOfAForkIsNotSeen(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	a.edit(t, k, hoa+phone("0911"))
+	w.once("a")
+	r.born(t, hoa)
+	r.edit(t, k, hoa+phone("0922"))
+	w.sync("r", "a")
+	w.want(k, "0911", "0922")
+	a.atRest(t)
+	r.atRest(t)
+}
+
+// a makes X and hands it in;  r, which has made nothing yet, hears of it, and takes another
+// lineage before it does.
+func TestWhoHearsOfATwinMakesNoFork(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	a.edit(t, k, hoa+phone("0911"))
+	w.once("a")
+	w.once("r")
+	if v := r.edit(t, k, hoa+phone("0922")); v.Name.Lineage == a.Lineage() {
+		t.Errorf("r writes %s, under the lineage that a speaks for", v.Name)
+	}
 }
