@@ -51,7 +51,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal restore-matrix
+.PHONY: help run demo test race fuzz bench bench-store bench-wire crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal restore-matrix
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -104,6 +104,11 @@ bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of R
 	$(REHEARSE) bench-store --records $(RECORDS) --people $(PEOPLE) --pouch-records $(POUCH_RECORDS) \
 		--sqlite $(PEERS)/sqlite --pouchdb $(PEERS)/pouchdb/pouchdb.js $(BENCH)
 
+bench-wire: build $(PEERS)/couch/node_modules $(EXAMPLES) ## exchanges over an emulated link of 64 kbit/s, 600 ms and worse, beside PouchDB, gzip and zpaq; needs npm, zpaq
+	@command -v zpaq >/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq zpaq >/dev/null; } || \
+		{ echo "zpaq is missing, and only root can install it: apt-get install zpaq" >&2; exit 1; }
+	$(REHEARSE) bench-wire --couch $(PEERS)/couch/couch.js --examples $(EXAMPLES) $(BENCH) $(WITH)
+
 heal: ## two stores of RECORDS that differ in DIFFERENT: what finding and healing that costs
 	@mkdir -p $(BUILD)/bin
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BUILD)/bin/ ./agent/rehearse/tram-rehearse
@@ -112,9 +117,9 @@ heal: ## two stores of RECORDS that differ in DIFFERENT: what finding and healin
 $(PEERS)/sqlite: $(wildcard testdata/peers/sqlite/*)
 	cd testdata/peers/sqlite && CGO_ENABLED=0 $(GO) build -trimpath -o $(abspath $@) .
 
-$(PEERS)/pouchdb/node_modules: $(wildcard testdata/peers/pouchdb/*)
+$(PEERS)/%/node_modules: testdata/peers/%/package-lock.json $(wildcard testdata/peers/*/*.js)
 	@mkdir -p $(@D)
-	cp testdata/peers/pouchdb/* $(@D)/
+	cp testdata/peers/$*/* $(@D)/
 	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D)
 	@touch $@
 

@@ -89,6 +89,20 @@ func readExamples(from string) ([]*file, error) {
 	return all, nil
 }
 
+// Examples are the resources that the package holds as examples, as they stand in
+// it, sorted by the names of their files. See Options.
+func Examples(from string) ([][]byte, error) {
+	files, err := readExamples(from)
+	if err != nil {
+		return nil, fmt.Errorf("read examples: %w", err)
+	}
+	out := make([][]byte, len(files))
+	for i, f := range files {
+		out[i] = f.content
+	}
+	return out, nil
+}
+
 func isFolder(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.IsDir()

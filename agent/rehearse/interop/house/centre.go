@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 )
 
 // Centre is a running centre.
@@ -84,6 +85,9 @@ func (c *Centre) Grant(ctx context.Context, to string, ids []string) error {
 
 // Peak is the most memory that the centre held so far, in bytes; 0 for unknown.
 func (c *Centre) Peak() int64 { return c.peak() }
+
+// Worked is the time that the centre's processor took so far.
+func (c *Centre) Worked() time.Duration { return c.worked() }
 
 // Stop stops the centre.
 func (c *Centre) Stop() error { return c.stop() }

@@ -120,17 +120,56 @@ func (p *process) stop() error {
 	return err
 }
 
-// peak is the most memory that the program held so far, in bytes; 0 where the
-// system does not tell (Linux: VmHWM of proc_pid_status(5)).
+// peak is the most memory that the program held so far, in bytes.
 func (p *process) peak() int64 {
 	if p == nil {
 		return 0
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	return Peak(p.cmd.Process.Pid)
+}
+
+func (p *process) worked() time.Duration {
+	if p == nil {
+		return 0
+	}
+	return Worked(p.cmd.Process.Pid)
+}
+
+// Peak is the most memory that a process held so far, in bytes; 0 where the system
+// does not tell (Linux: VmHWM of proc_pid_status(5)).
+func Peak(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	return highWater(string(b))
+}
+
+// Worked is how long a process has kept processors busy so far, to 10 ms; 0 where
+// the system does not tell (Linux: utime and stime of proc_pid_stat(5)).
+func Worked(pid int) time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	return ticks(string(b))
+}
+
+// ticks reads proc_pid_stat(5); the name in parentheses may hold anything.
+func ticks(stat string) time.Duration {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	var sum int64
+	for _, i := range []int{11, 12} { // 14 and 15 of all
+		var n int64
+		if i >= len(fields) {
+			return 0
+		}
+		if _, err := fmt.Sscan(fields[i], &n); err != nil {
+			return 0
+		}
+		sum += n
+	}
+	return time.Duration(sum) * time.Second / 100 // USER_HZ, the same on every Linux
 }
 
 func highWater(status string) int64 {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestHighWater(t *testing.T) {
@@ -20,6 +21,18 @@ func TestHighWater(t *testing.T) {
 	}
 	if got := (*process)(nil).peak(); got != 0 {
 		t.Errorf("no process holds %d bytes", got)
+	}
+}
+
+func TestTicks(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"7 (a (b) c) S 1 7 7 0 -1 4194304 98 0 0 0 123 45 6 7 20 0 9": 1680 * time.Millisecond,
+		"7 (tram) S 1": 0,
+		"":             0,
+	} {
+		if got := ticks(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
 	}
 }
 

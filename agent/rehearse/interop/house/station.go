@@ -1,6 +1,7 @@
 package house
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type Station struct {
 type Settings struct {
 	References string        // of the drop folder: "strict" or "lenient"
 	Urgent     time.Duration // how long after an entry an exchange follows
+	Every      time.Duration // from one exchange to the next; 0 is 10 s
 }
 
 // NewStation makes a station's folder and its settings file.
@@ -42,8 +44,11 @@ func NewStation(programs Programs, dir, name string, set Settings) (*Station, er
 	if err != nil {
 		return nil, err
 	}
+	if set.Every == 0 {
+		set.Every = 10 * time.Second
+	}
 	settings := fmt.Sprintf("[station]\nname = %q\nlanguage = \"en\"\n[data]\nfolder = %q\n[page]\nlisten = \"127.0.0.1:0\"\n"+
-		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = \"10s\"\nurgent = %q\n", name, dir, set.References, set.Urgent)
+		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = %q\nurgent = %q\n", name, dir, set.References, set.Every, set.Urgent)
 	err = os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "tram.toml"), []byte(settings), 0o600)
@@ -115,12 +120,15 @@ func (s *Station) Stop() error {
 // Peak is the most memory that the running station held so far, in bytes.
 func (s *Station) Peak() int64 { return s.peak() }
 
+// Worked is the time that the running station's processor took so far.
+func (s *Station) Worked() time.Duration { return s.worked() }
+
 // Report is what the running station says of itself.
 func (s *Station) Report(ctx context.Context) (status.Report, error) {
 	var state struct {
 		Report status.Report `json:"report"`
 	}
-	b, _, err := s.ask(ctx, http.MethodGet, "/local/status", s.here.Token)
+	b, _, err := s.ask(ctx, http.MethodGet, "/local/status", s.here.Token, nil)
 	if err == nil {
 		err = json.Unmarshal(b, &state)
 	}
@@ -129,26 +137,38 @@ func (s *Station) Report(ctx context.Context) (status.Report, error) {
 
 // SyncNow asks for an exchange.
 func (s *Station) SyncNow(ctx context.Context) error {
-	_, _, err := s.ask(ctx, http.MethodPost, "/local/sync", s.here.Token)
+	_, _, err := s.ask(ctx, http.MethodPost, "/local/sync", s.here.Token, nil)
 	return err
 }
 
 // Get reads a path below the FHIR face. Any answer but 404 and 410 that is no
 // success is an error.
 func (s *Station) Get(ctx context.Context, path string) (body []byte, found bool, err error) {
-	return s.ask(ctx, http.MethodGet, "/fhir/"+path, s.token)
+	return s.ask(ctx, http.MethodGet, "/fhir/"+path, s.token, nil)
+}
+
+// Save writes a record "Kind/id" that is there already through the FHIR face.
+func (s *Station) Save(ctx context.Context, key string, resource []byte) error {
+	_, found, err := s.ask(ctx, http.MethodPut, "/fhir/"+key, s.token, resource)
+	if err == nil && !found {
+		err = fmt.Errorf("station %s does not know the record to save", s.name)
+	}
+	return err
 }
 
 // maxAnswer bounds an answer in bytes.
 const maxAnswer = 64 << 20
 
-func (s *Station) ask(ctx context.Context, method, path, token string) ([]byte, bool, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.here.Address+path, nil)
+func (s *Station) ask(ctx context.Context, method, path, token string, content []byte) ([]byte, bool, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.here.Address+path, bytes.NewReader(content))
 	if err != nil {
 		return nil, false, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/fhir+json")
+	if content != nil {
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, false, err
