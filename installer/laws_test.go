@@ -63,6 +63,7 @@ func floors() []floor {
 		{"agent/rehearse/interop/house agent/rehearse/process agent/rehearse/cable agent/rehearse/link agent/rehearse/scan", "the programs seen from outside; a line between them; their files"},
 		{"agent/rehearse/bench/storage", "a store is measured by itself"},
 		{"agent/rehearse/interop agent/rehearse/bench", "judge and measure what the programs do"},
+		{"agent/rehearse/bench/thin", "a thin link is measured with the examples that are judged"},
 		{"agent/rehearse", "a rehearsal joins the parts of one evening"},
 		{"agent/rehearse/tram-rehearse", "a program only starts its library"},
 		{"installer/place installer/words", "the ground of the installer's wing"},

@@ -22,6 +22,7 @@ import (
 
 	"tram/agent/rehearse/bench"
 	"tram/agent/rehearse/bench/storage"
+	"tram/agent/rehearse/bench/thin"
 	"tram/agent/rehearse/interop"
 )
 
@@ -43,6 +44,7 @@ type cli struct {
 
 	Bench      bench.Command     `cmd:"" help:"Measure writes and syncs of the real programs."`
 	BenchStore storage.Command   `cmd:"" help:"Measure a large store, beside other ways to keep records."`
+	BenchWire  thin.Command      `cmd:"" help:"Measure exchanges over an emulated thin link, beside other ways to sync."`
 	Heal       bench.HealCommand `cmd:"" help:"Measure how the records in which a station and its centre differ are found and healed."`
 	Interop    interop.Command   `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
 }

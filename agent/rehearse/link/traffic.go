@@ -17,13 +17,13 @@ type Traffic struct {
 	// for each connection to be made. A side that speaks while the other one does
 	// makes more turns than it waits for.
 	Trips       int
-	First, Last time.Time // when the first connection was wanted, and when the last byte arrived
+	First, Last time.Time // when the first connection or byte came, and when the last byte arrived
 }
 
 // Bytes is the sum of both directions.
 func (t Traffic) Bytes() int64 { return t.Up + t.Down }
 
-// Seconds is how long it took from the first connection to the last byte.
+// Seconds is how long it took from the first connection or byte to the last byte.
 func (t Traffic) Seconds() float64 { return t.Last.Sub(t.First).Seconds() }
 
 // request is the least number of bytes of a turn that counts as a request: the end
@@ -36,6 +36,15 @@ type turns struct {
 	bytes   int64 // of its present one
 	counted bool  // as a request
 	upward  bool  // it is the client's turn
+}
+
+// began is called when a sender's bytes were read.
+func (l *line) began() {
+	l.link.mu.Lock()
+	defer l.link.mu.Unlock()
+	if l.link.total.First.IsZero() {
+		l.link.total.First = time.Now()
+	}
 }
 
 // count is called when a segment left its sender, before it arrives: an answer is

@@ -99,6 +99,7 @@ func (l *line) pump(w *way, from, to net.Conn, up bool, open time.Time) {
 		buf := make([]byte, w.most())
 		n, err := from.Read(buf)
 		if n > 0 {
+			l.began()
 			if !l.wait(open) {
 				return
 			}

@@ -23,6 +23,10 @@ func StartCentre(ctx context.Context, programs Programs, dir string) (*Centre, e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	var before int64 // bytes that an earlier run left in the log
+	if info, err := os.Stat(dir + ".log"); err == nil {
+		before = info.Size()
+	}
 	p, err := spawn("tram-central", programs.Central, dir+".log",
 		"run", "--data", dir, "--listen", "127.0.0.1:0", "--page", "127.0.0.1:0", "--level", "info")
 	if err != nil {
@@ -34,7 +38,7 @@ func StartCentre(ctx context.Context, programs Programs, dir string) (*Centre, e
 	err = p.await(ctx, func() bool {
 		b, err := os.ReadFile(p.log.Name())
 		if err == nil {
-			c.address = address.FindString(string(b))
+			c.address = address.FindString(string(b[before:]))
 		}
 		return c.address != ""
 	})

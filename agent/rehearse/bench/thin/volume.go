@@ -1,0 +1,278 @@
+package thin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"tram/agent/rehearse/interop"
+	"tram/agent/rehearse/link"
+	"tram/store"
+	"tram/store/record"
+)
+
+// cuts is the day over a link that goes down.
+func (b *bench) cuts(ctx context.Context) error {
+	if err := b.uncut(ctx); err != nil {
+		return err
+	}
+	b.table.part("The day over 64 kbit/s and 600 ms that goes down; an outage ends all connections at both ends")
+	for _, w := range []struct {
+		name    string
+		weather []link.Outage
+		long    bool
+	}{
+		// the first cut comes in the midst of the day
+		{"cut each 30 s, first after 3", link.Cuts(3*time.Second, 30*time.Second, 200), false},
+		{"up 20 s, down 40 s, on average", link.Flapping(seed, 20*time.Second, 40*time.Second, 200), true},
+		{"up 4 s, down 8 s, on average", link.Flapping(seed, 4*time.Second, 8*time.Second, 1000), true},
+	} {
+		if w.long && b.Short {
+			b.table.leave(w.name)
+			continue
+		}
+		b.say("the day, %s", w.name)
+		if err := b.town.back(ctx, evening); err != nil {
+			return err
+		}
+		b.town.link[0].Set(village())
+		p, err := b.town.run(ctx, 0, b.town.allDay(), w.weather...)
+		if err != nil {
+			return err
+		}
+		r, err := b.couchCuts(ctx, w.weather)
+		if err != nil {
+			return err
+		}
+		ideal := link.Through(w.weather, b.whole.Last.Sub(b.whole.First))
+		b.table.add(row{name: w.name + ": kB", tram: kilo(p.Bytes()), pouch: r.kilo(r.Bytes()),
+			targets: []target{atMost("of an uncut run", over(p.Bytes(), b.whole.Bytes()), 1.15, "")}})
+		took := r.figure(r.Seconds())
+		if r.Up > 0 && !r.Done {
+			took = fmt.Sprintf("not in %.0f", r.patience.Seconds())
+		}
+		b.table.add(row{name: fmt.Sprintf("  seconds (ideal: %.1f)", ideal.Seconds()), tram: tenths(p.Seconds()), pouch: took})
+		b.table.add(row{name: "  outages; connections", tram: fmt.Sprintf("%d; %d", p.Cuts, p.Connections), pouch: r.text("%d; %d", r.Cuts, r.Connections)})
+	}
+	return nil
+}
+
+func (b *bench) couchCuts(ctx context.Context, weather []link.Outage) (r replication, err error) {
+	if b.couch == nil || b.Short {
+		b.table.leave("PouchDB under cuts")
+		return r, nil
+	}
+	b.say("the same with PouchDB, for %s at most", b.Patience)
+	d, err := b.couch.evening(ctx, b.town)
+	if err != nil {
+		return r, err
+	}
+	return d.sync(ctx, village(), b.Patience, false, weather...)
+}
+
+// weeks is what a station made that was offline for three weeks.
+func (b *bench) weeks(ctx context.Context) error {
+	if err := b.uncut(ctx); err != nil {
+		return err
+	}
+	days, doses := weeksDays, weeksDoses
+	if b.Short {
+		days, doses = shortWeeks, 0
+		b.table.leave(fmt.Sprintf("all but %d of the three weeks' days", days))
+	}
+	b.say("%d days offline", days)
+	l, err := b.town.write(0, func(s *store.Store) (load, error) { return b.town.clinic.weeks(ctx, s, days, doses) })
+	if err != nil {
+		return err
+	}
+	shape := link.Shape{Up: 256_000, Down: 256_000, Delay: 300 * time.Millisecond, Loss: 0.05, Seed: seed}
+	b.town.link[0].Set(shape)
+	p, err := b.town.run(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	gz, err := bundled(l.lines)
+	if err != nil {
+		return err
+	}
+	b.table.part("%d days of %d visits offline: %d records, %d doses among them, %.1f MB of JSON; 256 kbit/s, 600 ms, 5 %% of segments lost",
+		days, weeksVisits, l.born, l.doses, float64(l.json())/1e6)
+	b.table.add(row{name: "MB up and down", tram: hundredths(float64(p.Bytes()) / 1e6), bundle: hundredths(float64(gz) / 1e6),
+		targets: []target{atMost("", float64(p.Bytes())/1e6, 1.5, " MB")}})
+	b.table.add(row{name: "bytes a record", tram: tenths(over(p.Bytes(), int64(l.born)))})
+	b.table.add(row{name: "minutes", tram: hundredths(p.Seconds() / 60), targets: []target{atMost("", p.Seconds()/60, 10, " min")}})
+	b.table.add(row{name: "requests", tram: count(p.Requests)})
+	return nil
+}
+
+// examples is a push of HL7's own, over an open link.
+func (b *bench) examples(ctx context.Context) error {
+	if b.Examples == "" {
+		b.table.leave("HL7's examples: not named")
+		return nil
+	}
+	b.say("HL7's examples")
+	all, err := interop.Examples(b.Examples)
+	if err != nil {
+		return err
+	}
+	if err := b.town.back(ctx, empty); err != nil {
+		return err
+	}
+	nothing, err := b.town.run(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	refused := 0
+	l, err := b.town.write(0, func(s *store.Store) (l load, err error) {
+		l, refused, err = putEach(ctx, s, all)
+		return l, err
+	})
+	if err != nil {
+		return err
+	}
+	p, err := b.town.run(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	gz, err := bundled(l.lines)
+	if err != nil {
+		return err
+	}
+	zpaq, err := limit(ctx, b.town.dir, l.ndjson())
+	if err != nil {
+		return err
+	}
+	payload := p.Up - nothing.Up
+	b.table.part("HL7's own examples as a station's records: %d (%d more are not taken by a store), %.1f kB of JSON", l.born, refused, float64(l.json())/1e3)
+	b.table.add(row{name: "kB up, less an idle exchange's", tram: kilo(payload), bundle: kilo(gz), zpaq: kilo(zpaq), targets: []target{atMost("of the bundle", over(payload, gz), 0.5, "")}})
+	b.table.add(row{name: "kB down, all", tram: kilo(p.Down)})
+	return nil
+}
+
+// putEach writes resources one by one, as they come but for white space. Those that
+// no store takes are counted: without a valid id, or the second of one.
+func putEach(ctx context.Context, s *store.Store, all [][]byte) (l load, refused int, err error) {
+	seen := map[record.Key]bool{}
+	for _, text := range all {
+		var line bytes.Buffer
+		if err := json.Compact(&line, text); err != nil {
+			return l, refused, err
+		}
+		key, err := keyOf(line.Bytes())
+		if err != nil || seen[key] {
+			refused++
+			continue
+		}
+		seen[key] = true
+		one, err := put(ctx, s, []store.Write{{Key: key, Content: line.Bytes(), Author: "bench"}})
+		var invalid *store.InvalidError
+		switch {
+		case errors.As(err, &invalid):
+			refused++
+			continue
+		case err != nil:
+			return l, refused, err
+		}
+		l.born++
+		l.lines = append(l.lines, one.lines...)
+	}
+	return l, refused, nil
+}
+
+// keyOf reads the kind and the id of a resource.
+func keyOf(resource []byte) (record.Key, error) {
+	var key struct{ ResourceType, ID string }
+	if err := json.Unmarshal(resource, &key); err != nil {
+		return record.Key{}, err
+	}
+	if key.ResourceType == "" || key.ID == "" {
+		return record.Key{}, errors.New("a resource without a kind or an id")
+	}
+	return record.Key{Kind: key.ResourceType, ID: key.ID}, nil
+}
+
+// first is a first push over an open link.
+func (b *bench) first(ctx context.Context) error {
+	b.say("a first push of %d records", b.Records)
+	if err := b.town.back(ctx, empty); err != nil {
+		return err
+	}
+	// what starting and an exchange take by themselves
+	nothing, err := b.town.run(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	l, err := b.town.write(0, func(s *store.Store) (load, error) { return b.town.clinic.first(ctx, s, b.Records) })
+	if err != nil {
+		return err
+	}
+	p, err := b.town.run(ctx, 0, 0)
+	if err != nil {
+		return err
+	}
+	r, err := b.couchFirst(ctx, l)
+	if err != nil {
+		return err
+	}
+	n := float64(l.born)
+	speed := n / p.Seconds()
+	b.table.part("A first push of %d records (%.1f MB of JSON) over an open link; PouchDB syncs no write to its disk", l.born, float64(l.json())/1e6)
+	fast := row{name: "records a second", tram: fmt.Sprintf("%.0f", speed)}
+	if r.Up > 0 {
+		theirs := n / r.Seconds()
+		fast.pouch = fmt.Sprintf("%.0f", theirs)
+		fast.targets = []target{atLeast("times PouchDB's", speed/theirs, 15, "")}
+	}
+	b.table.add(fast)
+	b.table.add(row{name: "MB up and down", tram: hundredths(float64(p.Bytes()) / 1e6), pouch: r.figure(float64(r.Bytes()) / 1e6)})
+	for i, who := range []string{"station", "centre"} {
+		each := func(d time.Duration) float64 { return float64(d.Microseconds()) / n }
+		b.table.add(row{name: "CPU us a record, " + who, tram: fmt.Sprintf("%.0f", each(max(p.worked[i]-nothing.worked[i], 0))), pouch: r.figure(each(r.worked[i]))})
+	}
+	for i, who := range []string{"station", "centre"} {
+		most := row{name: "most memory in MB, " + who, tram: tenths(float64(p.peak[i]) / 1e6), pouch: r.figure(float64(r.peak[i]) / 1e6)}
+		if i == 0 {
+			most.targets = []target{atMost("", float64(p.peak[i])/1e6, 64, " MB")}
+		}
+		b.table.add(most)
+	}
+	return nil
+}
+
+// couchFirst is the same of PouchDB, in processes that have not written what they
+// push.
+func (b *bench) couchFirst(ctx context.Context, l load) (r replication, err error) {
+	if b.couch == nil {
+		return r, nil
+	}
+	b.say("the same with PouchDB")
+	dir := filepath.Join(b.town.dir, "first")
+	for _, do := range []func(*database) error{
+		func(d *database) error { return d.load(l, false) },
+		func(d *database) (err error) {
+			r, err = d.sync(ctx, link.Shape{}, enough, true)
+			return err
+		},
+	} {
+		c, err := startCouch(ctx, b.Couch, dir)
+		if err != nil {
+			return r, err
+		}
+		d, err := c.database()
+		if err == nil {
+			err = do(d)
+		}
+		if err = errors.Join(err, c.stop()); err != nil {
+			return r, err
+		}
+	}
+	if r.Written != l.born {
+		return r, fmt.Errorf("PouchDB wrote %d records of %d", r.Written, l.born)
+	}
+	return r, nil
+}
