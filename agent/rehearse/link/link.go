@@ -161,8 +161,9 @@ func (k *Link) carry(ctx context.Context, near net.Conn) {
 		k.lines[l] = true
 		k.total.Connections++
 		k.total.Trips++
+		k.total.Last = time.Now()
 		if k.total.First.IsZero() {
-			k.total.First = time.Now()
+			k.total.First = k.total.Last
 		}
 	}
 	k.mu.Unlock()

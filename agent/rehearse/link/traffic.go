@@ -17,7 +17,7 @@ type Traffic struct {
 	// for each connection to be made. A side that speaks while the other one does
 	// makes more turns than it waits for.
 	Trips       int
-	First, Last time.Time // when the first connection or byte came, and when the last byte arrived
+	First, Last time.Time // when the first connection or byte came, and when a byte came or arrived last
 }
 
 // Bytes is the sum of both directions.
@@ -42,8 +42,10 @@ type turns struct {
 func (l *line) began() {
 	l.link.mu.Lock()
 	defer l.link.mu.Unlock()
-	if l.link.total.First.IsZero() {
-		l.link.total.First = time.Now()
+	t := &l.link.total
+	t.Last = time.Now()
+	if t.First.IsZero() {
+		t.First = t.Last
 	}
 }
 
