@@ -32,6 +32,7 @@ const seed = 20_261_128
 type clinic struct {
 	made  *practice.Station
 	store *store.Store
+	days  int // of history
 	next  int // the next day
 }
 
@@ -54,7 +55,7 @@ func (c *clinic) history(ctx context.Context, s *store.Store) (load, error) {
 	c.store = s
 	c.made = practice.New(seed, practice.Options{NewID: func() string { return c.store.NewID() }})
 	entries := c.made.Shared()
-	for c.next < historyDays {
+	for c.next < c.days {
 		entries = append(entries, c.made.Day(c.next)...)
 		c.next++
 	}

@@ -23,6 +23,7 @@ type town struct {
 	dir      string
 	r4       *fhir.R4
 	clinic   *clinic
+	quiet    time.Duration // of a link, before its station is asked
 	centre   *house.Centre
 	station  [2]*house.Station
 	link     [2]*link.Link
@@ -43,7 +44,7 @@ func newTown(programs house.Programs, dir string) (*town, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &town{programs: programs, dir: dir, r4: r4, clinic: &clinic{}}
+	t := &town{programs: programs, dir: dir, r4: r4, clinic: &clinic{days: historyDays}, quiet: quiet}
 	for i := range t.link {
 		if t.link[i], err = link.New(""); err != nil {
 			return nil, err
@@ -196,13 +197,13 @@ type passage struct {
 
 // Pauses of waiting for a station to be done.
 const (
-	quiet  = 2 * time.Second  // of a link, before its station is asked
+	quiet  = 2 * time.Second  // above what a thin link and its losses make
 	ending = time.Second      // between an exchange's end and its last byte's
 	enough = 30 * time.Minute // for one passage
 )
 
-// allDay is how many records the first station holds when the day that is measured
-// was exchanged.
+// allDay is how many records the first station holds at the least when the day that
+// is measured was exchanged; people who are new bring more.
 func (t *town) allDay() int64 { return t.held + int64(t.today.born+t.above.born) }
 
 // run starts a station, waits until it is done, and stops it.
@@ -239,7 +240,7 @@ func (t *town) await(ctx context.Context, i int, expected int64, weather []link.
 			go k.Storm(ctx, weather)
 		}
 		stormy = true
-		if time.Since(now.Last) < quiet {
+		if time.Since(now.Last) < t.quiet {
 			continue // asking a busy station would cost it time
 		}
 		rep, err := s.Report(ctx)
