@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tram/agent/rehearse/interop/house"
+	"tram/agent/rehearse/link"
 	"tram/store"
 	"tram/store/fhir"
 )
 
-// town is a centre and two stations, each with a meter on its way to the centre.
+// town is a centre and two stations, each with a link to the centre that counts.
 type town struct {
 	dir     string
 	out     io.Writer
@@ -24,7 +25,7 @@ type town struct {
 	idle    time.Duration // of a link, before its station is asked
 	centre  *house.Centre
 	station [2]*house.Station
-	meter   [2]*meter
+	link    [2]*link.Link // without limits
 }
 
 // syncs measures how records get from one station to another.
@@ -46,7 +47,7 @@ func (t *town) play(ctx context.Context, programs house.Programs, records int) e
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	g.Go(func() error {
-		defer stop() // the meters
+		defer stop() // the links
 		err := t.build(ctx, g, programs)
 		if err == nil {
 			err = t.measure(ctx, records)
@@ -66,14 +67,14 @@ func (t *town) build(ctx context.Context, g *errgroup.Group, programs house.Prog
 		return err
 	}
 	for i, name := range []string{"station-1", "station-2"} {
-		if t.meter[i], err = newMeter(t.centre.Address()); err != nil {
+		if t.link[i], err = link.New(t.centre.Address()); err != nil {
 			return err
 		}
-		g.Go(func() error { return t.meter[i].run(ctx) })
+		g.Go(func() error { return t.link[i].Run(ctx) })
 		if t.station[i], err = house.NewStation(programs, filepath.Join(t.dir, name), name, oneRound()); err != nil {
 			return err
 		}
-		if err := t.centre.Enrol(ctx, t.station[i], t.meter[i].address()); err != nil {
+		if err := t.centre.Enrol(ctx, t.station[i], t.link[i].Address()); err != nil {
 			return err
 		}
 		if _, err := t.run(ctx, i, 0); err != nil {
@@ -151,7 +152,7 @@ func (t *town) write(make func(*store.Store) (load, error)) (load, error) {
 
 // passage is what one run of a station came to.
 type passage struct {
-	traffic
+	link.Traffic
 	records         int64 // that the station holds at its end
 	station, centre int64 // most memory in bytes
 }
@@ -169,8 +170,8 @@ const (
 func (t *town) run(ctx context.Context, i int, expected int64) (p passage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
-	m, s := t.meter[i], t.station[i]
-	m.reset()
+	k, s := t.link[i], t.station[i]
+	k.Reset()
 	if err := s.Start(ctx); err != nil {
 		return p, err
 	}
@@ -180,15 +181,15 @@ func (t *town) run(ctx context.Context, i int, expected int64) (p passage, err e
 			return p, fmt.Errorf("%s is not done: %w", s.Name(), ctx.Err())
 		case <-time.After(t.idle / 8):
 		}
-		now := m.read()
-		if now.first.IsZero() || time.Since(now.last) < t.idle {
+		now := k.Read()
+		if now.First.IsZero() || time.Since(now.Last) < t.idle {
 			continue // asking a busy station would cost it time
 		}
 		rep, err := s.Report(ctx)
 		if err != nil {
 			return p, err
 		}
-		if time.UnixMilli(rep.Synced).Add(ending).After(now.last) && rep.Waiting == 0 && rep.Records >= expected {
+		if time.UnixMilli(rep.Synced).Add(ending).After(now.Last) && rep.Waiting == 0 && rep.Records >= expected {
 			if rep.Parked > 0 {
 				return p, fmt.Errorf("%d entries of %s were parked", rep.Parked, s.Name())
 			}
@@ -200,5 +201,5 @@ func (t *town) run(ctx context.Context, i int, expected int64) (p passage, err e
 
 func (t *town) print(name string, l load, p passage) {
 	fmt.Fprintf(t.out, "  %-26s %7d %7d %9.0f %8.2f %8.1f %8.1f %9d %9.0f %9.0f\n", name, l.born, l.edited, float64(l.bytes)/1e3,
-		p.last.Sub(p.first).Seconds(), float64(p.up)/1e3, float64(p.down)/1e3, p.requests, float64(p.station)/(1<<20), float64(p.centre)/(1<<20))
+		p.Seconds(), float64(p.Up)/1e3, float64(p.Down)/1e3, p.Requests, float64(p.station)/(1<<20), float64(p.centre)/(1<<20))
 }

@@ -135,23 +135,23 @@ func (l *line) end() {
 	})
 }
 
-// buffer is how many bytes the kernel should hold for each end, so that a station
-// soon sees that a thin link takes no more.
-const buffer = 16 << 10
+// buffer is how many bytes the kernel should hold for each end of a thin link, so
+// that a station soon sees that it takes no more.
+const buffer = 32 << 10
 
 // carry hands one connection on, both ways, until both have ended.
 func (k *Link) carry(ctx context.Context, near net.Conn) {
 	k.mu.Lock()
-	target, delay := k.target, k.shape.Delay
+	target, shape := k.target, k.shape
 	k.mu.Unlock()
 	far, err := new(net.Dialer).DialContext(ctx, "tcp", target)
 	if err != nil {
 		near.Close()
 		return
 	}
-	l := &line{link: k, near: near, far: far, delay: delay, gone: make(chan struct{})}
+	l := &line{link: k, near: near, far: far, delay: shape.Delay, gone: make(chan struct{})}
 	for _, c := range []net.Conn{near, far} {
-		if t, ok := c.(*net.TCPConn); ok {
+		if t, ok := c.(*net.TCPConn); ok && shape.thin() {
 			t.SetReadBuffer(buffer)
 		}
 	}
@@ -174,7 +174,7 @@ func (k *Link) carry(ctx context.Context, near net.Conn) {
 	var both sync.WaitGroup
 	// The client may send only when SYN and SYN-ACK have gone to and fro; the
 	// kernel let it believe so at once.
-	both.Go(func() { l.pump(k.ways[0], near, far, true, time.Now().Add(2*delay)) })
+	both.Go(func() { l.pump(k.ways[0], near, far, true, time.Now().Add(2*shape.Delay)) })
 	both.Go(func() { l.pump(k.ways[1], far, near, false, time.Time{}) })
 	both.Wait()
 	l.end()

@@ -40,7 +40,12 @@ func echo(t *testing.T) string {
 // lay starts a link of a shape to an echo; it has ended when the test has.
 func lay(t *testing.T, s Shape) *Link {
 	t.Helper()
-	k, err := New(echo(t))
+	return lead(t, echo(t), s)
+}
+
+func lead(t *testing.T, target string, s Shape) *Link {
+	t.Helper()
+	k, err := New(target)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ type Shape struct {
 	Seed uint64        // of the losses
 }
 
+// thin reports whether bytes wait for anything.
+func (s Shape) thin() bool { return s.Up > 0 || s.Down > 0 || s.Loss > 0 }
+
 // Sizes in bytes.
 const (
 	segment = 1400 // of payload, at most
@@ -56,12 +59,15 @@ func (w *way) most() int {
 	return segment
 }
 
+// late is how late a timer may wake without the rate losing by it.
+const late = 5 * time.Millisecond
+
 // send puts a segment on the way: when it has left, and how long it is held up by
 // losses. A segment that is sent again takes its share of the rate again.
 func (w *way) send(n int, now time.Time) (left time.Time, held time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.free.Before(now) {
+	if w.free.Before(now.Add(-late)) {
 		w.free = now
 	}
 	takes := time.Duration(0)
