@@ -121,7 +121,7 @@ type line struct {
 func (l *line) cut() {
 	for _, c := range []net.Conn{l.near, l.far} {
 		if t, ok := c.(*net.TCPConn); ok {
-			t.SetLinger(0)
+			_ = t.SetLinger(0) // fails where it was closed before
 		}
 	}
 	l.end()
@@ -152,7 +152,7 @@ func (k *Link) carry(ctx context.Context, near net.Conn) {
 	l := &line{link: k, near: near, far: far, delay: shape.Delay, gone: make(chan struct{})}
 	for _, c := range []net.Conn{near, far} {
 		if t, ok := c.(*net.TCPConn); ok && shape.thin() {
-			t.SetReadBuffer(buffer)
+			_ = t.SetReadBuffer(buffer) // else the station sees a little later
 		}
 	}
 	k.mu.Lock()

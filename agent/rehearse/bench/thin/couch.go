@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"tram/agent/rehearse/interop/house"
 	"tram/agent/rehearse/link"
 )
@@ -29,17 +27,16 @@ type couch struct {
 	direct  string // the centre's address, "host:port"
 	link    *link.Link
 	days    int // how many databases were made
-	stopped context.CancelFunc
-	group   *errgroup.Group
+	cut     context.CancelFunc
+	ended   chan error // of the link
 }
 
 // replication is what one sync came to.
 type replication struct {
 	link.Traffic
-	Done     bool   `json:"done"`
-	Written  int    `json:"written"`
-	Calls    int    `json:"requests"`
-	Error    string `json:"error"`
+	Done     bool `json:"done"`
+	Written  int  `json:"written"`
+	Calls    int  `json:"requests"`
 	peak     [2]int64
 	worked   [2]time.Duration
 	patience time.Duration
@@ -79,11 +76,10 @@ func startCouch(ctx context.Context, script, dir string) (c *couch, err error) {
 	if c.link, err = link.New(c.direct); err != nil {
 		return nil, err
 	}
-	ctx, c.stopped = context.WithCancel(ctx)
-	c.group = &errgroup.Group{}
-	c.group.Go(func() error { return c.link.Run(ctx) })
+	open, cut := context.WithCancel(ctx)
+	c.cut, c.ended = cut, make(chan error, 1)
+	go func() { c.ended <- c.link.Run(open) }()
 	if err := c.station.Start(); err != nil {
-		c.station.Process = nil
 		return nil, fmt.Errorf("start PouchDB's station: %w", err)
 	}
 	return c, nil
@@ -91,14 +87,14 @@ func startCouch(ctx context.Context, script, dir string) (c *couch, err error) {
 
 // stop ends both programs and the link.
 func (c *couch) stop() (err error) {
-	if c.stopped != nil {
-		c.stopped()
-		err = c.group.Wait()
+	if c.cut != nil {
+		c.cut()
+		err = <-c.ended
 	}
 	for _, p := range []*exec.Cmd{c.station, c.centre} {
 		if p != nil && p.Process != nil {
 			p.Process.Kill()
-			p.Wait()
+			_ = p.Wait() // it was killed
 		}
 	}
 	return err
