@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"tram/agent/rehearse/interop/house"
@@ -172,10 +173,12 @@ func (d *database) sync(ctx context.Context, s link.Shape, patience time.Duratio
 func (d *database) again(ctx context.Context, patience time.Duration, pushOnly bool, weather ...link.Outage) (replication, error) {
 	c := d.couch
 	c.link.Reset()
+	var storm sync.WaitGroup
+	defer storm.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if len(weather) > 0 {
-		go c.link.Storm(ctx, weather)
+		storm.Go(func() { c.link.Storm(ctx, weather) })
 	}
 	centre := house.Worked(c.centre.Process.Pid)
 	station := house.Worked(c.station.Process.Pid)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -222,6 +223,8 @@ func (t *town) run(ctx context.Context, i int, expected int64, weather ...link.O
 // records as are expected, its last exchange has ended and none follows. The
 // weather begins with the first connection.
 func (t *town) await(ctx context.Context, i int, expected int64, weather []link.Outage) (p passage, err error) {
+	var storm sync.WaitGroup
+	defer storm.Wait()
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
 	k, s := t.link[i], t.station[i]
@@ -237,7 +240,7 @@ func (t *town) await(ctx context.Context, i int, expected int64, weather []link.
 			continue
 		}
 		if !stormy && len(weather) > 0 {
-			go k.Storm(ctx, weather)
+			storm.Go(func() { k.Storm(ctx, weather) })
 		}
 		stormy = true
 		if time.Since(now.Last) < t.quiet {
