@@ -21,6 +21,8 @@ type Refused struct {
 	// Order is that of the own change as which it waits for upstream; 0 where there is none.
 	Order  uint64 `json:"order,omitempty"`
 	Orphan bool   `json:"orphan,omitempty"` // as who handed it in said
+	// Abandoned says that its maker seemed to have lost it once; that is not believed twice.
+	Abandoned bool `json:"abandoned,omitempty"`
 }
 
 func (t *tx) refuse(peer string, d record.Decided) error {
@@ -32,7 +34,7 @@ func (t *tx) refuse(peer string, d record.Decided) error {
 	if err != nil || known && held.Order > 0 {
 		return err // upstream is asked already
 	}
-	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b, Orphan: d.Orphan}
+	held = Refused{Peer: peer, Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason, Version: b, Orphan: d.Orphan, Abandoned: held.Abandoned}
 	if !t.s.opt.Top && d.Reason != record.Fork {
 		n, r, err := t.ensureRow(d.Key)
 		if err != nil {
@@ -85,6 +87,9 @@ func (t *tx) passedOn(e layout.OwnEntry) error {
 	}
 	if held.Verdict, held.Reason, held.Order, held.Version = e.Verdict, "", 0, nil; !e.Verdict.Taken() {
 		return t.Table(layout.Refused).Delete(t.heldAt(e.Ref))
+	}
+	if held.Abandoned && e.Foreign { // who hands it in again has it, and waits for its own chain
+		held.Verdict = ""
 	}
 	return t.put(layout.Refused, t.heldAt(e.Ref), held)
 }
@@ -148,7 +153,7 @@ func (s *Store) Abandon(ctx context.Context, peer string, reach []record.Link) e
 	err := s.view(func(tx *tx) error {
 		all, err := tx.heldAll()
 		lost = slices.DeleteFunc(all, func(h Refused) bool {
-			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Reason != record.NoBase || has[h.Ref.Name.Lineage] >= h.Ref.Name.N
+			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Abandoned || h.Reason != record.NoBase || has[h.Ref.Name.Lineage] >= h.Ref.Name.N
 		})
 		return err
 	})
@@ -164,7 +169,7 @@ func (s *Store) Abandon(ctx context.Context, peer string, reach []record.Link) e
 			if !waits || e.Foreign || e.Verdict.Taken() {
 				continue
 			}
-			h.Orphan, e.Foreign = true, true
+			h.Orphan, h.Abandoned, e.Foreign = true, true, true
 			if err := errors.Join(tx.put(layout.Refused, tx.heldAt(h.Ref), h), tx.putOwn(h.Order, e)); err != nil {
 				return err
 			}
@@ -178,7 +183,7 @@ func (s *Store) Held() ([]Refused, error) {
 	var out []Refused
 	err := s.view(func(tx *tx) error {
 		all, err := tx.heldAll()
-		out = slices.DeleteFunc(all, func(r Refused) bool { return r.Verdict.Taken() })
+		out = slices.DeleteFunc(all, func(r Refused) bool { return r.Version == nil })
 		return err
 	})
 	return out, err

@@ -199,9 +199,12 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 		}
 	}
 	for _, l := range r.Forked {
-		if have, err := s.Receipt(l.Lineage); err != nil {
+		have, err := s.Receipt(l.Lineage)
+		made, err2 := s.made(l.Lineage)
+		if err := errors.Join(err, err2); err != nil {
 			return err
-		} else if have.N > l.N {
+		}
+		if have.N > l.N || !made {
 			r.Void = append(r.Void, record.Link{Lineage: l.Lineage})
 			continue
 		}
@@ -252,6 +255,16 @@ func (s *Store) Recover(ctx context.Context, r record.Recovery) error {
 		}
 		return nil
 	})
+}
+
+// made reports whether a lineage is one of this database.
+func (s *Store) made(l record.Lineage) (is bool, err error) {
+	err = s.view(func(tx *tx) error {
+		mine, err := tx.mine()
+		is = mine[l]
+		return err
+	})
+	return is, err
 }
 
 // beyond are the links beyond which there is a receipt, or a change that upstream took.

@@ -35,7 +35,7 @@ func (s *Store) Waiting() (Counts, error) {
 		if err != nil {
 			return err
 		}
-		c.Held = len(slices.DeleteFunc(held, func(r Refused) bool { return r.Verdict.Taken() }))
+		c.Held = len(slices.DeleteFunc(held, func(r Refused) bool { return r.Version == nil }))
 		c.Records = int(tx.shownCount())
 		unsettled := map[uint64]bool{}
 		err = tx.Table(layout.Own).ForEach(func(k, v []byte) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tram/store/fhir"
 	"tram/store/record"
@@ -144,7 +145,8 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 // what it has given up, and cannot tell.
 func (s *Serve) forked(c record.Change) (bool, error) {
 	name := c.Ref.Name
-	if c.Relayed || s.o.Proved != nil || !s.hello.Owns(name.Lineage) {
+	own := s.hello.Life == name.Lineage || slices.Contains(s.hello.Continues, name.Lineage)
+	if c.Relayed || s.o.Proved != nil || !own {
 		return false, nil
 	}
 	top, _, err := s.o.Replica.Chain(name.Lineage, 0)

@@ -51,6 +51,9 @@ func (w *world) put(r *replica, wr store.Write, st *record.Stand, what string) *
 	if errors.Is(err, record.ErrStale) || errors.Is(err, record.ErrDeleted) || errors.Is(err, record.ErrNotFound) {
 		return nil
 	}
+	if errors.Is(err, store.ErrParked) && w.happened[resumedTwice] > 0 { // its id is another's
+		return nil
+	}
 	if err != nil {
 		w.bad("%s cannot save %s: %v", r.label, wr.Key, err)
 		return nil
