@@ -112,6 +112,9 @@ func (w *world) writeStickAt(r *replica) bool {
 // countAgain lets a station be put back behind a stick that it wrote, and give the next
 // one the same number: what the centre answered to the first is read for it.
 func (w *world) countAgain(rng *rand.Rand) bool {
+	if w.happened[resumedTwice] > 0 {
+		return false
+	}
 	r := w.carrier(rng)
 	from := w.stateOf(r)
 	if st := held(r, rng); st != nil {

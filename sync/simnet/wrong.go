@@ -85,7 +85,7 @@ func (w *world) copyState(rng *rand.Rand) bool {
 }
 
 func (w *world) restore(r *replica, rng *rand.Rand) bool {
-	if len(r.copies) == 0 {
+	if len(r.copies) == 0 || w.happened[resumedTwice] > 0 {
 		return false
 	}
 	w.putBack(r, r.copies[rng.IntN(len(r.copies))])
@@ -141,10 +141,11 @@ func (w *world) clone(rng *rand.Rand) bool {
 }
 
 // resume lets the image of a running station be resumed a second time: both speak under
-// one lineage and count on from one number.
+// one lineage and count on from one number. Not where somebody is put back too: what a
+// receipt proves of one of the two, and the centre then has of the other, stays in doubt.
 func (w *world) resume(rng *rand.Rand) bool {
 	of := w.carrier(rng)
-	if len(w.stations) > 4 || slices.ContainsFunc(w.stations, func(p *replica) bool { return p.up == of }) {
+	if len(w.stations) > 4 || slices.ContainsFunc(w.stations, func(p *replica) bool { return p.up == of }) || w.putBackOnce() {
 		return false
 	}
 	image := w.copyOf(of.dir)
@@ -159,6 +160,10 @@ func (w *world) resume(rng *rand.Rand) bool {
 	w.fail(w.openWith(r, image, io.MultiReader(bytes.NewReader(raw), w)))
 	w.say("%-7s is the image of %s, resumed once more", r.label, of.label)
 	return true
+}
+
+func (w *world) putBackOnce() bool {
+	return slices.ContainsFunc(w.everybody(), func(r *replica) bool { return r.put > 0 })
 }
 
 func (w *world) setClock(rng *rand.Rand) bool {
