@@ -4,43 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"tram/agent"
-	"tram/agent/rehearse/interop/house"
+	"tram/agent/rehearse/interop/house/housetest"
+
 	"tram/store/fhir"
-	"tram/sync/central"
 )
 
-// TestMain lets this binary be the two programs, under their names.
-func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case "tram":
-		os.Exit(agent.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	case "tram-central":
-		os.Exit(central.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	}
-	os.Exit(m.Run())
-}
-
-func programs(t *testing.T) house.Programs {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := house.Programs{Tram: filepath.Join(t.TempDir(), "tram"), Central: filepath.Join(t.TempDir(), "tram-central")}
-	for _, name := range []string{p.Tram, p.Central} {
-		if err := os.Symlink(self, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return p
-}
+func TestMain(m *testing.M) { housetest.Main(m) }
 
 // Passages of a small town: what a station has is on the other one at the end, and
 // what went over the wire is of the size that it must be.
@@ -51,7 +24,7 @@ func TestSyncsAreMeasured(t *testing.T) {
 	}
 	var out bytes.Buffer
 	town := &town{dir: t.TempDir(), out: &out, r4: r4, clinic: &clinic{}, idle: 300 * time.Millisecond}
-	if err := town.play(context.Background(), programs(t), 300); err != nil {
+	if err := town.play(context.Background(), housetest.Programs(t), 300); err != nil {
 		t.Fatal(err)
 	}
 	t.Log(out.String())

@@ -4,47 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"tram/agent"
-	"tram/agent/rehearse/interop/house"
-	"tram/sync/central"
+	"tram/agent/rehearse/interop/house/housetest"
 )
 
-// TestMain lets this binary be the two programs, under their names.
-func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case "tram":
-		os.Exit(agent.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	case "tram-central":
-		os.Exit(central.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	}
-	os.Exit(m.Run())
-}
-
-func programs(t *testing.T) house.Programs {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := house.Programs{Tram: filepath.Join(t.TempDir(), "tram"), Central: filepath.Join(t.TempDir(), "tram-central")}
-	for _, name := range []string{p.Tram, p.Central} {
-		if err := os.Symlink(self, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return p
-}
+func TestMain(m *testing.M) { housetest.Main(m) }
 
 // The real programs take a transaction, an example about somebody who is not
 // there, and refuse what is no FHIR; all that was taken comes out of both stations.
 func TestATrialOfTheRealPrograms(t *testing.T) {
 	var out bytes.Buffer
-	tr := &trial{o: Options{Programs: programs(t)}, dir: t.TempDir(), out: &out, files: []*file{
+	tr := &trial{o: Options{Programs: housetest.Programs(t)}, dir: t.TempDir(), out: &out, files: []*file{
 		{name: "people.json", content: []byte(bundle)},
 		{name: "digits.json", content: []byte(`{"resourceType":"Observation","id":"digits","status":"final","code":{"text":"x"},
 			"subject":{"reference":"Patient/unknown"},"valueQuantity":{"value":1.00,"_unit":{"id":"u"}}}`)},

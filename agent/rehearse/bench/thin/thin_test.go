@@ -4,50 +4,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"tram/agent/rehearse/interop/house/housetest"
+
 	"golang.org/x/sync/errgroup"
 
-	"tram/agent"
-	"tram/agent/rehearse/interop/house"
 	"tram/agent/rehearse/link"
-	"tram/sync/central"
 )
 
-// TestMain lets this binary be the two programs, under their names.
-func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case "tram":
-		os.Exit(agent.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	case "tram-central":
-		os.Exit(central.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	}
-	os.Exit(m.Run())
-}
-
-func programs(t *testing.T) house.Programs {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := house.Programs{Tram: filepath.Join(t.TempDir(), "tram"), Central: filepath.Join(t.TempDir(), "tram-central")}
-	for _, name := range []string{p.Tram, p.Central} {
-		if err := os.Symlink(self, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return p
-}
+func TestMain(m *testing.M) { housetest.Main(m) }
 
 // TestAnEveningIsExchangedTwice: the day goes up and what others wrote comes down,
 // over a link and, put back to the same evening, over one that is cut.
 func TestAnEveningIsExchangedTwice(t *testing.T) {
-	town, err := newTown(programs(t), t.TempDir())
+	town, err := newTown(housetest.Programs(t), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
