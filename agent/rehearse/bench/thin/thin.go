@@ -30,7 +30,7 @@ type Command struct {
 	Dir      string        `help:"Where the files go; a new folder in it, removed afterwards." default:".build" type:"path"`
 	Records  int           `help:"How many records the first push carries." default:"20000"`
 	Patience time.Duration `help:"How long PouchDB is given for a day under cuts." default:"5m"`
-	Only     []string      `help:"Measure these parts alone: day, live, cuts, weeks, examples, first."`
+	Only     []string      `help:"Measure these parts alone: ${enum}." enum:"day,live,cuts,weeks,examples,first"`
 	Tram     string        `help:"The program tram; built when left out." type:"existingfile"`
 	Central  string        `help:"The program tram-central; built when left out." type:"existingfile"`
 	Couch    string        `help:"The script of testdata/peers/couch, installed; left out when not named." type:"existingfile"`
