@@ -331,6 +331,39 @@ func TestANumberOfAForkIsNotSeen(t *testing.T) {
 	r.atRest(t)
 }
 
+// a asks by a stick, as the lineage that it was before its image was resumed, and makes X(0911);  r's X(0922) reaches the centre, and the answer
+// to the stick brings it: a has seen none of what is meant.
+func TestLateAnswerThatForeseesIsATwins(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	ask, serve := w.halves(a)
+	var request []*wire.Frame
+	for f, err := ask.Next(); err == nil; f, err = ask.Next() {
+		request = append(request, f)
+	}
+	request[0].Hello.Life = "lifebeforeimage2"
+	asked := ask.Asked()
+	a.edit(t, k, hoa+phone("0911"))
+	r.edit(t, k, hoa+phone("0922"))
+	w.sync("r")
+	for _, f := range request {
+		if err := serve.Take(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late, err := engine.Resume(engine.AskOptions{Replica: a.Store, Name: a.name, Merger: w.merger, Pace: engine.DefaultPace(),
+		Verify: func(record.Receipt) error { return nil }}, engine.Late{Asked: asked, Ends: asked.Cursors, Unheard: func(record.Lineage) bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.pump(late, serve, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("a", "r")
+	w.want(k, "0911", "0922")
+	a.atRest(t)
+	r.atRest(t)
+}
+
 // a makes X and hands it in;  r, which has made nothing yet, hears of it, and takes another
 // lineage before it does.
 func TestWhoHearsOfATwinMakesNoFork(t *testing.T) {

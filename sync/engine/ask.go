@@ -83,8 +83,9 @@ type Ask struct {
 	cursors map[string]record.Cursor
 	welcome bool
 	reoffer []record.Key
-	late    *Late // of a request made before; nil in an exchange that goes on
-	behind  bool  // the late answer's feeds are older than what came down
+	late    *Late                      // of a request made before; nil in an exchange that goes on
+	since   map[record.Name]record.Key // own changes made after a late answer's request
+	behind  bool                       // the late answer's feeds are older than what came down
 	told    told
 }
 
@@ -218,11 +219,11 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 		if err != nil {
 			return err
 		}
-		if forked && a.late == nil {
+		switch {
+		case a.late != nil && !a.late.Unheard(l.Lineage):
+		case forked:
 			rec.Forked = append(rec.Forked, l)
-			continue
-		}
-		if a.late == nil || a.late.Unheard(l.Lineage) {
+		default:
 			rec.Void = append(rec.Void, known)
 		}
 	}
@@ -283,7 +284,7 @@ func (a *Ask) arrival(c record.Change) error {
 	if c.Version == nil && c.Ref.IsZero() || c.Version != nil && !sound(c.Version) {
 		return fmt.Errorf("%w: a change without a version", wire.ErrNonsense)
 	}
-	if a.behind {
+	if a.behind = a.behind || a.foresees(c.Version); a.behind {
 		return nil
 	}
 	a.stretch.Arrived = append(a.stretch.Arrived, record.Arrival{Change: c})

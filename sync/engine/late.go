@@ -39,7 +39,8 @@ type Late struct {
 // Answers and receipts are taken for what still waits, unless receipts were taken back
 // meanwhile (rule 13). The feeds are taken where
 // the answer is not older than what came down meanwhile, and left otherwise
-// (replication.md, rules 12 and 14): the next request asks from where they stand.
+// (replication.md, rules 12 and 14): the next request asks from where they stand. So is
+// what says to have seen an own change that was made since: it may mean a twin's.
 func Resume(o AskOptions, l Late) (*Ask, error) {
 	o.Carry = l.Carry
 	a, err := NewAsk(o)
@@ -47,7 +48,8 @@ func Resume(o AskOptions, l Late) (*Ask, error) {
 		return nil, err
 	}
 	a.out, a.res.Ended, a.late = nil, true, &l
-	for after := (record.Cursor{}); after.Seq < l.Offered; {
+	a.since = map[record.Name]record.Key{}
+	for after := (record.Cursor{}); ; {
 		page, err := o.Replica.Offer(Upstream, after, maxStretch)
 		if err != nil {
 			return nil, fmt.Errorf("ask: %w", err)
@@ -55,6 +57,8 @@ func Resume(o AskOptions, l Late) (*Ask, error) {
 		for _, c := range page.Changes {
 			if c.Seq <= l.Offered {
 				a.sent[c.Ref] = true
+			} else {
+				a.since[c.Ref.Name] = c.Key
 			}
 		}
 		a.res.Sent, after = len(a.sent), page.Cursor
@@ -64,6 +68,17 @@ func Resume(o AskOptions, l Late) (*Ask, error) {
 	}
 	a.behind = !l.current(a.st.Cursors)
 	return a, nil
+}
+
+// foresees reports whether a version says to have seen own changes of its record that were
+// made after the request.
+func (a *Ask) foresees(v *record.Version) bool {
+	for name, key := range a.since {
+		if v != nil && key == v.Key && v.Seen.Has(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // current reports whether the answer tells of every feed at least as much as has

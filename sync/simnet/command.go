@@ -177,7 +177,9 @@ func (c runCmd) play(ctx context.Context, o Options, out io.Writer, sum *tally) 
 					}
 					return
 				}
-				sum.add(got)
+				if sum.add(got); len(got.Wrong) > 0 {
+					fmt.Fprintf(out, "  seed %d is wrong\n", seed)
+				}
 				if c.First && len(got.Wrong) > 0 {
 					stop(errWrong)
 				}

@@ -83,6 +83,7 @@ func (w *world) atCentre(key record.Key) map[string]bool {
 	for _, r := range w.stations {
 		if st, err := r.Get(key); err == nil && st.Parked != "" {
 			maps.Copy(out, shown(st.Shown))
+			maps.Copy(out, waiting(r, st))
 		}
 	}
 	return out

@@ -174,12 +174,12 @@ func (t *token) String() string {
 // surviving tells the values of a record that some replica has: what is pending too, of
 // which a preview shows only what wins, and of what a station holds only to hand it in.
 func (w *world) surviving() func(record.Key) map[string]bool {
-	waiting := map[record.Key]map[string]bool{}
+	offered := map[record.Key]map[string]bool{}
 	note := func(v *record.Version) {
-		if waiting[v.Key] == nil {
-			waiting[v.Key] = map[string]bool{}
+		if offered[v.Key] == nil {
+			offered[v.Key] = map[string]bool{}
 		}
-		maps.Copy(waiting[v.Key], shown(v))
+		maps.Copy(offered[v.Key], shown(v))
 	}
 	for _, r := range w.stations {
 		if page, err := r.Offer(store.Upstream, record.Cursor{}, 1000); err == nil {
@@ -190,19 +190,26 @@ func (w *world) surviving() func(record.Key) map[string]bool {
 	}
 	return func(key record.Key) map[string]bool {
 		out := map[string]bool{}
-		maps.Copy(out, waiting[key])
+		maps.Copy(out, offered[key])
 		for _, r := range w.everybody() {
 			maps.Copy(out, kept(r, key))
 			st, err := r.Get(key)
 			if err != nil {
 				continue
 			}
-			for _, ref := range st.Pending {
-				if v, err := r.Version(key, ref.Name); err == nil {
-					maps.Copy(out, shown(v))
-				}
-			}
+			maps.Copy(out, waiting(r, st))
 		}
 		return out
 	}
+}
+
+// waiting are the values of what waits, of which a preview shows only what wins.
+func waiting(r *replica, st *record.Stand) map[string]bool {
+	out := map[string]bool{}
+	for _, ref := range st.Pending {
+		if v, err := r.Version(st.Key, ref.Name); err == nil {
+			maps.Copy(out, shown(v))
+		}
+	}
+	return out
 }

@@ -130,6 +130,9 @@ func (w *world) clone(rng *rand.Rand) bool {
 		return false
 	}
 	of := w.station(rng)
+	if w.happened[resumedTwice] > 0 { // each would give what both have of a fork a name of its own
+		return false
+	}
 	r := &replica{label: of.label + "'", name: of.name, up: of.up, ahead: of.ahead, offset: of.offset, doubt: of.doubt, left: -1, known: of.known}
 	if err := w.open(r, w.copyOf(of.dir)); err != nil {
 		w.bad("a clone of %s does not open: %v", of.label, err)
