@@ -161,7 +161,7 @@ func (t *tx) take(peer string, d record.Decided) error {
 	} else if err := t.refuse(peer, d); err != nil {
 		return err
 	}
-	if d.Foreign || d.Verdict == record.Waits && t.s.opt.Top { // what waits is not in the record: no receipt may cover it
+	if d.Foreign || d.Reason == record.Fork || d.Verdict == record.Waits && t.s.opt.Top { // no receipt may cover what waits, or a twin's
 		return nil
 	}
 	return t.extend(d.Ref.Name, d.Prev, d.Ref.Digest)

@@ -364,6 +364,34 @@ func TestLateAnswerThatForeseesIsATwins(t *testing.T) {
 	r.atRest(t)
 }
 
+// a: U0 -> X(0911) -> X2(0933), of which X reached the centre and a does not know it;  r: U0 ->
+// X(0922) -> X2(0944), handed in between. The centre refuses r's as a fork, and a's chain goes
+// on as if they had never come: 0911, which is in it and was replaced, is not issued anew.
+func TestForkLeavesTheOthersChainAlone(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	unheard := func(s *station) {
+		t.Helper()
+		ask, serve := w.halves(s)
+		if err := w.pump(ask, serve, nil, func(*wire.Frame) bool { return false }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.edit(t, k, hoa+phone("0911"))
+	r.edit(t, k, hoa+phone("0922"))
+	unheard(a)
+	second := a.edit(t, k, hoa+phone("0933"))
+	r.edit(t, k, hoa+phone("0944"))
+	unheard(r)
+	w.sync("a")
+	if st, err := w.centre.Get(k); err != nil || st.Head.Ref() != second.Ref() {
+		t.Errorf("at the centre is %s, %v; want %s", st.Head.Ref(), err, second.Ref())
+	}
+	w.sync("r", "a")
+	w.want(k, "0933", "0944")
+	a.atRest(t)
+	r.atRest(t)
+}
+
 // a makes X and hands it in;  r, which has made nothing yet, hears of it, and takes another
 // lineage before it does.
 func TestWhoHearsOfATwinMakesNoFork(t *testing.T) {
