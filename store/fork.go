@@ -48,6 +48,16 @@ func (t *tx) reissue(l record.Lineage) error {
 	return nil
 }
 
+// passOver gives no id that another image of this database gave under the present lineage.
+func (s *Store) passOver(id string) {
+	name, err := record.ParseName(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && name.Lineage == s.lineage {
+		s.counter = max(s.counter, name.N)
+	}
+}
+
 func (t *tx) reissueOne(order uint64, names renaming) error {
 	e, _, err := t.ownAt(order)
 	if err != nil {

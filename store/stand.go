@@ -174,6 +174,7 @@ func (tx *tx) ensureNumber(key record.Key) ([]byte, error) {
 	b := tx.Table(layout.Keys)
 	n := u64(b.Next())
 	tx.know(key, n)
+	tx.s.passOver(key.ID)
 	return n, b.Add(tx.s.keyAt(key), n)
 }
 

@@ -392,6 +392,25 @@ func TestForkLeavesTheOthersChainAlone(t *testing.T) {
 	r.atRest(t)
 }
 
+// a gives a person an id that r, which goes on under the lineage of both, would give next, and
+// hands the person in under a name of its own: r gives another one.
+func TestIDOfATwinIsNotGivenAgain(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	r.edit(t, k, hoa+phone("0922"))
+	ask, serve := w.halves(r)
+	if err := w.pump(ask, serve, nil, func(*wire.Frame) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	a.edit(t, k, hoa+phone("0911"))
+	theirs := a.born(t, hoa)
+	w.sync("a")
+	w.share(theirs)
+	w.sync("r")
+	if mine := r.born(t, hoa); string(r.Lineage()) != theirs.ID[:record.LineageLen] || mine == theirs {
+		t.Errorf("r gives %s under %s, and a gave %s", mine, r.Lineage(), theirs)
+	}
+}
+
 // a makes X and hands it in;  r, which has made nothing yet, hears of it, and takes another
 // lineage before it does.
 func TestWhoHearsOfATwinMakesNoFork(t *testing.T) {
