@@ -77,13 +77,20 @@ func (w *world) nothingLost() {
 }
 
 // atCentre are the values of a record that the centre has, and those that it refused
-// and their makers keep.
+// and their makers keep, also of a record that they do not hold any more.
 func (w *world) atCentre(key record.Key) map[string]bool {
 	out := kept(w.centre, key)
 	for _, r := range w.stations {
 		if st, err := r.Get(key); err == nil && st.Parked != "" {
 			maps.Copy(out, shown(st.Shown))
 			maps.Copy(out, waiting(r, st))
+		}
+		rescued, err := r.Rescued(1000)
+		w.fail(err)
+		for _, item := range rescued {
+			if item.Version.Key == key && item.Reason != "" {
+				maps.Copy(out, shown(item.Version))
+			}
 		}
 	}
 	return out
