@@ -41,6 +41,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	dir := t.TempDir()
 	got, err := Parse([]byte(`
 centre.url = "https://10.0.0.1:8643/"
+centre.key_exchange = "classic"
 [station]
 name = "tram-a"
 language = "en"
@@ -66,7 +67,7 @@ urgent = "0s"
 level = "debug"
 `), dir)
 	want := Config{Station{"tram-a", "en"}, Data{filepath.Join(dir, "data"), filepath.Join(dir, "second")},
-		Keys{filepath.Join(dir, "word")}, Centre{"https://10.0.0.1:8643"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient"},
+		Keys{filepath.Join(dir, "word")}, Centre{URL: "https://10.0.0.1:8643", KeyExchange: "classic"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient"},
 		Stick{filepath.Join(dir, "sticks")}, Points{"192.168.1.10:8643"}, Sync{time.Hour, 0}, Log{"debug"}}
 	if err != nil || got != want {
 		t.Errorf("Parse = %+v, %v; want %+v", got, err, want)

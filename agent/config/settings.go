@@ -30,6 +30,7 @@ func settings() []setting {
 		folder("data.journal", func(c *Config) *string { return &c.Data.Journal }),
 		folder("keys.passphrase", func(c *Config) *string { return &c.Keys.Passphrase }),
 		{key: "centre.url", like: "https://centre.example:8643", set: centre, get: func(c *Config) string { return c.Centre.URL }},
+		choice("centre.key_exchange", false, func(c *Config) *string { return &c.Centre.KeyExchange }, "hybrid", "classic"),
 		{key: "page.listen", like: "127.0.0.1:8642", set: listen, get: func(c *Config) string { return c.Page.Listen }},
 		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),
 		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),

@@ -32,6 +32,7 @@ func ClientTLS(i *Identity, o Options) (*tls.Config, error) {
 	}
 	c := EnrolTLS(i.root, o)
 	c.Certificates = []tls.Certificate{i.certificate()}
+	c.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	return c, nil
 }
 
@@ -53,6 +54,7 @@ func ServerTLS(cert tls.Certificate, root *x509.Certificate, o Options) *tls.Con
 	c.Certificates = []tls.Certificate{cert}
 	c.ClientCAs = pool(root)
 	c.ClientAuth = tls.VerifyClientCertIfGiven
+	resumable(c)
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
 		if len(cs.PeerCertificates) == 0 {
 			return nil
@@ -74,9 +76,6 @@ func base(root *x509.Certificate, o Options) *tls.Config {
 		MinVersion:       tls.VersionTLS13,
 		NextProtos:       []string{"http/1.1"},
 		CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519},
-		// A ticket carries the whole chain and costs more than it saves where
-		// connections are rare.
-		SessionTicketsDisabled: true,
 		Time: func() time.Time {
 			now := time.Now
 			if o.VerifyAt != nil {

@@ -260,50 +260,101 @@ func (c counted) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// connect makes one request over a connection of its own, and counts its bytes.
+func connect(t *testing.T, s *httptest.Server, c *tls.Config) (cs tls.ConnectionState, handshake, all int64, err error) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var n atomic.Int64
+	c.ServerName = "localhost"
+	tc := tls.Client(counted{conn, &n}, c)
+	if err := tc.Handshake(); err != nil {
+		return cs, 0, 0, err
+	}
+	handshake = n.Load()
+	// What the server says after the handshake, such as a ticket, comes with
+	// the first answer.
+	io.WriteString(tc, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	answer, err := io.ReadAll(tc)
+	if err == nil && !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+		err = fmt.Errorf("answer %q", answer)
+	}
+	return tc.ConnectionState(), handshake, n.Load(), err
+}
+
 // TestHandshakeBytes prints what a connection costs (go test -v) and holds the
 // figures that a thin link is planned with.
 func TestHandshakeBytes(t *testing.T) {
 	a := authority(t)
 	i := enrol(t, a, "tram-a", start)
-	cost := map[bool]int64{}
-	for _, classic := range []bool{false, true} {
-		o := Options{Classic: classic, VerifyAt: at(start)}
-		s := listen(t, a, start, o)
-		conn, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+	for _, test := range []struct {
+		classic   bool
+		want      tls.CurveID
+		first, on int64
+	}{{false, tls.X25519MLKEM768, 4800, 3400}, {true, tls.X25519, 2500, 1100}} {
+		o := Options{Classic: test.classic, VerifyAt: at(start)}
+		s, c := listen(t, a, start, o), client(t, i, o)
+		for _, again := range []bool{false, true} {
+			cs, handshake, all, err := connect(t, s, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cs.CurveID != test.want || cs.Version != tls.VersionTLS13 || cs.NegotiatedProtocol != "http/1.1" || cs.DidResume != again {
+				t.Errorf("%v, version %x, %q, taken up %t; want %v, TLS 1.3, http/1.1, %t", cs.CurveID, cs.Version, cs.NegotiatedProtocol, cs.DidResume, test.want, again)
+			}
+			t.Logf("%v, taken up %t: %d bytes both ways for the handshake, %d with one small request and answer, without TCP's and IP's", cs.CurveID, again, handshake, all)
+			if most := map[bool]int64{false: test.first, true: test.on}[again]; all > most {
+				t.Errorf("a connection costs %d bytes, want at most %d", all, most)
+			}
 		}
-		defer conn.Close()
-		var n atomic.Int64
-		c := client(t, i, o)
-		c.ServerName = "localhost"
-		// A client that would take a ticket is not given one.
-		c.SessionTicketsDisabled, c.ClientSessionCache = false, tls.NewLRUClientSessionCache(1)
-		tc := tls.Client(counted{conn, &n}, c)
-		if err := tc.Handshake(); err != nil {
-			t.Fatal(err)
-		}
-		handshake := n.Load()
-		// What the server says after the handshake, such as a ticket, comes with
-		// the first answer.
-		const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-		io.WriteString(tc, request)
-		answer, err := io.ReadAll(tc)
-		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
-			t.Fatalf("answer %q, %v", answer, err)
-		}
-		cost[classic] = n.Load()
-		cs := tc.ConnectionState()
-		want := tls.X25519MLKEM768
-		if classic {
-			want = tls.X25519
-		}
-		if cs.CurveID != want || cs.Version != tls.VersionTLS13 || cs.NegotiatedProtocol != "http/1.1" {
-			t.Errorf("classic %v: %v, version %x, %q; want %v, TLS 1.3, http/1.1", classic, cs.CurveID, cs.Version, cs.NegotiatedProtocol, want)
-		}
-		t.Logf("%v: %d bytes both ways for the handshake, %d with one small request and answer, without TCP's and IP's", cs.CurveID, handshake, cost[classic])
 	}
-	if cost[true] > 2400 || cost[false] > 4700 {
-		t.Errorf("a connection costs %d bytes, classic %d; want at most 4700 and 2400", cost[false], cost[true])
+}
+
+// A connection that is taken up again is refused as a new one is; one that the listener
+// does not know any more begins anew.
+func TestTakenUpAgain(t *testing.T) {
+	a := authority(t)
+	i := enrol(t, a, "tram-a", start)
+	var refused atomic.Bool
+	o := Options{VerifyAt: at(start), Refuse: func(string, string) bool { return refused.Load() }}
+	s, c := listen(t, a, start, o), client(t, i, o)
+	for _, again := range []bool{false, true} {
+		cs, _, _, err := connect(t, s, c)
+		if err != nil || cs.DidResume != again {
+			t.Fatalf("taken up %t, %v; want %t", cs.DidResume, err, again)
+		}
+	}
+	refused.Store(true)
+	if _, _, _, err := connect(t, s, c); err == nil {
+		t.Error("who is refused takes a connection up again")
+	}
+	refused.Store(false)
+	other := listen(t, a, start, o)
+	if cs, _, _, err := connect(t, other, c); err != nil || cs.DidResume {
+		t.Errorf("at another listener: taken up %t, %v", cs.DidResume, err)
+	}
+}
+
+func TestSessionsAreForgotten(t *testing.T) {
+	s := &sessions{of: map[[sessionID]byte][]byte{}}
+	first, err := s.keep(&tls.SessionState{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxSessions {
+		if _, err := s.keep(&tls.SessionState{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.of) != maxSessions || len(s.order) != maxSessions {
+		t.Errorf("%d and %d kept, want %d", len(s.of), len(s.order), maxSessions)
+	}
+	for name, id := range map[string][]byte{"the first": first, "none": nil, "another's": make([]byte, sessionID), "a long one": make([]byte, 3000)} {
+		if state, err := s.find(id); state != nil || err != nil {
+			t.Errorf("%s: %v, %v", name, state, err)
+		}
 	}
 }
