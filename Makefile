@@ -51,7 +51,7 @@ WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store bench-wire crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal restore-matrix
+.PHONY: help run demo test race fuzz bench bench-store bench-wire known crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal restore-matrix
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -103,6 +103,11 @@ bench: build ## what writing and syncing cost on this PC
 bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of RECORDS of PEOPLE beside bbolt, SQLite and PouchDB; needs npm
 	$(REHEARSE) bench-store --records $(RECORDS) --people $(PEOPLE) --pouch-records $(POUCH_RECORDS) \
 		--sqlite $(PEERS)/sqlite --pouchdb $(PEERS)/pouchdb/pouchdb.js $(BENCH)
+
+known: $(BUILD)/bin/tram-rehearse ## make anew what both sides of a packed stream know before it; needs zstd
+	@command -v zstd >/dev/null || { echo "zstd is missing: apt-get install zstd" >&2; exit 1; }
+	$< known --blocks $(BUILD)/known
+	zstd --train -r $(BUILD)/known --maxdict=112640 -f -o sync/wire/known.zdict
 
 bench-wire: build $(PEERS)/couch/node_modules $(EXAMPLES) ## exchanges over an emulated link of 64 kbit/s, 600 ms and worse, beside PouchDB, gzip and zpaq; needs npm, zpaq
 	@command -v zpaq >/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq zpaq >/dev/null; } || \

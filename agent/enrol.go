@@ -129,7 +129,7 @@ func (a *Agent) certify(ctx context.Context, id *trust.Identity, req trust.Enrol
 		}
 		url = string(b)
 	}
-	client := carry.NewClient(url, trust.EnrolTLS(cert, trust.Options{VerifyAt: a.signedTime}), a.o.Log)
+	client := carry.NewClient(url, trust.EnrolTLS(cert, trust.Options{VerifyAt: a.signedTime, Classic: a.o.Config.Centre.Classic()}), a.o.Log)
 	defer client.Close()
 	b, err := client.Post(ctx, carry.EnrolPath, body, trust.MaxMessage)
 	if err != nil {

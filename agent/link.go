@@ -211,7 +211,7 @@ func (a *Agent) connect(ctx context.Context) bool {
 		return false
 	}
 	if a.link.client == nil {
-		conf, err := trust.ClientTLS(a.link.identity, trust.Options{VerifyAt: a.signedTime})
+		conf, err := trust.ClientTLS(a.link.identity, trust.Options{VerifyAt: a.signedTime, Classic: a.o.Config.Centre.Classic()})
 		if err != nil {
 			a.o.Log.Error("cannot speak with the centre", "err", err)
 			return false
@@ -254,15 +254,17 @@ func (a *Agent) hangUp() {
 func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	a.exchanging.Lock()
 	defer a.exchanging.Unlock()
-	ask, err := engine.NewAsk(engine.AskOptions{
-		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
-		Verify: func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },
-	})
-	if err != nil {
+	ask, sent, err := a.ask(ctx)
+	switch {
+	case errors.Is(err, engine.ErrWhole):
+		a.link.carry = a.link.carry.Whole()
+		ask, sent, err = a.ask(ctx)
+	case errors.Is(err, carry.ErrOlder):
+		ask, sent, err = a.ask(ctx)
+	}
+	if ask == nil {
 		return engine.Result{}, err
 	}
-	sent := a.clock.Stamp().Unix
-	err = a.link.client.Exchange(ctx, ask)
 	got := a.clock.Stamp().Unix
 	res := ask.Result()
 	if ctx.Err() != nil {
@@ -281,6 +283,21 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 		a.tell(ctx)
 	}
 	return res, err
+}
+
+// ask runs an exchange in the protocol that upstream is thought to speak, and tells
+// when it was begun.
+func (a *Agent) ask(ctx context.Context) (*engine.Ask, int64, error) {
+	ask, err := engine.NewAsk(engine.AskOptions{
+		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
+		Protocol: a.link.client.Protocol(),
+		Verify:   func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },
+	})
+	sent := a.clock.Stamp().Unix
+	if err == nil {
+		err = a.link.client.Exchange(ctx, ask)
+	}
+	return ask, sent, err
 }
 
 // measured takes over what an exchange told of the clock, and notes the entries that a

@@ -10,6 +10,7 @@ import (
 
 	"tram/store"
 	"tram/store/record"
+	"tram/sync/engine"
 )
 
 func keyOf(kind, id string) record.Key { return record.Key{Kind: kind, ID: id} }
@@ -166,7 +167,8 @@ func TestUnsentEditOfWhoMovedAway(t *testing.T) {
 	if _, err := c.Store().Put(ctx, store.Write{Key: scopes[0].Key, Base: store.Any, Content: []byte(only), Author: "admin"}); err != nil {
 		t.Fatal(err)
 	}
-	// More than the first exchange after weeks without a link takes lies before the edit.
+	// More than an exchange after cuts takes lies before the edit.
+	b.a.link.pace = engine.Pace{Up: 256, Down: 1024, Stretch: 32}
 	var before []store.Write
 	for range 600 {
 		before = append(before, birth("Location", b.a.Store().NewID(), `,"name":"x"`))

@@ -42,6 +42,7 @@ func floors() []floor {
 		{"store/storetest/torture/judge", "a judge opens a store as those who write do"},
 		{"store/storetest/torture", "torture joins who writes, what cuts and who judges"},
 		{"store/storetest/torture/tram-torture", "a program only starts its library"},
+		{"sync/wire/columns", "lines are told by lines, whatever they mean"},
 		{"sync/wire sync/merge sync/status sync/trust", "bytes, rules, reports and identities stand apart"},
 		{"sync/proof", "a certificate says in the words of reports why entries wait"},
 		{"sync/merge/replay", "what was merged is read from a store, and merged again"},
@@ -63,6 +64,7 @@ func floors() []floor {
 		{"agent/rehearse/interop/house agent/rehearse/process agent/rehearse/cable agent/rehearse/link agent/rehearse/scan", "the programs seen from outside; a line between them; their files"},
 		{"agent/rehearse/interop/house/housetest", "a test is the programs of a house"},
 		{"agent/rehearse/bench/storage", "a store is measured by itself"},
+		{"agent/rehearse/bench/prior", "what is known before an exchange is made as measurements make records"},
 		{"agent/rehearse/interop agent/rehearse/bench", "judge and measure what the programs do"},
 		{"agent/rehearse/bench/thin", "a thin link is measured with the examples that are judged"},
 		{"agent/rehearse", "a rehearsal joins the parts of one evening"},
@@ -80,7 +82,7 @@ type ban struct{ from, to, why string }
 
 // pure are the rooms without a disk, a network or a clock of their own.
 const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice " +
-	"sync/wire sync/merge sync/status sync/engine agent/web/show agent/web/entry"
+	"sync/wire sync/wire/columns sync/merge sync/status sync/engine agent/web/show agent/web/entry"
 
 func bans() []ban {
 	return []ban{

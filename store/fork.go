@@ -197,3 +197,26 @@ func (n renaming) text(from, to any, own, name record.Name) error {
 	})
 	return json.Unmarshal(b, to)
 }
+
+// links names the chains of lineages, those that are proved to their end first. What waits
+// is to be proved once more.
+func (t *tx) links(out *record.Standing, of []record.Lineage, waits map[record.Lineage]bool) error {
+	for _, l := range of {
+		top := t.chainTop(l)
+		var r record.Receipt
+		if _, err := t.get(layout.Receipts, []byte(l), &r); err != nil {
+			return err
+		}
+		age := t.s.opt.Clock().Corrected() - r.At
+		lately := l != out.Lives[0] || -hour < age && age < hour
+		switch {
+		case top.N == 0:
+		case r.N == top.N && lately && !waits[l] && len(of) < maxWanted:
+			out.Links = slices.Insert(out.Links, out.Proved, top)
+			out.Proved++
+		default:
+			out.Links = append(out.Links, top)
+		}
+	}
+	return nil
+}

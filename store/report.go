@@ -414,6 +414,11 @@ const maxLinks = 200
 // may have lost what a receipt says, and what it covers has not come down yet.
 const recentProofs = 16
 
+const (
+	maxWanted = 4 * recentLives // lineages that an exchange is about
+	hour      = 3_600_000       // in milliseconds
+)
+
 // toProve are the lineages that an exchange is about: the present one, those with the
 // newest receipts, and those whose chain goes on beyond its receipt, be it of a former
 // life or of a replica below.
@@ -458,23 +463,23 @@ func (s *Store) Standing() (record.Standing, error) {
 		if err != nil {
 			return err
 		}
+		waits := map[record.Lineage]bool{} // also what is to be proved once more
 		c := tx.Table(layout.Own).Cursor()
-		for k, v := c.First(); k != nil && len(wanted) < 4*recentLives; k, v = c.Next() {
+		for k, v := c.First(); k != nil && len(wanted) < maxWanted; k, v = c.Next() {
 			e, err := tx.openOwn(k, v)
 			if err != nil {
 				return err
 			}
-			if l := e.Ref.Name.Lineage; !slices.Contains(wanted, l) {
+			l := e.Ref.Name.Lineage
+			if waits[l] = true; !slices.Contains(wanted, l) {
 				wanted = append(wanted, l)
 			}
 			if e.Ref.Name.Lineage == out.Lives[0] {
 				break // the present lineage is the last
 			}
 		}
-		for _, l := range wanted {
-			if top := tx.chainTop(l); top.N > 0 {
-				out.Links = append(out.Links, top)
-			}
+		if err := tx.links(&out, wanted, waits); err != nil {
+			return err
 		}
 		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
 			cur := record.Cursor{Feed: feed}

@@ -116,8 +116,10 @@ type Standing struct {
 	// Lives are its lineages, the present one first.
 	Lives []Lineage
 	// Links are the chains of its lineages that may still matter, each as far as
-	// it reaches.
+	// it reaches. The first Proved of them are proved to their end: those of former
+	// lives at any time, the present one within the last hour.
 	Links   []Link
+	Proved  int
 	Cursors []Cursor
 }
 

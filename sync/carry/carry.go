@@ -8,6 +8,7 @@
 package carry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,87 +44,94 @@ func FailureOf(err error) status.Failure {
 
 // Streams sends and receives, and keeps for the next stream the megabytes that packing
 // one takes. The zero value is ready, and nil keeps nothing. It is safe for concurrent use.
-type Streams struct{ writers, readers sync.Pool }
+type Streams struct{ writers, readers [2]sync.Pool } // by form
 
-// Send writes every frame that next gives as one stream.
+// Send writes every frame that next gives as one plain stream.
 func Send(w io.Writer, next func() (*wire.Frame, error)) error {
-	return (*Streams)(nil).Send(w, next)
+	_, err := (*Streams)(nil).Send(w, wire.Plain, wire.After{}, next)
+	return err
 }
 
-// Receive gives every frame of a stream to take, up to the End.
+// Receive gives every frame of a plain stream to take, up to the End.
 func Receive(ctx context.Context, r io.Reader, take func(context.Context, *wire.Frame) error) error {
-	return (*Streams)(nil).Receive(ctx, r, take)
+	_, err := (*Streams)(nil).Receive(ctx, r, wire.Plain, wire.After{}, take)
+	return err
 }
 
-// Send writes every frame that next gives as one stream.
-func (s *Streams) Send(w io.Writer, next func() (*wire.Frame, error)) error {
-	out, err := s.writer(w)
+// Send writes every frame that next gives as one stream after another one, and tells what
+// is known after it.
+func (s *Streams) Send(w io.Writer, form wire.Form, after wire.After, next func() (*wire.Frame, error)) (wire.After, error) {
+	out, err := s.writer(w, form, after)
 	if err != nil {
-		return err
+		return after, err
 	}
 	for {
 		f, err := next()
 		if errors.Is(err, io.EOF) {
-			err = out.Close()
-			if err == nil && s != nil {
-				out.Reset(nil)
-				s.writers.Put(out)
+			if err := out.Close(); err != nil {
+				return after, err
 			}
-			return err
+			after = out.After()
+			if s != nil {
+				out.Reset(nil, wire.After{})
+				s.writers[form].Put(out)
+			}
+			return after, nil
 		}
 		if err == nil {
 			err = out.Write(f)
 		}
 		if err != nil {
-			return errors.Join(err, out.Close())
+			return after, errors.Join(err, out.Close())
 		}
 	}
 }
 
-func (s *Streams) writer(w io.Writer) (*wire.Writer, error) {
+func (s *Streams) writer(w io.Writer, form wire.Form, after wire.After) (*wire.Writer, error) {
 	if s != nil {
-		if out, ok := s.writers.Get().(*wire.Writer); ok {
-			out.Reset(w)
+		if out, ok := s.writers[form].Get().(*wire.Writer); ok {
+			out.Reset(w, after)
 			return out, nil
 		}
 	}
-	return wire.NewWriter(w)
+	return wire.NewWriter(w, form, after)
 }
 
-// Receive gives every frame of a stream to take, up to the End.
-func (s *Streams) Receive(ctx context.Context, r io.Reader, take func(context.Context, *wire.Frame) error) error {
-	in, err := s.reader(r)
+// Receive gives every frame of a stream after another one to take, up to the End, and
+// tells what is known after it.
+func (s *Streams) Receive(ctx context.Context, r io.Reader, form wire.Form, after wire.After, take func(context.Context, *wire.Frame) error) (wire.After, error) {
+	in, err := s.reader(r, form, after)
 	if err != nil {
-		return err
+		return after, err
 	}
-	defer s.done(in)
+	defer s.done(in, form)
 	for {
 		f, err := in.Read()
 		if err != nil {
-			return err
+			return after, err
 		}
 		if err := take(ctx, f); err != nil {
-			return err
+			return after, err
 		}
 		if f.End != nil {
-			return nil
+			return in.After(), nil
 		}
 	}
 }
 
-func (s *Streams) reader(r io.Reader) (*wire.Reader, error) {
+func (s *Streams) reader(r io.Reader, form wire.Form, after wire.After) (*wire.Reader, error) {
 	if s != nil {
-		if in, ok := s.readers.Get().(*wire.Reader); ok {
-			return in, in.Reset(r)
+		if in, ok := s.readers[form].Get().(*wire.Reader); ok {
+			return in, in.Reset(r, after)
 		}
 	}
-	return wire.NewReader(r)
+	return wire.NewReader(r, form, after)
 }
 
 // done keeps a reader, without what it read.
-func (s *Streams) done(in *wire.Reader) {
-	if s != nil && in.Reset(nil) == nil {
-		s.readers.Put(in)
+func (s *Streams) done(in *wire.Reader, form wire.Form) {
+	if s != nil && in.Reset(nil, wire.After{}) == nil {
+		s.readers[form].Put(in)
 		return
 	}
 	in.Close()
@@ -131,17 +139,19 @@ func (s *Streams) done(in *wire.Reader) {
 
 // Direct runs an exchange within one process.
 func Direct(ctx context.Context, ask *engine.Ask, serve *engine.Serve) error {
-	for _, half := range []struct {
-		next func() (*wire.Frame, error)
-		take func(context.Context, *wire.Frame) error
-	}{{ask.Next, serve.Take}, {serve.Next, ask.Take}} {
-		r, w := io.Pipe()
-		go func() { w.CloseWithError(Send(w, half.next)) }()
-		err := Receive(ctx, r, half.take)
-		r.CloseWithError(err)
-		if err != nil {
-			return err
-		}
+	var streams *Streams
+	var b bytes.Buffer
+	asked, err := streams.Send(&b, wire.Packed, wire.After{}, ask.Next)
+	if err != nil {
+		return err
 	}
-	return nil
+	heard, err := streams.Receive(ctx, &b, wire.Packed, wire.After{}, serve.Take)
+	if err != nil {
+		return err
+	}
+	if _, err := streams.Send(&b, wire.Packed, heard, serve.Next); err != nil {
+		return err
+	}
+	_, err = streams.Receive(ctx, &b, wire.Packed, asked, ask.Take)
+	return err
 }

@@ -90,7 +90,12 @@ func (p *pair) serve(h http.Handler) *httptest.Server {
 
 func (p *pair) ask() *engine.Ask {
 	p.t.Helper()
-	ask, err := engine.NewAsk(engine.AskOptions{Replica: p.store, Name: "tram-a", Merger: p.merger, Pace: engine.DefaultPace(),
+	return p.askIn(wire.Protocol)
+}
+
+func (p *pair) askIn(protocol int) *engine.Ask {
+	p.t.Helper()
+	ask, err := engine.NewAsk(engine.AskOptions{Replica: p.store, Name: "tram-a", Merger: p.merger, Pace: engine.DefaultPace(), Protocol: protocol,
 		Verify: func(record.Receipt) error { return nil }})
 	must(p.t, err)
 	return ask
@@ -114,7 +119,7 @@ func packed(t *testing.T, s string) []byte {
 func stream(t *testing.T, frames ...*wire.Frame) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := wire.NewWriter(&b)
+	w, err := wire.NewWriter(&b, wire.Plain, wire.After{})
 	must(t, err)
 	for _, f := range frames {
 		must(t, w.Write(f))
@@ -174,7 +179,7 @@ func TestFailuresHaveTheirCode(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client := p.client(p.serve(c.answer).URL)
-			err := client.Exchange(context.Background(), p.ask())
+			err := client.Exchange(context.Background(), p.askIn(wire.First))
 			if got := FailureOf(err); got != c.want || (err == nil) != (c.want == "") {
 				t.Fatalf("got %q (%v), want %q", got, err, c.want)
 			}
@@ -342,7 +347,7 @@ func TestHandlerRefuses(t *testing.T) {
 	p := newPair(t)
 	p.born()
 	var request bytes.Buffer
-	must(t, Send(&request, p.ask().Next))
+	must(t, Send(&request, p.askIn(wire.First).Next))
 	for _, c := range []struct {
 		name, method string
 		body         []byte
@@ -362,6 +367,7 @@ func TestHandlerRefuses(t *testing.T) {
 		s := httptest.NewServer(h)
 		req, err := http.NewRequest(c.method, s.URL, bytes.NewReader(c.body))
 		must(t, err)
+		req.Header.Set("Content-Type", wire.Plain.MediaType())
 		resp, err := http.DefaultClient.Do(req)
 		must(t, err)
 		text, err := io.ReadAll(resp.Body)
@@ -385,7 +391,7 @@ func TestHandlerLetsGoOfADeadSender(t *testing.T) {
 		keys = append(keys, p.born())
 	}
 	var request bytes.Buffer
-	must(t, Send(&request, p.ask().Next))
+	must(t, Send(&request, p.askIn(wire.First).Next))
 	top, h := p.upstream(same)
 	h.idle = 200 * time.Millisecond
 	s := httptest.NewServer(h)
@@ -396,6 +402,7 @@ func TestHandlerLetsGoOfADeadSender(t *testing.T) {
 	}()
 	req, err := http.NewRequest(http.MethodPost, s.URL, r)
 	must(t, err)
+	req.Header.Set("Content-Type", wire.Plain.MediaType())
 	resp, err := http.DefaultClient.Do(req)
 	if err == nil {
 		resp.Body.Close()
@@ -427,34 +434,37 @@ func TestStreamsLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	for i := range 40 {
-		n := 1 + i%7
+		n, form := 1+i%7, wire.Form(i/20)
 		var fresh, again bytes.Buffer
-		must(t, Send(&fresh, frames(n)))
-		must(t, kept.Send(&again, frames(n)))
+		_, err := (*Streams)(nil).Send(&fresh, form, wire.After{}, frames(n))
+		must(t, err)
+		_, err = kept.Send(&again, form, wire.After{}, frames(n))
+		must(t, err)
 		if !bytes.Equal(fresh.Bytes(), again.Bytes()) {
 			t.Fatalf("stream %d differs from one with memory of its own", i)
 		}
 		got := 0
-		must(t, kept.Receive(t.Context(), &again, func(_ context.Context, f *wire.Frame) error {
+		_, err = kept.Receive(t.Context(), &again, form, wire.After{}, func(_ context.Context, f *wire.Frame) error {
 			if f.Welcome != nil && f.Welcome.Time == int64(got+1) && len(f.Welcome.Replica) == n {
 				got++
 			}
 			return nil
-		}))
+		})
+		must(t, err)
 		if got != n {
 			t.Fatalf("stream %d: %d frames, want %d", i, got, n)
 		}
 		none := func(context.Context, *wire.Frame) error { return nil }
-		if err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()[:fresh.Len()-i%4-1]), none); !errors.Is(err, wire.ErrCut) {
+		if _, err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()[:fresh.Len()-i%4-1]), form, wire.After{}, none); !errors.Is(err, wire.ErrCut) {
 			t.Fatalf("a cut stream: %v", err)
 		}
-		if err := kept.Receive(t.Context(), strings.NewReader("user=hoa"), none); !errors.Is(err, wire.ErrNonsense) {
+		if _, err := kept.Receive(t.Context(), strings.NewReader("user=hoa"), form, wire.After{}, none); !errors.Is(err, wire.ErrNonsense) {
 			t.Fatalf("no stream: %v", err)
 		}
-		if err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()), func(context.Context, *wire.Frame) error { return io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {
+		if _, err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()), form, wire.After{}, func(context.Context, *wire.Frame) error { return io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {
 			t.Fatalf("a reader who gives up: %v", err)
 		}
-		if err := kept.Send(io.Discard, func() (*wire.Frame, error) { return nil, io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {
+		if _, err := kept.Send(io.Discard, form, wire.After{}, func() (*wire.Frame, error) { return nil, io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {
 			t.Fatalf("a writer who gives up: %v", err)
 		}
 	}

@@ -36,31 +36,41 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if serve == nil {
 		return
 	}
+	w.Header().Set(acceptPost, wire.Packed.MediaType())
+	form, ok := wire.FormOf(r.Header.Get("Content-Type"))
+	if !ok {
+		http.Error(w, "this program does not know how that is packed; send "+wire.Plain.MediaType(), http.StatusUnsupportedMediaType)
+		return
+	}
 	if h.idle == 0 {
 		h.idle = idleTimeout
 	}
 	conn := http.NewResponseController(w)
 	body := &deadlined{http.MaxBytesReader(w, r.Body, MaxRequest), conn, h.idle}
-	if err := h.Streams.Receive(r.Context(), body, serve.Take); err != nil {
+	heard, err := h.Streams.Receive(r.Context(), body, form, wire.After{}, serve.Take)
+	if err != nil {
 		h.refuse(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", wire.MediaType)
+	w.Header().Del(acceptPost)
+	w.Header().Set("Content-Type", form.MediaType())
 	next := func() (*wire.Frame, error) {
 		if err := conn.SetWriteDeadline(time.Now().Add(h.idle)); err != nil {
 			return nil, err
 		}
 		return serve.Next()
 	}
-	if err := h.Streams.Send(flushing{w, conn}, next); err != nil {
+	if _, err := h.Streams.Send(&flushing{w: w, c: conn, last: time.Now()}, form, heard, next); err != nil {
 		h.Log.Warn("answer cut", "err", err)
 	}
 }
 
 func (h Handler) refuse(w http.ResponseWriter, err error) {
 	switch {
+	case errors.Is(err, engine.ErrWhole):
+		http.Error(w, "edits cannot be told from what is here; send whole versions", http.StatusConflict)
 	case errors.Is(err, wire.ErrNonsense):
-		http.Error(w, "this is no exchange of protocol 1", http.StatusBadRequest)
+		http.Error(w, "this is no exchange of protocol 1 or 2", http.StatusBadRequest)
 	case errors.Is(err, wire.ErrCut):
 		http.Error(w, "the request was cut; send it again", http.StatusBadRequest)
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrStopped):
@@ -88,16 +98,26 @@ func (d *deadlined) Read(p []byte) (int, error) {
 	return d.r.Read(p)
 }
 
-// flushing hands on what the stream flushes at its marks.
+// flushing hands on what a stream flushes at its marks, but not in pieces of a few bytes
+// that follow each other at once: each would have a frame of HTTP and of TLS.
 type flushing struct {
-	w http.ResponseWriter
-	c *http.ResponseController
+	w    http.ResponseWriter
+	c    *http.ResponseController
+	held int       // bytes since the last piece
+	last time.Time // when that went
 }
 
-func (f flushing) Write(p []byte) (int, error) {
+// When held bytes go.
+const (
+	piece = 4 << 10
+	hold  = 200 * time.Millisecond
+)
+
+func (f *flushing) Write(p []byte) (int, error) {
 	n, err := f.w.Write(p)
-	if err != nil {
+	if f.held += n; err != nil || f.held < piece && time.Since(f.last) < hold {
 		return n, err
 	}
+	f.held, f.last = 0, time.Now()
 	return n, f.c.Flush()
 }

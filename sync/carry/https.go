@@ -29,6 +29,10 @@ const (
 	EnrolPath    = "/v1/enrol"
 )
 
+// acceptPost is the header that says what may be posted (W3C Linked Data Platform 1.0,
+// section 7.1).
+const acceptPost = "Accept-Post"
+
 // Bounds on time.
 const (
 	dialTimeout   = 20 * time.Second
@@ -44,6 +48,28 @@ type Client struct {
 	idle  time.Duration
 	// streams keeps memory from one exchange to the next.
 	streams Streams
+	older   atomic.Int64 // Unix seconds since when upstream is known to speak only the first protocol; 0 for never
+}
+
+// again is after how long an upstream is asked anew whether it speaks the newest
+// protocol by now.
+const again = 24 * time.Hour
+
+// Protocol is the newest protocol that upstream is thought to speak: what the next
+// exchange is to be asked in.
+func (c *Client) Protocol() int {
+	if since := c.older.Load(); since != 0 && time.Since(time.Unix(since, 0)) < again {
+		return wire.First
+	}
+	return wire.Protocol
+}
+
+// form is how streams of a protocol are packed.
+func form(protocol int) wire.Form {
+	if protocol == wire.First {
+		return wire.Plain
+	}
+	return wire.Packed
 }
 
 // counter counts what goes over the wire, TLS included.
@@ -98,22 +124,29 @@ func (c *Client) Close() { c.http.HTTPClient.CloseIdleConnections() }
 // Bytes are the bytes sent and received so far, TLS included.
 func (c *Client) Bytes() (up, down int64) { return c.bytes.up.Load(), c.bytes.down.Load() }
 
-// Exchange runs one exchange. Its error is an *Error.
+// ErrOlder says that upstream speaks only an older protocol. It is noted: ask again
+// in that of Client.Protocol.
+var ErrOlder = errors.New("upstream speaks an older protocol")
+
+// Exchange runs one exchange, which was asked in the client's protocol. Its error is an
+// *Error, or ErrOlder, or engine.ErrWhole.
 func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 	var body bytes.Buffer
-	if err := c.streams.Send(&body, ask.Next); err != nil {
+	form := form(ask.Protocol())
+	asked, err := c.streams.Send(&body, form, wire.After{}, ask.Next)
+	if err != nil {
 		return &Error{Failure: status.FailHere, Err: err}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	resp, err := c.post(ctx, ExchangePath, wire.MediaType, body.Bytes())
+	resp, err := c.post(ctx, ExchangePath, form.MediaType(), body.Bytes())
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	answer := c.watch(resp.Body, cancel)
 	defer answer.alive.Stop()
-	err = c.streams.Receive(ctx, answer, ask.Take)
+	_, err = c.streams.Receive(ctx, answer, form, asked, ask.Take)
 	switch {
 	case err == nil:
 		io.Copy(io.Discard, io.LimitReader(answer, 4096)) // so that the connection serves again
@@ -156,6 +189,7 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 		return nil, &Error{Failure: status.FailLink, Err: err}
 	}
 	req.Header.Set("Content-Type", mediaType)
+	req.Header.Set("User-Agent", "") // the report says more
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, &Error{Failure: failure(err), Err: err}
@@ -167,6 +201,14 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 4096))
 	err = fmt.Errorf("upstream answered %s", resp.Status)
 	switch resp.StatusCode {
+	case http.StatusConflict:
+		return nil, engine.ErrWhole
+	case http.StatusUnsupportedMediaType, http.StatusBadRequest:
+		// Who speaks only the first protocol says that this is nonsense, and not what it reads.
+		if mediaType == wire.Packed.MediaType() && (resp.StatusCode != http.StatusBadRequest || resp.Header.Get(acceptPost) == "") {
+			c.older.Store(time.Now().Unix())
+			return nil, ErrOlder
+		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return nil, &Error{status.FailLater, err, retryAfter(resp)}
 	case http.StatusUnauthorized, http.StatusForbidden:

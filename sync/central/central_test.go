@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -344,10 +345,12 @@ func (p *pc) greet(h wire.Hello) wire.Refusal {
 	}))
 	conf, err := trust.ClientTLS(p.id, trust.Options{VerifyAt: p.site.clock})
 	must(t, err)
-	b, err := p.post(conf, carry.ExchangePath, body.Bytes())
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}}
+	resp, err := client.Post(p.site.url+carry.ExchangePath, wire.Plain.MediaType(), &body)
 	must(t, err)
+	defer resp.Body.Close()
 	var out wire.Refusal
-	err = carry.Receive(context.Background(), bytes.NewReader(b), func(_ context.Context, f *wire.Frame) error {
+	err = carry.Receive(context.Background(), resp.Body, func(_ context.Context, f *wire.Frame) error {
 		if f.Welcome != nil {
 			out = f.Welcome.Refused
 		}

@@ -23,17 +23,29 @@ type AskOptions struct {
 	Pace   Pace
 	// Carry is what the exchange before left to be done; nil at first.
 	Carry *Carry
+	// Protocol is what is spoken, of those of package wire; 0 is the newest.
+	Protocol int
 }
 
 // Carry is what one exchange leaves for the next.
 type Carry struct {
-	// Full asks for whole versions: a name alone was not enough.
+	// Full asks for whole versions, and sends them: a name or an edit was not enough.
 	Full bool
 	// Compare are feeds to be compared, Want what a comparison found missing.
 	Compare []Narrow
 	Want    []wire.Want
 	// Unequal counts the exchanges in a row that ended with trees that differ.
 	Unequal int
+}
+
+// Whole is the same, and asks for whole versions both ways.
+func (c *Carry) Whole() *Carry {
+	out := Carry{}
+	if c != nil {
+		out = *c
+	}
+	out.Full = true
+	return &out
 }
 
 // compares reports whether a feed is to be compared.
@@ -76,7 +88,9 @@ type Ask struct {
 	st      record.Standing
 	out     []*wire.Frame
 	after   record.Cursor
-	asked   map[record.Ref]bool // sent in this exchange
+	order   []record.Change     // sent in this exchange, without versions
+	asked   map[record.Ref]bool // the same
+	heard   int                 // how many of them were answered in their order
 	sent    map[record.Ref]bool // and not answered yet
 	res     Result
 	stretch record.Stretch
@@ -97,9 +111,14 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	}
 	if o.Carry == nil {
 		o.Carry = &Carry{}
+	} else {
+		brief(&st)
+	}
+	if o.Protocol == 0 {
+		o.Protocol = wire.Protocol
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
-	h := &wire.Hello{Protocol: wire.Protocol, Replica: o.Name, Links: st.Links, Cursors: st.Cursors, Report: o.Report}
+	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Cursors: st.Cursors, Report: o.Report}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
@@ -122,6 +141,26 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	a.out = []*wire.Frame{{Hello: h}}
 	return a, nil
 }
+
+// lately is how many former lives, and links that are proved, are named to an upstream that
+// was told of all of them lately: those that it would forget first.
+const lately = 2
+
+// brief leaves out of what a replica says of itself what the exchange before said.
+func brief(st *record.Standing) {
+	if st.Proved > lately {
+		st.Links = slices.Delete(st.Links, lately, st.Proved)
+		st.Proved = lately
+	}
+	n := 0
+	st.Lives = slices.DeleteFunc(st.Lives, func(l record.Lineage) bool {
+		n++
+		return n > 1+lately && !slices.ContainsFunc(st.Links, func(k record.Link) bool { return k.Lineage == l })
+	})
+}
+
+// Protocol is what the exchange speaks.
+func (a *Ask) Protocol() int { return a.o.Protocol }
 
 // Next is the next frame to send; io.EOF after the last.
 func (a *Ask) Next() (*wire.Frame, error) {
@@ -148,20 +187,48 @@ func (a *Ask) fill() error {
 		}
 		a.after, a.res.Waiting = page.Cursor, page.More
 		a.res.Offered = page.Cursor
-		for i := range page.Changes {
-			c := &page.Changes[i]
-			a.asked[c.Ref], a.sent[c.Ref] = true, true
-			a.out = append(a.out, &wire.Frame{Change: c})
-		}
-		a.res.Sent += len(page.Changes)
 		if len(page.Changes) > 0 {
-			a.out = append(a.out, &wire.Frame{Mark: &wire.Mark{}})
-			return nil
+			return a.send(page.Changes)
 		}
 	}
 	a.res.Ended = true
 	a.out = append(a.out, &wire.Frame{End: &wire.End{More: a.res.Waiting}})
 	return nil
+}
+
+// send queues a stretch.
+func (a *Ask) send(changes []record.Change) error {
+	mark := &wire.Mark{}
+	for i := range changes {
+		c := &changes[i]
+		edit, err := a.edit(c)
+		if err != nil {
+			return fmt.Errorf("ask: %w", err)
+		}
+		if edit != nil {
+			mark.Sum = wire.Sum(changes)
+			a.out = append(a.out, &wire.Frame{Edit: edit})
+		} else {
+			a.out = append(a.out, &wire.Frame{Change: c})
+		}
+		a.asked[c.Ref], a.sent[c.Ref] = true, true
+		a.order = append(a.order, record.Change{Key: c.Key, Ref: c.Ref})
+	}
+	a.res.Sent += len(changes)
+	a.out = append(a.out, &wire.Frame{Mark: mark})
+	return nil
+}
+
+// edit says a change by its base, where upstream is known to hold that; else it is nil.
+func (a *Ask) edit(c *record.Change) (*wire.Edit, error) {
+	if a.o.Protocol == wire.First || a.o.Carry.Full || c.Version == nil || c.Version.Base.IsZero() {
+		return nil, nil
+	}
+	st, err := a.o.Replica.Look(c.Key, c.Version.Base)
+	if err != nil || st.Base == nil || !a.asked[c.Version.Base] && st.Head.Ref() != c.Version.Base {
+		return nil, err
+	}
+	return wire.Shorten(c, st.Base), nil
 }
 
 // Take takes a frame of the answer. It commits at each mark. Its error ends
@@ -174,6 +241,10 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 		return fmt.Errorf("%w: no welcome", wire.ErrNonsense)
 	case f.Answer != nil:
 		return a.answer(*f.Answer)
+	case f.Answers != nil:
+		return a.answers(*f.Answers)
+	case f.Echo != nil:
+		return a.echo(*f.Echo)
 	case f.Receipt != nil:
 		return a.receipt(*f.Receipt)
 	case f.Change != nil:
@@ -206,6 +277,34 @@ func (a *Ask) answer(ans record.Answer) error {
 		a.res.Parked++
 	}
 	a.stretch.Answers = append(a.stretch.Answers, ans)
+	return nil
+}
+
+// answers takes upstream's word on the next changes in the order of the request.
+func (a *Ask) answers(of wire.Answers) error {
+	if of.N < 1 || of.N > len(a.order)-a.heard {
+		return fmt.Errorf("%w: answers to what was not asked", wire.ErrNonsense)
+	}
+	for _, c := range a.order[a.heard : a.heard+of.N] {
+		if err := a.answer(record.Answer{Key: c.Key, Ref: c.Ref, Verdict: of.Verdict, Reason: of.Reason}); err != nil {
+			return err
+		}
+	}
+	a.heard += of.N
+	return nil
+}
+
+// echo takes changes of the request as they come down again.
+func (a *Ask) echo(of wire.Echo) error {
+	if of.N < 1 || of.From < 0 || of.From > len(a.order) || of.N > len(a.order)-of.From {
+		return fmt.Errorf("%w: an echo of what was not sent", wire.ErrNonsense)
+	}
+	for i, c := range a.order[of.From : of.From+of.N] {
+		c.Seq = of.Seq + uint64(i)
+		if err := a.arrival(c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -62,7 +62,7 @@ type Pace struct {
 }
 
 // DefaultPace suits a link of unknown quality.
-func DefaultPace() Pace { return Pace{Up: 256, Down: 1024, Stretch: 32} }
+func DefaultPace() Pace { return Pace{Up: 1024, Down: 1024, Stretch: 128} }
 
 // Faster is the pace after an exchange that went through.
 func (p Pace) Faster() Pace {

@@ -26,7 +26,7 @@ func TestClaimToHaveSeenMoreIsParked(t *testing.T) {
 	forged.Seen = forged.Seen.With(record.Name{Lineage: b.Lineage(), N: 1 << 40})
 	c.Version, c.Ref = &forged, forged.Ref()
 	_, serve := w.halves(a)
-	hello := &wire.Hello{Protocol: wire.Protocol, Replica: "a", Life: a.Lineage()}
+	hello := &wire.Hello{Protocol: wire.First, Replica: "a", Life: a.Lineage()}
 	for _, f := range []*wire.Frame{{Hello: hello}, {Change: &c}, {Mark: &wire.Mark{}}, {End: &wire.End{}}} {
 		if err := serve.Take(context.Background(), f); err != nil {
 			t.Fatal(err)

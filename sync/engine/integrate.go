@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,11 @@ import (
 )
 
 // integrate decides the changes of one stretch and applies them.
-func (s *Serve) integrate(ctx context.Context) error {
-	changes := s.pending
-	s.pending = nil
+func (s *Serve) integrate(ctx context.Context, sum []byte) error {
+	changes, err := s.whole(sum)
+	if err != nil {
+		return err
+	}
 	for try := 1; len(changes) > 0; try++ {
 		n, answers, err := s.stretch(ctx, changes)
 		if errors.Is(err, record.ErrMoved) && try < tries {
@@ -28,6 +31,61 @@ func (s *Serve) integrate(ctx context.Context) error {
 		changes, try = changes[n:], 0
 	}
 	return nil
+}
+
+// ErrWhole says that edits were sent of which the base is another one here, or is not
+// here at all. What is asked for then is to send whole versions (Carry.Full).
+var ErrWhole = errors.New("the other side cannot tell edits from what it holds")
+
+// maxEdited bounds the contents that the edits of one stretch say, in bytes.
+const maxEdited = 64 << 20
+
+// whole makes the changes of a stretch whole, and holds them against their sum.
+func (s *Serve) whole(sum []byte) ([]record.Change, error) {
+	var out []record.Change
+	edited := 0
+	for _, f := range s.pending {
+		if f.Edit == nil {
+			out = append(out, *f.Change)
+			continue
+		}
+		base, err := s.base(f.Edit, out)
+		if err != nil {
+			return nil, err
+		}
+		c, err := f.Edit.Change(base)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrWhole, err)
+		}
+		if edited += len(c.Version.Content); edited > maxEdited {
+			return nil, fmt.Errorf("%w: a stretch that is too large", wire.ErrNonsense)
+		}
+		out = append(out, *c)
+	}
+	if s.pending = nil; edited > 0 && !bytes.Equal(sum, wire.Sum(out)) {
+		return nil, ErrWhole
+	}
+	return out, nil
+}
+
+// base is what an edit was made from: of the same stretch, or held here.
+func (s *Serve) base(e *wire.Edit, before []record.Change) (*record.Version, error) {
+	for _, c := range slices.Backward(before) {
+		if c.Key == e.Key && c.Version != nil && c.Version.Name == e.Base {
+			return c.Version, nil
+		}
+	}
+	st, err := s.o.Replica.Look(e.Key, record.Ref{}, record.Ref{Name: e.Base})
+	if err == nil {
+		st, err = s.o.Replica.Look(e.Key, record.Ref{Name: e.Base, Digest: st.Known[e.Base]})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("serve: %w", err)
+	}
+	if st.Base == nil {
+		return nil, ErrWhole
+	}
+	return st.Base, nil
 }
 
 // stretch decides and applies as many changes as stand on different records.
@@ -59,8 +117,8 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 	if err := s.o.Replica.Apply(ctx, st); err != nil {
 		return 0, nil, err
 	}
-	for _, a := range answers {
-		s.held[a.Ref] = true
+	for i, a := range answers {
+		s.held[a.Ref] = len(s.answers) + i
 	}
 	return len(answers), answers, nil
 }

@@ -51,9 +51,9 @@ type Serve struct {
 	o       ServeOptions
 	hello   *wire.Hello
 	refused wire.Refusal
-	pending []record.Change // since the last mark
+	pending []*wire.Frame // since the last mark
 	answers []record.Answer
-	held    map[record.Ref]bool // what the asker is known to hold
+	held    map[record.Ref]int // what the asker is known to hold
 	forks   map[record.Lineage]bool
 	out     []*wire.Frame
 	steps   []func() error
@@ -66,7 +66,7 @@ type Serve struct {
 
 // NewServe begins the serving half.
 func NewServe(o ServeOptions) *Serve {
-	return &Serve{o: o, held: map[record.Ref]bool{}, forks: map[record.Lineage]bool{}, unknown: map[string]bool{}, upTo: map[string]uint64{}}
+	return &Serve{o: o, held: map[record.Ref]int{}, forks: map[record.Lineage]bool{}, unknown: map[string]bool{}, upTo: map[string]uint64{}}
 }
 
 // Take takes a frame of the request. It commits at each mark.
@@ -76,13 +76,13 @@ func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 		return s.greet(ctx, f.Hello)
 	case s.hello == nil:
 		return fmt.Errorf("%w: no hello", wire.ErrNonsense)
-	case f.Change != nil:
-		s.pending = append(s.pending, *f.Change)
+	case f.Change != nil, f.Edit != nil:
+		s.pending = append(s.pending, f)
 		if len(s.pending) > maxStretch {
 			return fmt.Errorf("%w: a stretch without end", wire.ErrNonsense)
 		}
 	case f.Mark != nil:
-		return s.integrate(ctx)
+		return s.integrate(ctx, f.Mark.Sum)
 	case f.End != nil:
 		if len(s.pending) > 0 {
 			return fmt.Errorf("%w: an end without a mark", wire.ErrNonsense)
@@ -101,7 +101,7 @@ func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 	}
 	s.hello = h
 	switch {
-	case h.Protocol != wire.Protocol:
+	case h.Protocol < wire.First || h.Protocol > wire.Protocol:
 		s.refused = wire.TooOld
 	case h.Replica != s.o.Peer:
 		s.refused = wire.OtherName
@@ -184,7 +184,7 @@ func (s *Serve) soon(steps ...func() error) { s.steps = slices.Insert(s.steps, s
 func (s *Serve) say(f *wire.Frame) { s.out = append(s.out, f) }
 
 func (s *Serve) welcome() error {
-	w := &wire.Welcome{Protocol: wire.Protocol, Replica: s.o.Name, Time: s.o.Now, Refused: s.refused}
+	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused}
 	speaks := map[record.Lineage]bool{s.hello.Life: true}
 	for _, l := range s.hello.Links {
 		speaks[l.Lineage] = true
@@ -224,10 +224,8 @@ func (s *Serve) welcome() error {
 // receipts gives the answers, and a receipt for each chain as far as both sides
 // compute the same one. What the asker's chain proves it holds is noted.
 func (s *Serve) receipts() error {
-	for i := range s.answers {
-		s.say(&wire.Frame{Answer: &s.answers[i]})
-	}
-	for _, claim := range s.hello.Links {
+	s.sayAnswers()
+	for i, claim := range s.hello.Links {
 		link, ok, err := s.o.Replica.Chain(claim.Lineage, claim.N)
 		if err == nil && (!ok || link.Chain != claim.Chain) {
 			link, _, err = s.o.Replica.Chain(claim.Lineage, 0)
@@ -235,7 +233,7 @@ func (s *Serve) receipts() error {
 		if err != nil {
 			return err
 		}
-		if link.N == 0 || link.N > claim.N {
+		if link.N == 0 || link.N > claim.N || i < s.hello.Proved && link == claim {
 			continue
 		}
 		r, err := s.receipt(link)
@@ -248,6 +246,23 @@ func (s *Serve) receipts() error {
 	}
 	s.say(&wire.Frame{Mark: &wire.Mark{}})
 	return nil
+}
+
+// sayAnswers answers every change of the request, in its order.
+func (s *Serve) sayAnswers() {
+	var run *wire.Answers
+	for i := range s.answers {
+		a := &s.answers[i]
+		switch {
+		case s.hello.Protocol == wire.First:
+			s.say(&wire.Frame{Answer: a})
+		case run != nil && run.Verdict == a.Verdict && run.Reason == a.Reason:
+			run.N++
+		default:
+			run = &wire.Answers{N: 1, Verdict: a.Verdict, Reason: a.Reason}
+			s.say(&wire.Frame{Answers: run})
+		}
+	}
 }
 
 // receipt is the word that the top replica holds a chain, as far as a link at most.
@@ -263,7 +278,7 @@ func (s *Serve) holds(ref record.Ref) (bool, error) {
 	if s.hello.Full {
 		return false, nil
 	}
-	if s.held[ref] {
+	if _, ok := s.held[ref]; ok {
 		return true, nil
 	}
 	for _, claim := range s.hello.Links {
@@ -313,8 +328,23 @@ func (s *Serve) give(c *record.Change) error {
 	if held {
 		c.Version = nil
 	}
+	if at, ok := s.held[c.Ref]; ok && held && s.hello.Protocol > wire.First && !c.Gone && !c.Waits {
+		s.echo(c.Seq, at)
+		return nil
+	}
 	s.say(&wire.Frame{Change: c})
 	return nil
+}
+
+// echo says that a change of the request stands in the feed.
+func (s *Serve) echo(seq uint64, at int) {
+	if len(s.out) > 0 {
+		if e := s.out[len(s.out)-1].Echo; e != nil && e.Seq+uint64(e.N) == seq && e.From+e.N == at {
+			e.N++
+			return
+		}
+	}
+	s.say(&wire.Frame{Echo: &wire.Echo{Seq: seq, From: at, N: 1}})
 }
 
 // wanted sends records again, whole.

@@ -68,7 +68,13 @@ func newWorldAt(t *testing.T, clocks map[string]func() record.Stamp, names ...st
 	return w
 }
 
+// halves speak the first protocol, in which every change and answer is a frame of its own.
 func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
+	w.t.Helper()
+	return w.halvesIn(wire.First, s)
+}
+
+func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) {
 	w.t.Helper()
 	var asker engine.Asker = s.Store
 	if w.below != nil {
@@ -82,7 +88,7 @@ func (w *world) halves(s *station) (*engine.Ask, *engine.Serve) {
 		upstream = w.above(upstream)
 	}
 	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: 64, Stretch: 8},
-		Carry: s.carry, Verify: func(r record.Receipt) error {
+		Carry: s.carry, Protocol: protocol, Verify: func(r record.Receipt) error {
 			if string(r.Sig) != "signed" {
 				return errors.New("unsigned")
 			}
@@ -141,8 +147,14 @@ func (w *world) pump(ask *engine.Ask, serve *engine.Serve, up, down func(*wire.F
 func (w *world) once(name string) engine.Result {
 	w.t.Helper()
 	s := w.stations[name]
-	ask, serve := w.halves(s)
-	if err := carry.Direct(context.Background(), ask, serve); err != nil {
+	ask, serve := w.halvesIn(wire.Protocol, s)
+	err := carry.Direct(context.Background(), ask, serve)
+	if errors.Is(err, engine.ErrWhole) {
+		s.carry = s.carry.Whole()
+		ask, serve = w.halvesIn(wire.Protocol, s)
+		err = carry.Direct(context.Background(), ask, serve)
+	}
+	if err != nil {
 		w.t.Fatalf("exchange of %s: %v", name, err)
 	}
 	s.last = ask.Result()

@@ -25,11 +25,13 @@ const (
 	late       = "late request arrives"
 	centreDies = "centre killed in exchange"
 	askerDies  = "station killed in exchange"
+	older      = "exchange of an older program"
+	wholes     = "edits sent again whole"
 )
 
 // faults are what can become of exchanges, by name.
 func faults() []string {
-	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies,
+	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies, older, wholes,
 		stickAgain, stickOrder, stickForeign, stickAltered, stickGap, refusedWrite}
 }
 
@@ -71,7 +73,12 @@ func (l *life) next(f func() (*wire.Frame, error)) func() (*wire.Frame, error) {
 }
 
 func (w *world) ask(r *replica) (*engine.Ask, error) {
-	return engine.NewAsk(engine.AskOptions{Replica: r.disk(), Name: r.name, Merger: w.o.Merger, Carry: r.carry,
+	protocol := wire.Protocol
+	if w.now/1000%4 == 0 { // an older program
+		protocol = wire.First
+		w.happened[older]++
+	}
+	return engine.NewAsk(engine.AskOptions{Replica: r.disk(), Name: r.name, Merger: w.o.Merger, Carry: r.carry, Protocol: protocol,
 		Pace: pace(),
 		Verify: func(p record.Receipt) error {
 			if string(p.Sig) == "signed" {
@@ -124,7 +131,7 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 		return nil, nil
 	}
 	var b bytes.Buffer
-	if err := w.o.streams.Send(&b, ask.Next); err != nil {
+	if r.asked, err = w.o.streams.Send(&b, wire.Packed, wire.After{}, ask.Next); err != nil {
 		w.bad("%s cannot ask: %v", r.label, err)
 		return nil, nil
 	}
@@ -135,14 +142,18 @@ func (w *world) request(r *replica) (*engine.Ask, []byte) {
 // as it lives.
 func (w *world) answer(r *replica, request []byte, l *life) []byte {
 	serve := w.serve(r.up, r.name, pace(), signed)
-	if err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), l.take(serve.Take)); err != nil {
+	heard, err := w.o.streams.Receive(context.Background(), bytes.NewReader(request), wire.Packed, wire.After{}, l.take(serve.Take))
+	if errors.Is(err, engine.ErrWhole) {
+		r.carry = r.carry.Whole()
+		return nil
+	} else if err != nil {
 		if !excused(err) {
 			w.bad("the centre cannot read %s: %v", r.label, err)
 		}
 		return nil
 	}
 	var b bytes.Buffer
-	if err := w.o.streams.Send(&b, l.next(serve.Next)); err != nil && !excused(err) {
+	if _, err := w.o.streams.Send(&b, wire.Packed, heard, l.next(serve.Next)); err != nil && !excused(err) {
 		w.bad("the centre cannot answer %s: %v", r.label, err)
 		return nil
 	}
@@ -151,7 +162,7 @@ func (w *world) answer(r *replica, request []byte, l *life) []byte {
 
 // take lets a replica read an answer, as much as came of it, for as long as it lives.
 func (w *world) take(r *replica, ask *engine.Ask, answer []byte, l *life) (res engine.Result, whole bool) {
-	err := w.o.streams.Receive(context.Background(), bytes.NewReader(answer), l.take(ask.Take))
+	_, err := w.o.streams.Receive(context.Background(), bytes.NewReader(answer), wire.Packed, r.asked, l.take(ask.Take))
 	if err != nil && !excused(err) {
 		w.bad("%s cannot take an answer: %v", r.label, err)
 	}
@@ -217,7 +228,13 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 		w.answer(r, request, nil)
 		fallthrough
 	default:
-		if answer := w.answer(r, request, nil); len(answer) > 0 {
+		answer := w.answer(r, request, nil)
+		if len(answer) == 0 && r.carry != nil && r.carry.Full { // as a station does, at once
+			ask, request = w.request(r)
+			answer = w.answer(r, request, nil)
+			w.happened[wholes]++
+		}
+		if len(answer) > 0 {
 			res, _ := w.take(r, ask, answer, nil)
 			w.say("%-7s %s: %d up, %d down", r.label, how, res.Sent, res.Received)
 			w.happened[how]++

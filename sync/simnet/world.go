@@ -13,6 +13,7 @@ import (
 	"tram/store"
 	"tram/store/record"
 	"tram/sync/engine"
+	"tram/sync/wire"
 )
 
 // world is one run.
@@ -46,9 +47,10 @@ type replica struct {
 	ahead  int64 // of its clock before the true one, ms
 	offset int64 // as it was measured in the last exchange
 	carry  *engine.Carry
-	doubt  bool    // about its clock
-	left   int     // how many more writes its disk takes; below zero all
-	copies []state // oldest first
+	asked  wire.After // what is known after its last request
+	doubt  bool       // about its clock
+	left   int        // how many more writes its disk takes; below zero all
+	copies []state    // oldest first
 	known
 }
 

@@ -3,12 +3,16 @@ package wire
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"tram/store/record"
+	"tram/sync/wire/columns"
 )
 
 // Errors of a stream.
@@ -23,90 +27,207 @@ var (
 const (
 	MaxLine   = 20 << 20  // one frame or one content, in bytes
 	MaxStream = 512 << 20 // one request or answer, unpacked, in bytes
+	MaxFrames = 1 << 20   // of one
 	maxWindow = 8 << 20
+	maxBlock  = MaxLine + 2*block // of a packed stream
+	block     = 128 << 10         // after which a writer ends one
 )
+
+// After is what both sides know after a packed stream: the answer to a request goes on
+// from there. The zero value is what they know before any.
+type After struct{ model *columns.Model }
+
+// from is the model that a packed stream goes on with: that of the stream before, or one
+// that begins. The first one is kept, since it is long in the making.
+func (a After) from(first **columns.Model) *columns.Model {
+	if a.model != nil {
+		return a.model
+	}
+	if *first == nil {
+		*first = columns.NewModel(knownLines)
+	}
+	return (*first).Another()
+}
 
 // Writer writes frames as one compressed stream of lines. It is not safe for
 // concurrent use.
 type Writer struct {
-	z   *zstd.Encoder
-	buf bytes.Buffer
+	z     *zstd.Encoder
+	form  Form
+	first *columns.Model // as a packed stream begins, once there was one
+	model *columns.Model // of the packed stream at hand
+	lines [][]byte       // not written yet
+	size  int            // of them
 }
 
-// NewWriter begins a stream.
-func NewWriter(w io.Writer) (*Writer, error) {
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20),
-		zstd.WithLowerEncoderMem(true))
+// NewWriter begins a stream after another one.
+func NewWriter(w io.Writer, f Form, after After) (*Writer, error) {
+	o := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1 << 20),
+		zstd.WithLowerEncoderMem(true)}
+	if f == Packed {
+		o = append(o, zstd.WithEncoderDict(knownBytes), zstd.WithEncoderCRC(false))
+	}
+	z, err := zstd.NewWriter(w, o...)
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{z: z}, nil
+	out := &Writer{z: z, form: f}
+	if f == Packed {
+		out.model = after.from(&out.first)
+	}
+	return out, nil
 }
 
 // Reset begins another stream with the memory of the one before: some megabytes, of
-// which a short stream needs all.
-func (w *Writer) Reset(to io.Writer) { w.z.Reset(to) }
+// which a short stream needs all. With nil it keeps the memory alone.
+func (w *Writer) Reset(to io.Writer, after After) {
+	w.z.Reset(to)
+	w.lines, w.size = nil, 0
+	if w.form == Packed && to != nil {
+		w.model = after.from(&w.first)
+	}
+}
+
+// After is what is known after the stream, which ended. The writer forgets it.
+func (w *Writer) After() After {
+	defer func() { w.model = nil }()
+	return After{w.model}
+}
 
 // Write adds a frame. A Mark is also flushed, so that the other side can commit
 // what came before it.
 func (w *Writer) Write(f *Frame) error {
-	w.buf.Reset()
-	enc := json.NewEncoder(&w.buf)
-	enc.SetEscapeHTML(false)
-	var err error
-	if f.Change != nil {
-		err = enc.Encode(struct {
-			Change change `json:"change"`
-		}{slim(f.Change)})
-		if v := f.Change.Version; err == nil && v != nil {
-			w.buf.Write(v.Content)
-			w.buf.WriteByte('\n')
-		}
-	} else {
-		err = enc.Encode(f)
-	}
+	lines, err := Lines(f, w.form)
 	if err != nil {
 		return fmt.Errorf("write frame: %w", err)
 	}
-	if _, err := w.z.Write(w.buf.Bytes()); err != nil {
+	for _, line := range lines {
+		if err := w.line(line); err != nil {
+			return fmt.Errorf("write frame: %w", err)
+		}
+	}
+	if f.Mark == nil {
+		return nil
+	}
+	if err := w.pack(); err != nil {
 		return fmt.Errorf("write frame: %w", err)
 	}
-	if f.Mark != nil {
-		return w.z.Flush()
+	return w.z.Flush()
+}
+
+// Lines are the lines by which a frame travels in a form, without line feeds.
+func Lines(f *Frame, form Form) ([][]byte, error) {
+	if f.Change == nil {
+		line, err := marshal(f)
+		return [][]byte{line}, err
 	}
-	return nil
+	c, v := slim(f.Change), f.Change.Version
+	if v != nil && form == Packed && keyOf(v.Content) == c.Key {
+		c.Key = record.Key{}
+	}
+	line, err := marshal(struct {
+		Change change `json:"change"`
+	}{c})
+	if v == nil {
+		return [][]byte{line}, err
+	}
+	return [][]byte{line, v.Content}, err
+}
+
+func marshal(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+// keyOf is the key that a resource begins with; none where it begins otherwise.
+func keyOf(content []byte) record.Key {
+	kind, rest, _ := bytes.Cut(bytes.TrimPrefix(content, []byte(`{"resourceType":"`)), []byte(`","id":"`))
+	id, _, _ := bytes.Cut(rest, []byte(`"`))
+	if k := (record.Key{Kind: string(kind), ID: string(id)}); k.Valid() {
+		return k
+	}
+	return record.Key{}
+}
+
+func (w *Writer) line(line []byte) error {
+	if w.form == Plain {
+		_, err := w.z.Write(append(line[:len(line):len(line)], '\n'))
+		return err
+	}
+	w.lines, w.size = append(w.lines, line), w.size+len(line)
+	if w.size < block && len(w.lines) < columns.MaxLines {
+		return nil
+	}
+	return w.pack()
+}
+
+// pack ends a block.
+func (w *Writer) pack() error {
+	if len(w.lines) == 0 {
+		return nil
+	}
+	packed := w.model.Pack(nil, w.lines)
+	w.lines, w.size = nil, 0
+	_, err := w.z.Write(append(binary.AppendUvarint(nil, uint64(len(packed))), packed...))
+	return err
 }
 
 // Close ends the stream.
-func (w *Writer) Close() error { return w.z.Close() }
+func (w *Writer) Close() error { return errors.Join(w.pack(), w.z.Close()) }
 
 // Reader reads what a Writer wrote. It is not safe for concurrent use.
 type Reader struct {
-	src  *source
-	z    *zstd.Decoder
-	r    *bufio.Reader
-	left int64
+	src   *source
+	z     *zstd.Decoder
+	r     *bufio.Reader
+	left  int64
+	read  int // frames
+	form  Form
+	first *columns.Model // as a packed stream begins, once there was one
+	model *columns.Model // of the packed stream at hand
+	lines [][]byte       // of the block at hand
 }
 
-// NewReader begins to read a stream.
-func NewReader(r io.Reader) (*Reader, error) {
+// NewReader begins to read a stream after another one.
+func NewReader(r io.Reader, f Form, after After) (*Reader, error) {
 	src := &source{r: r}
-	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	o := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true)}
+	if f == Packed {
+		o = append(o, zstd.WithDecoderDicts(knownBytes))
+	}
+	z, err := zstd.NewReader(src, o...)
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{src, z, bufio.NewReaderSize(z, 64<<10), MaxStream}, nil
+	out := &Reader{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10), left: MaxStream, form: f}
+	if f == Packed {
+		out.model = after.from(&out.first)
+	}
+	return out, nil
 }
 
 // Reset begins to read another stream with the memory of the one before, however that
 // one ended. With nil it lets go of that one and keeps the memory.
-func (r *Reader) Reset(from io.Reader) error {
-	r.src.r, r.src.err, r.left = from, nil, MaxStream
+func (r *Reader) Reset(from io.Reader, after After) error {
+	r.src.r, r.src.err, r.left, r.read, r.lines = from, nil, MaxStream, 0, nil
 	r.r.Reset(r.z)
+	if r.form == Packed && from != nil {
+		r.model = after.from(&r.first)
+	}
 	if from == nil {
 		return r.z.Reset(nil)
 	}
 	return r.z.Reset(r.src)
+}
+
+// After is what is known after the stream, which was read to its end. The reader forgets
+// it.
+func (r *Reader) After() After {
+	defer func() { r.model = nil }()
+	return After{r.model}
 }
 
 // Close lets go of the reader's memory.
@@ -118,6 +239,9 @@ func (r *Reader) Read() (*Frame, error) {
 	line, err := r.line()
 	if err != nil {
 		return nil, err
+	}
+	if r.read++; r.read > MaxFrames {
+		return nil, errLarge
 	}
 	var f struct {
 		Frame
@@ -135,6 +259,9 @@ func (r *Reader) Read() (*Frame, error) {
 			return nil, err
 		}
 	}
+	if f.Change.Key == (record.Key{}) && r.form == Packed {
+		f.Change.Key = keyOf(content)
+	}
 	if !f.Change.Key.Valid() {
 		return nil, fmt.Errorf("%w: a change of no record", ErrNonsense)
 	}
@@ -143,26 +270,72 @@ func (r *Reader) Read() (*Frame, error) {
 
 // line reads one line, within the limits.
 func (r *Reader) line() ([]byte, error) {
+	if r.form == Plain {
+		return r.plain()
+	}
+	for len(r.lines) == 0 {
+		if err := r.unpack(); err != nil {
+			return nil, err
+		}
+	}
+	line := r.lines[0]
+	r.lines = r.lines[1:]
+	return line, nil
+}
+
+func (r *Reader) plain() ([]byte, error) {
 	var out []byte
 	for {
 		part, err := r.r.ReadSlice('\n')
 		r.left -= int64(len(part))
 		if r.left < 0 || len(out)+len(part) > MaxLine {
-			return nil, fmt.Errorf("%w: it is too large", ErrNonsense)
+			return nil, errLarge
 		}
 		out = append(out, part...)
-		switch {
-		case err == nil:
+		if err == nil {
 			return out[:len(out)-1], nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, ErrCut
-		case r.src.err != nil && !errors.Is(r.src.err, io.EOF):
-			return nil, fmt.Errorf("%w: %w", ErrCut, r.src.err)
-		default:
-			return nil, fmt.Errorf("%w: it is not compressed as it should be", ErrNonsense)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, r.ended(err)
 		}
 	}
+}
+
+// unpack reads the lines of the next block.
+func (r *Reader) unpack() error {
+	size, err := binary.ReadUvarint(r.r)
+	if err != nil {
+		return r.ended(err)
+	}
+	if size > maxBlock {
+		return errLarge
+	}
+	var packed bytes.Buffer
+	if _, err := io.CopyN(&packed, r.r, int64(size)); err != nil {
+		return r.ended(err)
+	}
+	if r.lines, err = r.model.Unpack(packed.Bytes(), maxBlock); err != nil {
+		return fmt.Errorf("%w: %w", ErrNonsense, err)
+	}
+	for _, line := range r.lines {
+		if r.left -= int64(len(line)); r.left < 0 || len(line) > MaxLine {
+			return errLarge
+		}
+	}
+	return nil
+}
+
+var errLarge = fmt.Errorf("%w: it is too large", ErrNonsense)
+
+// ended is why there is no more.
+func (r *Reader) ended(err error) error {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return ErrCut
+	case r.src.err != nil && !errors.Is(r.src.err, io.EOF):
+		return fmt.Errorf("%w: %w", ErrCut, r.src.err)
+	}
+	return fmt.Errorf("%w: it is not compressed as it should be", ErrNonsense)
 }
 
 // source remembers how reading what is packed failed, to tell a link that broke

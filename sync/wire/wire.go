@@ -14,11 +14,12 @@ import (
 	"tram/store/record"
 )
 
-// Protocol is the version of the wire; ../PROTOCOL.md dates each.
-const Protocol = 1
-
-// MediaType is the content type of a stream of frames.
-const MediaType = "application/vnd.tram.exchange+zstd"
+// Versions of the wire; ../PROTOCOL.md dates each. What speaks the newest speaks the
+// others too.
+const (
+	First    = 1
+	Protocol = 2
+)
 
 // Frame is one thing said; exactly one field is set. A frame with none is of a
 // later protocol and is passed over.
@@ -26,7 +27,10 @@ type Frame struct {
 	Hello   *Hello          `json:"hello,omitempty"`
 	Welcome *Welcome        `json:"welcome,omitempty"`
 	Change  *record.Change  `json:"-"`
+	Edit    *Edit           `json:"edit,omitempty"`
 	Answer  *record.Answer  `json:"answer,omitempty"`
+	Answers *Answers        `json:"answers,omitempty"`
+	Echo    *Echo           `json:"echo,omitempty"`
 	Receipt *record.Receipt `json:"receipt,omitempty"`
 	Leaves  *Leaves         `json:"leaves,omitempty"`
 	Mark    *Mark           `json:"mark,omitempty"`
@@ -41,7 +45,9 @@ type Hello struct {
 	Life      record.Lineage   `json:"life"`
 	Continues []record.Lineage `json:"continues,omitempty"`
 	// Links are the chains of the asker's own changes, each as far as it reaches.
-	Links   []record.Link   `json:"links,omitempty"`
+	Links []record.Link `json:"links,omitempty"`
+	// Proved says how many of them, the first ones, need no other receipt.
+	Proved  int             `json:"proved,omitempty"`
 	Cursors []record.Cursor `json:"cursors"`
 	// Roots are the roots of the asker's trees at these cursors, by feed.
 	Roots map[string]record.Digest `json:"roots,omitempty"`
@@ -132,10 +138,27 @@ type Leaves struct {
 	End *record.Cursor `json:"end,omitempty"`
 }
 
+// Answers are upstream's word on the next N changes of the request, in their order.
+type Answers struct {
+	N       int            `json:"n"`
+	Verdict record.Verdict `json:"verdict"`
+	Reason  record.Reason  `json:"reason,omitempty"`
+}
+
+// Echo says that N changes of the request, from the one at From on, stand in the feed
+// from Seq on, one behind the other.
+type Echo struct {
+	Seq  uint64 `json:"s"`
+	From int    `json:"f"`
+	N    int    `json:"n"`
+}
+
 // Mark ends a stretch: what came since the last mark is one transaction, and
 // the cursor after it is Cursor.
 type Mark struct {
 	Cursor *record.Cursor `json:"cursor,omitempty"`
+	// Sum is that of the stretch's changes, where some came as edits.
+	Sum []byte `json:"sum,omitempty"`
 }
 
 // End closes a request or an answer. What ends without it was cut.
@@ -149,7 +172,7 @@ type End struct {
 // change is a Change as it travels: what the receiver can derive is left out.
 type change struct {
 	Seq      uint64        `json:"s,omitempty"`
-	Key      record.Key    `json:"k"`
+	Key      record.Key    `json:"k,omitzero"`
 	Ref      record.Ref    `json:"r,omitzero"` // without a version
 	Prev     uint64        `json:"p,omitempty"`
 	Gone     bool          `json:"gone,omitempty"`

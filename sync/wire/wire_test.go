@@ -20,9 +20,12 @@ func frames() []*Frame {
 		Author: "hoa", Stamp: record.Stamp{Unix: 5}, Content: []byte(`{"resourceType":"Patient","x":1.0,"div":"<b>&"}`)}
 	edit := &record.Version{Key: birth.Key, Name: record.Name{Lineage: lin, N: 3}, Base: birth.Ref(), Seen: record.Seen{lin: 3}, Author: "hoa",
 		Deleted: true, Content: []byte(`{}`), Trace: record.Trace{Born: birth.Name, Marks: []record.Mark{{Path: "x", By: []record.Name{{Lineage: lin, N: 3}}}}}}
+	named := &record.Version{Key: record.Key{Kind: "Patient", ID: "b"}, Name: record.Name{Lineage: lin, N: 4}, Seen: record.Seen{lin: 4},
+		Author: "hoa", Content: []byte(`{"resourceType":"Patient","id":"b"}`)}
 	return []*Frame{
 		{Hello: &Hello{Protocol: 1, Replica: "a", Life: lin, Cursors: []record.Cursor{{Feed: "own", Seq: 3}}, Report: []byte(`{"a":1}`)}},
 		{Change: &record.Change{Key: birth.Key, Ref: birth.Ref(), Version: birth}},
+		{Change: &record.Change{Key: named.Key, Ref: named.Ref(), Version: named}},
 		{Change: &record.Change{Key: edit.Key, Ref: edit.Ref(), Prev: 2, Version: edit}},
 		{Change: &record.Change{Seq: 9, Key: edit.Key, Ref: edit.Ref()}},
 		{Change: &record.Change{Seq: 10, Key: edit.Key, Ref: edit.Ref(), Gone: true, Waits: true}},
@@ -31,10 +34,10 @@ func frames() []*Frame {
 	}
 }
 
-func encode(t *testing.T, fs []*Frame) []byte {
+func encode(t *testing.T, form Form, fs []*Frame) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := NewWriter(&b)
+	w, err := NewWriter(&b, form, After{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +52,8 @@ func encode(t *testing.T, fs []*Frame) []byte {
 	return b.Bytes()
 }
 
-func decode(b []byte) (out []*Frame, err error) {
-	r, err := NewReader(bytes.NewReader(b))
+func decode(form Form, b []byte) (out []*Frame, err error) {
+	r, err := NewReader(bytes.NewReader(b), form, After{})
 	if err != nil {
 		return nil, err
 	}
@@ -65,23 +68,27 @@ func decode(b []byte) (out []*Frame, err error) {
 }
 
 func TestFramesArriveAsSent(t *testing.T) {
-	want := frames()
-	got, err := decode(encode(t, want))
-	if !errors.Is(err, ErrCut) || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v", got, err)
-	}
-	for i, f := range got {
-		if f.Change != nil && f.Change.Version != nil && f.Change.Version.Digest() != want[i].Change.Version.Digest() {
-			t.Errorf("frame %d: another digest", i)
+	for _, form := range []Form{Plain, Packed} {
+		want := frames()
+		got, err := decode(form, encode(t, form, want))
+		if !errors.Is(err, ErrCut) || !reflect.DeepEqual(got, want) {
+			t.Errorf("form %d: got %+v, %v", form, got, err)
+		}
+		for i, f := range got {
+			if f.Change != nil && f.Change.Version != nil && f.Change.Version.Digest() != want[i].Change.Version.Digest() {
+				t.Errorf("form %d: frame %d: another digest", form, i)
+			}
 		}
 	}
 }
 
 func TestEveryCutIsACut(t *testing.T) {
-	b := encode(t, frames())
-	for n := range len(b) {
-		if got, err := decode(b[:n]); err == nil || len(got) > len(frames()) || errors.Is(err, io.EOF) {
-			t.Errorf("cut at %d: %v", n, err)
+	for _, form := range []Form{Plain, Packed} {
+		b := encode(t, form, frames())
+		for n := range len(b) {
+			if got, err := decode(form, b[:n]); err == nil || len(got) > len(frames()) || errors.Is(err, io.EOF) {
+				t.Errorf("form %d: cut at %d: %v", form, n, err)
+			}
 		}
 	}
 }
@@ -96,7 +103,7 @@ func pack(t *testing.T, s string) []byte {
 }
 
 func TestUnknownThingsArePassedOver(t *testing.T) {
-	got, err := decode(pack(t, `{"weather":{"rain":1}}`+"\n"+`{"mark":{"cursor":null,"phase":2},"more":[]}`+"\n"))
+	got, err := decode(Plain, pack(t, `{"weather":{"rain":1}}`+"\n"+`{"mark":{"cursor":null,"phase":2},"more":[]}`+"\n"))
 	if !errors.Is(err, ErrCut) || len(got) != 2 || got[1].Mark == nil || *got[0] != (Frame{}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -110,7 +117,7 @@ func TestNonsenseIsSaidToBeNonsense(t *testing.T) {
 		"wrong form":      pack(t, `{"mark":7}`+"\n"),
 		"an endless line": pack(t, strings.Repeat("a", MaxLine+1)),
 	} {
-		if _, err := decode(in); !errors.Is(err, ErrNonsense) {
+		if _, err := decode(Plain, in); !errors.Is(err, ErrNonsense) {
 			t.Errorf("%s: got %v, want ErrNonsense", name, err)
 		}
 	}
@@ -124,7 +131,7 @@ func FuzzReader(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		got, err := decode(z.EncodeAll(in, nil))
+		got, err := decode(Plain, z.EncodeAll(in, nil))
 		if err == nil {
 			t.Fatal("no error at the end")
 		}

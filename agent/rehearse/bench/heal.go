@@ -315,21 +315,25 @@ func (h *healing) exchange(ctx context.Context, left *engine.Carry) (r round, er
 		Hear:  func(wire.Hello) wire.Refusal { return "" },
 		Admit: func(*record.Version, *record.Stand) record.Reason { return "" },
 	})
-	if r.up, err = pass(ctx, ask.Next, serve.Take); err == nil {
-		r.down, err = pass(ctx, serve.Next, ask.Take)
+	var said, heard wire.After
+	if r.up, said, heard, err = pass(ctx, said, heard, ask.Next, serve.Take); err == nil {
+		r.down, _, _, err = pass(ctx, heard, said, serve.Next, ask.Take)
 	}
 	r.Result, r.took = ask.Result(), time.Since(began)
 	return r, err
 }
 
-// pass carries one direction of an exchange, and counts its bytes.
-func pass(ctx context.Context, next func() (*wire.Frame, error), take func(context.Context, *wire.Frame) error) (int64, error) {
+// pass carries one direction of an exchange after another one, and counts its bytes.
+func pass(ctx context.Context, sender, reader wire.After, next func() (*wire.Frame, error), take func(context.Context, *wire.Frame) error) (int64, wire.After, wire.After, error) {
 	var b bytes.Buffer
-	if err := carry.Send(&b, next); err != nil {
-		return 0, err
+	var streams *carry.Streams
+	said, err := streams.Send(&b, wire.Packed, sender, next)
+	if err != nil {
+		return 0, said, reader, err
 	}
 	n := int64(b.Len())
-	return n, carry.Receive(ctx, &b, take)
+	heard, err := streams.Receive(ctx, &b, wire.Packed, reader, take)
+	return n, said, heard, err
 }
 
 // heal lets the two exchange until they are proved equal, and prints what that took.
@@ -382,7 +386,7 @@ func (h *healing) same() error {
 // allHeads is how many bytes the names of all heads are, compressed as on the wire.
 func (h *healing) allHeads() (heads int, size int64, err error) {
 	var c counter
-	w, err := wire.NewWriter(&c)
+	w, err := wire.NewWriter(&c, wire.Packed, wire.After{})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -30,10 +30,15 @@ func (t Traffic) Seconds() float64 { return t.Last.Sub(t.First).Seconds() }
 // of a TLS connection is one of 24.
 const request = 200
 
+// answer is the least number of bytes by which a server takes its turn: what a
+// connection may be taken up again with is shorter, and comes while the client speaks.
+const answer = 100
+
 // turns are those of one connection.
 type turns struct {
 	n       int   // of the client
 	bytes   int64 // of its present one
+	down    int64 // what the server said since
 	counted bool  // as a request
 	upward  bool  // it is the client's turn
 }
@@ -59,13 +64,14 @@ func (l *line) count(n int, up bool) {
 	t.Last = time.Now()
 	if !up {
 		t.Down += int64(n)
-		if c.upward {
+		if c.down += int64(n); c.upward && c.down >= answer {
 			t.Trips++
+			c.upward = false
 		}
-		c.upward = false
 		return
 	}
 	t.Up += int64(n)
+	c.down = 0
 	if !c.upward {
 		c.upward, c.bytes, c.counted = true, 0, false
 		c.n++

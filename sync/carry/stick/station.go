@@ -162,7 +162,7 @@ func (s *Station) ask(c *engine.Carry) (*engine.Ask, []byte, cargo, error) {
 }
 
 func (s *Station) options(c *engine.Carry) engine.AskOptions {
-	o := engine.AskOptions{Replica: s.Store, Name: s.Identity.Replica(), Merger: s.Merger, Pace: pace(), Carry: c,
+	o := engine.AskOptions{Protocol: wire.First, Replica: s.Store, Name: s.Identity.Replica(), Merger: s.Merger, Pace: pace(), Carry: c,
 		Verify: func(r record.Receipt) error { return trust.VerifyReceipt(s.Identity.ReceiptKey(), r) }}
 	if s.Report != nil {
 		o.Report = s.Report()

@@ -1,0 +1,53 @@
+package wire
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+)
+
+// Form is how the lines of a stream are packed.
+type Form int
+
+// The forms.
+const (
+	Plain  Form = iota // zstd alone
+	Packed             // told by what is known, then zstd with what is known
+)
+
+// What both sides know before an exchange: lines as they travel, and a dictionary of
+// zstd, both made by "make known" from made-up stations alone.
+var (
+	//go:embed known.ndjson
+	knownLines []byte
+	//go:embed known.zdict
+	knownBytes []byte
+)
+
+const mediaType = "application/vnd.tram.exchange+zstd"
+
+// MediaType is the content type of a stream of frames: for a packed one with the
+// beginning of a SHA-256 over what both sides must know.
+func (f Form) MediaType() string {
+	if f == Plain {
+		return mediaType
+	}
+	return mediaType + `; known=` + known()
+}
+
+func known() string {
+	h := sha256.New()
+	h.Write(knownLines)
+	h.Write(knownBytes)
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+// FormOf is the form of a content type; not ok for one that is not known here.
+func FormOf(contentType string) (f Form, ok bool) {
+	for _, f := range []Form{Plain, Packed} {
+		if contentType == f.MediaType() {
+			return f, true
+		}
+	}
+	return Plain, false
+}
