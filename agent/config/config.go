@@ -109,7 +109,7 @@ func Default(dataDir string) Config {
 		Centre:  Centre{KeyExchange: "hybrid"},
 		Page:    Page{Listen: "127.0.0.1:8642"},
 		Drop:    Drop{Poll: 30 * time.Second, References: "strict"},
-		Sync:    Sync{Every: 5 * time.Minute, Urgent: 2 * time.Second},
+		Sync:    Sync{Every: 15 * time.Minute, Urgent: 2 * time.Second},
 		Log:     Log{Level: "info"},
 	}
 }

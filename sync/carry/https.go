@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -37,8 +38,14 @@ const acceptPost = "Accept-Post"
 const (
 	dialTimeout   = 20 * time.Second
 	idleTimeout   = 60 * time.Second // without a byte either way
+	deadAfter     = 20 * time.Second // without an acknowledgement of what was sent
 	answerTimeout = 5 * time.Minute  // until the answer begins
 )
+
+// KeepIdle is how long a connection without an exchange is kept: longer than from one
+// exchange to the next where nothing happens. It costs no byte, and a new one some
+// thousand.
+const KeepIdle = 20 * time.Minute
 
 // Client carries exchanges to one upstream. It is safe for concurrent use.
 type Client struct {
@@ -76,14 +83,14 @@ func form(protocol int) wire.Form {
 type counter struct{ up, down atomic.Int64 }
 
 // NewClient makes a client for the upstream at a base address such as
-// "https://centre:8643". Connections are kept only as long as they are used.
+// "https://centre:8643".
 func NewClient(base string, conf *tls.Config, log *slog.Logger) *Client {
 	return newClient(base, conf, log, idleTimeout)
 }
 
 func newClient(base string, conf *tls.Config, log *slog.Logger, idle time.Duration) *Client {
 	c := &Client{base: base, bytes: &counter{}, idle: idle}
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: false}}
+	dialer := dialer()
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
@@ -93,7 +100,7 @@ func newClient(base string, conf *tls.Config, log *slog.Logger, idle time.Durati
 			return &countedConn{conn, c.bytes, idle}, nil
 		},
 		TLSClientConfig: conf, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: answerTimeout,
-		MaxConnsPerHost: 2, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
+		MaxConnsPerHost: 2, IdleConnTimeout: KeepIdle, DisableCompression: true,
 	}
 	c.http = &retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: transport, CheckRedirect: stay},
@@ -101,6 +108,14 @@ func newClient(base string, conf *tls.Config, log *slog.Logger, idle time.Durati
 		CheckRetry: retry, Backoff: retryablehttp.DefaultBackoff, ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
 	return c
+}
+
+func dialer() *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: false}, Control: func(_, _ string, c syscall.RawConn) error {
+		var not error
+		err := c.Control(func(fd uintptr) { not = giveUp(fd, int(deadAfter.Milliseconds())) })
+		return errors.Join(err, not)
+	}}
 }
 
 // retry tries again what a flapping link cut, and nothing that was answered: an

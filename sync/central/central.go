@@ -163,7 +163,7 @@ func (c *Centre) listen() (net.Listener, error) {
 
 // serve answers until ctx ends, and then lets what is under way come to its end.
 func (c *Centre) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: carry.KeepIdle + time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(c.o.Log.Handler(), slog.LevelDebug)}
 	ended := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
