@@ -136,9 +136,9 @@ func (m *Model) pack(b *block, line []byte) {
 	skeleton, texts, ok := split(line)
 	var f *form
 	if ok {
-		f = m.formOf(string(skeleton))
+		f = m.formOf(string(skeleton), len(texts))
 	}
-	if !ok || f == nil || len(f.places) != len(texts) {
+	if f == nil {
 		b.forms, b.whole = append(b.forms, formNone), append(append(b.whole, line...), '\n')
 		return
 	}
@@ -215,7 +215,7 @@ func (m *Model) read(codes, whole []byte) ([]lined, error) {
 			out = append(out, lined{whole: r.line()})
 			continue
 		case formNew:
-			f = m.formOf(string(r.line()))
+			f = m.formOf(string(r.line()), anyNumber)
 		case formNext:
 			f = m.own(m.form.next)
 		default:

@@ -58,7 +58,7 @@ func TestAnyLineComesBack(t *testing.T) {
 		``, ` `, `{`, `{"a"`, `{"a":"`, `"a"`, `hello`, `{"a": 1}`, `{"a":01}`, `{"a":"` + "\x01" + `"}`, `{"` + "\x02" + `":1}`, `{"resourceType":"`, `{"resourceType":"A","b":1}`,
 		`{"resourceType":"A` + "\x01" + `","b":1}`, `[[[1],2],"x"]`, `{"a":"é\n"}`, `{"a":"2026-02-30"}`, `{"a":"2026-02-28T25:00:00Z"}`, `{"a":"0001-01-01"}`, `{"a":"9999-12-31T23:59:59.999Z"}`,
 		`{"a":007,"b":00,"c":0,"d":99999999999999999999}`, `{"a":"x-00000000000000000001"}`, strings.Repeat(`{"a":`, 500) + `1` + strings.Repeat(`}`, 500),
-		`{"a":"` + strings.Repeat("z", 5000) + `"}`, `{` + strings.Repeat(`"k":1,`, 5000) + `"k":2}`, `{"a":"\"","b":"\\"}`, `}{`, `{"a":tru,"b":+-.}`,
+		`{"a":"` + strings.Repeat("z", 5000) + `"}`, `{` + strings.Repeat(`"k":1,`, 5000) + `"k":2}`, `{"a":"\"","b":"\\"}`, `}{`, `{"a":tru,"b":+-.}`, `{"resourceType":"abc`, `{"resourceType":abc`, `{"a""b":1}`, `{"a":"b":1}`, `{"a":"2026-01-12T7:50:12.5"}`,
 	} {
 		through(t, NewModel(nil), NewModel(nil), [][]byte{[]byte(line), []byte(line), []byte(`{"a":1}`), []byte(line)}, 1)
 	}

@@ -21,16 +21,19 @@ type form struct {
 	next     *form // what followed it the last time: its id
 }
 
-// formOf is a form that the model knows, or knows from now on; nil where it is too large,
-// or the model knows too much.
-func (m *Model) formOf(skeleton string) *form {
+// anyNumber is how many values a form has of which that is not known.
+const anyNumber = -1
+
+// formOf is a form that the model knows, or knows from now on; nil where it is too large
+// or has not so many values, or the model knows too much.
+func (m *Model) formOf(skeleton string, values int) *form {
 	if f := m.forms[skeleton]; f != nil {
 		return f
 	}
 	if m.base != nil && m.base.forms[skeleton] != nil {
 		return m.own(m.base.forms[skeleton])
 	}
-	return m.compile(skeleton)
+	return m.compile(skeleton, values)
 }
 
 // own is the form of an id as it is here.
@@ -121,62 +124,82 @@ func isBare(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '+' || c == '.'
 }
 
-// compile makes a new form.
-func (m *Model) compile(skeleton string) *form {
+// compile makes a new form; nil where it has not so many values.
+func (m *Model) compile(skeleton string, values int) *form {
 	if len(skeleton) > maxForm || m.bytes+len(skeleton) > maxForms || m.placed > maxPlaces {
 		return nil
 	}
+	spots := parse(skeleton)
+	if spots == nil || values != anyNumber && values != len(spots) {
+		return nil
+	}
 	f := &form{skeleton: skeleton}
+	from := 0
+	for _, s := range spots {
+		f.around = append(f.around, []byte(skeleton[from:s.at]))
+		f.places = append(f.places, m.placeAt(s.place, s.end))
+		from = s.at + 1
+	}
+	f.around = append(f.around, []byte(skeleton[from:]))
 	f.id = f
+	m.forms[skeleton] = f
+	m.bytes += len(skeleton)
+	return f
+}
+
+// spot is where a value stands in a form, at which place, and how that one's path ends.
+type spot struct {
+	at         int
+	place, end string
+}
+
+// parse finds the values of a form; nil where it is too deep.
+func parse(skeleton string) []spot {
+	out := []spot{}
 	kind, i := "", 0
 	if strings.HasPrefix(skeleton, kindKey) {
 		kind, _, _ = strings.Cut(skeleton[len(kindKey):], `"`)
 		i = len(kindKey) + len(kind) + 1
 	}
 	var path []string
-	key, from := "", 0
-	hole := func(i int) {
-		f.around = append(f.around, []byte(skeleton[from:i]))
-		f.places = append(f.places, m.place(kind, append(path, key)))
-		from = i + 1
+	key, place, end := "", "", "" // the last two are of the path so far, once it is asked for
+	found := func(at int) {
+		if place == "" {
+			all := append(path[:len(path):len(path)], key)
+			place, end = kind+"."+strings.Join(all, "/"), strings.Join(all[max(0, len(all)-2):], "/")
+		}
+		out = append(out, spot{at, place, end})
 	}
 	for ; i < len(skeleton); i++ {
 		switch skeleton[i] {
 		case '"':
-			end := i + 1 + closing([]byte(skeleton[i+1:]))
+			stop := i + 1 + closing([]byte(skeleton[i+1:]))
 			switch {
-			case end >= len(skeleton):
-			case skeleton[i+1:end] == string(quoted):
-				hole(i + 1)
-				i = end
+			case stop >= len(skeleton):
+			case skeleton[i+1:stop] == string(quoted):
+				found(i + 1)
+				i = stop
 			default:
-				key = skeleton[i+1 : end]
-				i = end
+				key, place = skeleton[i+1:stop], ""
+				i = stop
 			}
 		case '{':
-			path = append(path, key)
+			path, place = append(path, key), ""
 		case '}':
 			if len(path) > 0 {
-				key, path = path[len(path)-1], path[:len(path)-1]
+				key, path, place = path[len(path)-1], path[:len(path)-1], ""
 			}
 		case bare:
-			hole(i)
+			found(i)
 		}
 		if len(path) > maxDepth {
 			return nil
 		}
 	}
-	f.around = append(f.around, []byte(skeleton[from:]))
-	m.forms[skeleton] = f
-	m.bytes += len(skeleton)
-	return f
+	return out
 }
 
-// place is where values of one path stand in the lines of a kind.
-func (m *Model) place(kind string, path []string) *place {
-	return m.placeAt(kind+"."+strings.Join(path, "/"), strings.Join(path[max(0, len(path)-2):], "/"))
-}
-
+// placeAt is where values of one path stand in the lines of a kind.
 func (m *Model) placeAt(at, end string) *place {
 	p := m.places[at]
 	if p != nil {

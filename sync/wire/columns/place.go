@@ -287,11 +287,11 @@ func read(text string) *value {
 	switch {
 	case len(text) == len(time.DateOnly) && text[4] == '-':
 		if t, err := time.Parse(time.DateOnly, text); err == nil {
-			v.day, v.dated = t.Unix()/secondsOfDay, t.Unix()%secondsOfDay == 0
+			v.day, v.dated = t.Unix()/secondsOfDay, t.Format(time.DateOnly) == text
 		}
 	case len(text) >= len(second) && len(text) <= len(second)+maxZone && text[10] == 'T':
 		if t, err := time.Parse(second, text[:len(second)]); err == nil {
-			v.moment = moment{true, t.Unix(), text[len(second):]}
+			v.moment = moment{t.Format(second) == text[:len(second)], t.Unix(), text[len(second):]}
 		}
 	}
 	return v

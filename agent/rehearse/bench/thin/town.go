@@ -18,7 +18,8 @@ import (
 )
 
 // town is a centre and two stations, each with a link of its own to the centre. The
-// first one is measured; the second one makes what comes down to it.
+// first one is measured, with X25519; the second one makes what comes down to it, and
+// tells what the post-quantum key exchange costs.
 type town struct {
 	programs house.Programs
 	dir      string
@@ -69,7 +70,7 @@ func (t *town) settle(ctx context.Context) error {
 	}
 	for i, name := range []string{"station-1", "station-2"} {
 		// Only what is asked for is exchanged.
-		set := house.Settings{References: "strict", Urgent: time.Hour, Every: time.Hour}
+		set := house.Settings{References: "strict", Urgent: time.Hour, Every: time.Hour, KeyExchange: []string{"classic", "hybrid"}[i]}
 		s, err := house.NewStation(t.programs, filepath.Join(t.dir, name), name, set)
 		if err != nil {
 			return err

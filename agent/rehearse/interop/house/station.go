@@ -36,6 +36,8 @@ type Settings struct {
 	References string        // of the drop folder: "strict" or "lenient"
 	Urgent     time.Duration // how long after an entry an exchange follows
 	Every      time.Duration // from one exchange to the next; 0 is 10 s
+	// KeyExchange is that of its connections; "" is the one that a station has by itself.
+	KeyExchange string
 }
 
 // NewStation makes a station's folder and its settings file.
@@ -47,8 +49,11 @@ func NewStation(programs Programs, dir, name string, set Settings) (*Station, er
 	if set.Every == 0 {
 		set.Every = 10 * time.Second
 	}
+	if set.KeyExchange == "" {
+		set.KeyExchange = "hybrid"
+	}
 	settings := fmt.Sprintf("[station]\nname = %q\nlanguage = \"en\"\n[data]\nfolder = %q\n[page]\nlisten = \"127.0.0.1:0\"\n"+
-		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = %q\nurgent = %q\n", name, dir, set.References, set.Every, set.Urgent)
+		"[drop]\npoll = \"1s\"\nreferences = %q\n[sync]\nevery = %q\nurgent = %q\n[centre]\nkey_exchange = %q\n", name, dir, set.References, set.Every, set.Urgent, set.KeyExchange)
 	err = os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "tram.toml"), []byte(settings), 0o600)
