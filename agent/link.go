@@ -262,6 +262,9 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	case errors.Is(err, carry.ErrOlder):
 		ask, sent, err = a.ask(ctx)
 	}
+	if errors.Is(err, engine.ErrWhole) || errors.Is(err, carry.ErrOlder) { // once more: it makes no sense
+		err = &carry.Error{Failure: status.FailNonsense, Err: err}
+	}
 	if ask == nil {
 		return engine.Result{}, err
 	}

@@ -28,6 +28,7 @@ type Handler struct {
 // ServeHTTP reads the request, committing at each mark, and then answers. Where
 // the request is cut, what was committed stays and there is no answer.
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(acceptPost, wire.Packed.MediaType())
 	if r.Method != http.MethodPost {
 		http.Error(w, "post an exchange here", http.StatusMethodNotAllowed)
 		return
@@ -36,7 +37,6 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if serve == nil {
 		return
 	}
-	w.Header().Set(acceptPost, wire.Packed.MediaType())
 	form, ok := wire.FormOf(r.Header.Get("Content-Type"))
 	if !ok {
 		http.Error(w, "this program does not know how that is packed; send "+wire.Plain.MediaType(), http.StatusUnsupportedMediaType)

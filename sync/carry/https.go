@@ -38,7 +38,7 @@ const acceptPost = "Accept-Post"
 const (
 	dialTimeout   = 20 * time.Second
 	idleTimeout   = 60 * time.Second // without a byte either way
-	deadAfter     = 20 * time.Second // without an acknowledgement of what was sent
+	deadAfter     = idleTimeout      // without an acknowledgement of what was sent
 	answerTimeout = 5 * time.Minute  // until the answer begins
 )
 
@@ -55,7 +55,7 @@ type Client struct {
 	idle  time.Duration
 	// streams keeps memory from one exchange to the next.
 	streams Streams
-	older   atomic.Int64 // Unix seconds since when upstream is known to speak only the first protocol; 0 for never
+	older   atomic.Pointer[time.Time] // since when upstream is known to speak only the first protocol; nil for never
 }
 
 // again is after how long an upstream is asked anew whether it speaks the newest
@@ -65,7 +65,7 @@ const again = 24 * time.Hour
 // Protocol is the newest protocol that upstream is thought to speak: what the next
 // exchange is to be asked in.
 func (c *Client) Protocol() int {
-	if since := c.older.Load(); since != 0 && time.Since(time.Unix(since, 0)) < again {
+	if since := c.older.Load(); since != nil && time.Since(*since) < again {
 		return wire.First
 	}
 	return wire.Protocol
@@ -112,9 +112,9 @@ func newClient(base string, conf *tls.Config, log *slog.Logger, idle time.Durati
 
 func dialer() *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: false}, Control: func(_, _ string, c syscall.RawConn) error {
-		var not error
-		err := c.Control(func(fd uintptr) { not = giveUp(fd, int(deadAfter.Milliseconds())) })
-		return errors.Join(err, not)
+		return c.Control(func(fd uintptr) {
+			_ = giveUp(fd, int(deadAfter.Milliseconds())) // where the system cannot, the answer is waited for
+		})
 	}}
 }
 
@@ -217,11 +217,14 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 	err = fmt.Errorf("upstream answered %s", resp.Status)
 	switch resp.StatusCode {
 	case http.StatusConflict:
-		return nil, engine.ErrWhole
+		if mediaType == wire.Packed.MediaType() {
+			return nil, engine.ErrWhole
+		}
 	case http.StatusUnsupportedMediaType, http.StatusBadRequest:
 		// Who speaks only the first protocol says that this is nonsense, and not what it reads.
 		if mediaType == wire.Packed.MediaType() && (resp.StatusCode != http.StatusBadRequest || resp.Header.Get(acceptPost) == "") {
-			c.older.Store(time.Now().Unix())
+			now := time.Now()
+			c.older.Store(&now)
 			return nil, ErrOlder
 		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:

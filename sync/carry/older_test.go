@@ -49,7 +49,8 @@ func TestOlderUpstream(t *testing.T) {
 		if c, err := p.store.Waiting(); err != nil || c.Waiting > 0 || calls != 3 {
 			t.Errorf("%s: %d wait after %d calls, %v", name, c.Waiting, calls, err)
 		}
-		client.older.Store(time.Now().Add(-again).Unix())
+		before := time.Now().Add(-again)
+		client.older.Store(&before)
 		if client.Protocol() != wire.Protocol {
 			t.Errorf("%s: is not asked anew after %s", name, again)
 		}

@@ -243,6 +243,11 @@ func (c *Centre) peer(w http.ResponseWriter, r *http.Request) (string, bool) {
 		http.Error(w, "only enrolled stations may call this", http.StatusUnauthorized)
 		return "", false
 	}
+	if r.TLS.PeerCertificates[0].NotAfter.Before(c.o.Now()) { // on a connection from before; the next handshake says so
+		w.Header().Set("Connection", "close")
+		http.Error(w, "the certificate has expired; renew it", http.StatusUnauthorized)
+		return "", false
+	}
 	if key, err := trust.PeerKey(r.TLS); err != nil || c.stranger(name, key) {
 		http.Error(w, "the centre knows another PC under this name; ask it for a new code", http.StatusForbidden)
 		return "", false

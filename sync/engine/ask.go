@@ -91,6 +91,7 @@ type Ask struct {
 	order   []record.Change     // sent in this exchange, without versions
 	asked   map[record.Ref]bool // the same
 	heard   int                 // how many of them were answered in their order
+	echoed  int                 // how many came down again as echoes
 	sent    map[record.Ref]bool // and not answered yet
 	res     Result
 	stretch record.Stretch
@@ -109,13 +110,13 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask: %w", err)
 	}
-	if o.Carry == nil {
-		o.Carry = &Carry{}
-	} else {
-		brief(&st)
-	}
 	if o.Protocol == 0 {
 		o.Protocol = wire.Protocol
+	}
+	if o.Carry == nil {
+		o.Carry = &Carry{}
+	} else if o.Protocol != wire.First {
+		brief(&st)
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
 	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Cursors: st.Cursors, Report: o.Report}
@@ -146,12 +147,22 @@ func NewAsk(o AskOptions) (*Ask, error) {
 // was told of all of them lately: those that it would forget first.
 const lately = 2
 
-// brief leaves out of what a replica says of itself what the exchange before said.
+// brief leaves out of what a replica says of itself what the exchange before said. Those
+// below it may hand in more at any moment: their links stay.
 func brief(st *record.Standing) {
-	if st.Proved > lately {
-		st.Links = slices.Delete(st.Links, lately, st.Proved)
-		st.Proved = lately
+	var links []record.Link
+	former, proved := 0, 0
+	for i, k := range st.Links {
+		if i < st.Proved && slices.Contains(st.Lives, k.Lineage) {
+			if former++; former > lately {
+				continue
+			}
+		}
+		if links = append(links, k); i < st.Proved {
+			proved++
+		}
 	}
+	st.Links, st.Proved = links, proved
 	n := 0
 	st.Lives = slices.DeleteFunc(st.Lives, func(l record.Lineage) bool {
 		n++
@@ -198,21 +209,23 @@ func (a *Ask) fill() error {
 
 // send queues a stretch.
 func (a *Ask) send(changes []record.Change) error {
-	mark := &wire.Mark{}
+	mark, edited := &wire.Mark{}, false
 	for i := range changes {
 		c := &changes[i]
 		edit, err := a.edit(c)
 		if err != nil {
 			return fmt.Errorf("ask: %w", err)
 		}
-		if edit != nil {
-			mark.Sum = wire.Sum(changes)
+		if edited = edited || edit != nil; edit != nil {
 			a.out = append(a.out, &wire.Frame{Edit: edit})
 		} else {
 			a.out = append(a.out, &wire.Frame{Change: c})
 		}
 		a.asked[c.Ref], a.sent[c.Ref] = true, true
 		a.order = append(a.order, record.Change{Key: c.Key, Ref: c.Ref})
+	}
+	if edited {
+		mark.Sum = wire.Sum(changes)
 	}
 	a.res.Sent += len(changes)
 	a.out = append(a.out, &wire.Frame{Mark: mark})
@@ -298,6 +311,9 @@ func (a *Ask) answers(of wire.Answers) error {
 func (a *Ask) echo(of wire.Echo) error {
 	if of.N < 1 || of.From < 0 || of.From > len(a.order) || of.N > len(a.order)-of.From {
 		return fmt.Errorf("%w: an echo of what was not sent", wire.ErrNonsense)
+	}
+	if a.echoed += of.N; a.echoed > 4*len(a.order) { // a record may stand in two feeds, and in both twice
+		return fmt.Errorf("%w: echoes without end", wire.ErrNonsense)
 	}
 	for i, c := range a.order[of.From : of.From+of.N] {
 		c.Seq = of.Seq + uint64(i)

@@ -43,7 +43,7 @@ const maxEdited = 64 << 20
 // whole makes the changes of a stretch whole, and holds them against their sum.
 func (s *Serve) whole(sum []byte) ([]record.Change, error) {
 	var out []record.Change
-	edited := 0
+	told, edited := false, 0
 	for _, f := range s.pending {
 		if f.Edit == nil {
 			out = append(out, *f.Change)
@@ -57,12 +57,13 @@ func (s *Serve) whole(sum []byte) ([]record.Change, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrWhole, err)
 		}
+		told = true
 		if edited += len(c.Version.Content); edited > maxEdited {
 			return nil, fmt.Errorf("%w: a stretch that is too large", wire.ErrNonsense)
 		}
 		out = append(out, *c)
 	}
-	if s.pending = nil; edited > 0 && !bytes.Equal(sum, wire.Sum(out)) {
+	if s.pending = nil; told && !bytes.Equal(sum, wire.Sum(out)) {
 		return nil, ErrWhole
 	}
 	return out, nil

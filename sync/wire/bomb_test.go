@@ -116,6 +116,11 @@ func TestBombs(t *testing.T) {
 		"a form of a million brackets":    {Packed, blocks(t, parts(1, []byte{1}, append([]byte(nested), '\n'), none, none, none))},
 		"a form of a million values":      {Packed, blocks(t, parts(1, []byte{1}, append(bytes.Repeat([]byte{2, ','}, 1<<20), '\n'), make([]byte, 1<<20), none, none))},
 		"sixteen thousand forms":          {Packed, blocks(t, parts(16000, bytes.Repeat([]byte{1}, 16000), bytes.Join(append(numbered(16000, `{"k%d":`+"\x02}"), none), []byte("\n")), make([]byte, 16000), none, none))},
+		"forms without values":            {Packed, blocks(t, parts(16384, append([]byte{1}, make([]byte, 16383)...), []byte(`{"`+strings.Repeat("a", 16000)+`":{}}`+"\n"), none, none, none))},
+		"millions of empty blocks":        {Packed, zeros(t, "\x06\x00\x00\x00\x00\x00\x00", 1<<26)},
+		"millions of empty values":        {Packed, blocks(t, parts(1300, append([]byte{1}, bytes.Repeat([]byte{3}, 1299)...), append(bytes.Repeat([]byte{2, ','}, 8000), '\n'), bytes.Repeat([]byte{8}, 8000*1300), none, bytes.Repeat([]byte{'\n'}, 8000*1300)))},
+		"quotation marks without end":     {Packed, blocks(t, parts(16384, bytes.Repeat([]byte{1}, 16384), bytes.Repeat([]byte(strings.Repeat(`"`, 999)+"\n"), 16384), none, none, none))},
+		"long keys above many values":     {Packed, blocks(t, parts(60, bytes.Repeat([]byte{1}, 60), wideForms(60), make([]byte, 60*260), none, none))},
 		"values that never were":          {Packed, blocks(t, parts(1, []byte{1}, []byte("{\"a\":\x02}\n"), []byte{0}, none, none))},
 		"numbers without end":             {Packed, blocks(t, parts(1, []byte{1}, []byte("{\"a\":\x02}\n"), []byte{4}, bytes.Repeat([]byte{0xff}, 1<<20), none))},
 		"millions of values":              {Packed, blocks(t, model(numbered(16000, `{"a":"%x-a"}`), numbered(16000, `{"a":"%x-b"}`), numbered(16000, `{"a":"%x-c"}`), numbered(16000, `{"a":"%x-d"}`), numbered(16000, `{"a":"%x-e"}`))...)},
@@ -181,4 +186,16 @@ func peakOf(do func() error) (peak uint64, err error) {
 	close(done)
 	watch.Wait()
 	return peak, err
+}
+
+// wideForms are forms of one long key each, above many short ones.
+func wideForms(n int) (out []byte) {
+	for i := range n {
+		out = fmt.Appendf(out, `{"%d%s":{`, i, strings.Repeat("k", 14000))
+		for j := range 260 {
+			out = fmt.Appendf(out, "\"%x\":\x02,", j)
+		}
+		out = append(out, "}}\n"...)
+	}
+	return out
 }

@@ -67,16 +67,20 @@ func (e *Edit) trace(base *record.Version) record.Trace {
 	if t.Born.IsZero() {
 		t.Born = base.Name
 	}
-	named := []record.Name{t.Born}
+	named := map[record.Name]bool{t.Born: true}
 	for _, m := range e.Marks {
-		named = append(named, m.By...)
+		for _, by := range m.By {
+			named[by] = true
+		}
 		for _, alt := range m.Alts {
-			named = append(named, alt.By...)
+			for _, by := range alt.By {
+				named[by] = true
+			}
 		}
 	}
 	for _, w := range append([]record.Writer{{Name: base.Name, Author: base.Author, Stamp: base.Stamp}}, base.Trace.Writers...) {
-		if slices.Contains(named, w.Name) && !slices.ContainsFunc(t.Writers, func(o record.Writer) bool { return o.Name == w.Name }) {
-			t.Writers = append(t.Writers, w)
+		if named[w.Name] {
+			t.Writers, named[w.Name] = append(t.Writers, w), false
 		}
 	}
 	slices.SortFunc(t.Writers, func(a, b record.Writer) int { return a.Name.Compare(b.Name) })

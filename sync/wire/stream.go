@@ -214,6 +214,7 @@ func NewReader(r io.Reader, f Form, after After) (*Reader, error) {
 func (r *Reader) Reset(from io.Reader, after After) error {
 	r.src.r, r.src.err, r.left, r.read, r.lines = from, nil, MaxStream, 0, nil
 	r.r.Reset(r.z)
+	r.model = nil
 	if r.form == Packed && from != nil {
 		r.model = after.from(&r.first)
 	}
@@ -307,7 +308,7 @@ func (r *Reader) unpack() error {
 	if err != nil {
 		return r.ended(err)
 	}
-	if size > maxBlock {
+	if r.left -= int64(min(size, maxBlock)); size > maxBlock || r.left < 0 {
 		return errLarge
 	}
 	var packed bytes.Buffer

@@ -25,6 +25,7 @@ const (
 	MaxLines  = 1 << 14 // in one block
 	maxDepth  = 128     // of a line
 	maxForm   = 1 << 14 // bytes of one form
+	maxPath   = 1 << 10 // bytes of the keys above a value
 	maxForms  = 1 << 22 // bytes of all forms
 	maxPlaces = 1 << 14
 	maxKnown  = 1 << 16 // values, and what followed which
@@ -54,7 +55,7 @@ type Model struct {
 // NewModel makes a model that knows some lines, each ended by a line feed.
 func NewModel(lines []byte) *Model {
 	m := &Model{forms: map[string]*form{}, places: map[string]*place{}, tails: map[string]*tail{}, start: &value{}, long: &value{}}
-	m.form = &form{}
+	m.form = &form{around: [][]byte{nil}}
 	m.form.id = m.form
 	var b block
 	for line := range bytes.Lines(lines) {
@@ -138,7 +139,7 @@ func (m *Model) pack(b *block, line []byte) {
 	if ok {
 		f = m.formOf(string(skeleton), len(texts))
 	}
-	if f == nil {
+	if f == nil || len(f.places) != len(texts) {
 		b.forms, b.whole = append(b.forms, formNone), append(append(b.whole, line...), '\n')
 		return
 	}
@@ -178,7 +179,7 @@ func (m *Model) Unpack(packed []byte, max int) ([][]byte, error) {
 		sizes[i] = r.uvarint(uint64(len(packed)))
 	}
 	forms, whole, codes, numbers, texts := r.take(sizes[0]), r.take(sizes[1]), r.take(sizes[2]), r.take(sizes[3]), r.take(sizes[4])
-	if r.bad || len(r.left) > 0 || len(forms) != count {
+	if r.bad || len(r.left) > 0 || len(forms) != count || count == 0 {
 		return nil, fmt.Errorf("%w: its parts", ErrForm)
 	}
 	lines, err := m.read(forms, whole)
@@ -236,9 +237,13 @@ func (m *Model) read(codes, whole []byte) ([]lined, error) {
 // deal gives each place its part of the codes, numbers and texts.
 func deal(lines []lined, codes, numbers, texts []byte) error {
 	var touched []*place
+	total := 0
 	for _, l := range lines {
 		if l.form == nil {
 			continue
+		}
+		if total += len(l.form.places); total > len(codes) {
+			return fmt.Errorf("%w: a value", ErrForm)
 		}
 		for _, p := range l.form.places {
 			if !p.touched {
@@ -251,15 +256,17 @@ func deal(lines []lined, codes, numbers, texts []byte) error {
 	c, n, t := reader{left: codes}, reader{left: numbers}, reader{left: texts}
 	for _, p := range touched {
 		p.touched = false
-		p.codes, p.deltas, p.words = c.take(p.count), p.deltas[:0], p.words[:0]
+		p.codes = c.take(p.count)
+		told, counted := 0, 0
 		for _, code := range p.codes {
 			switch {
 			case code == tellText:
-				p.words = append(p.words, t.line())
+				told++
 			case counts(code):
-				p.deltas = append(p.deltas, n.varint())
+				counted++
 			}
 		}
+		p.texts, p.numbers = t.part(told, '\n', '\n'), n.part(counted, 0, 0x7f)
 	}
 	if c.bad || n.bad || t.bad || len(c.left)+len(n.left)+len(t.left) > 0 {
 		return fmt.Errorf("%w: a value", ErrForm)
@@ -288,7 +295,11 @@ func (m *Model) rebuild(l lined, max int) ([]byte, error) {
 		out = append(append(out, l.form.around[i]...), text...)
 		before = m.learn(p, before, text)
 	}
-	return append(out, l.form.around[len(l.form.places)]...), nil
+	last := l.form.around[len(l.form.places)]
+	if len(out)+len(last) > max {
+		return nil, fmt.Errorf("%w: it is too large", ErrForm)
+	}
+	return append(out, last...), nil
 }
 
 // reader takes parts of bytes, and is bad once there were too few.
@@ -305,6 +316,21 @@ func (r *reader) take(n int) []byte {
 	out := r.left[:n:n]
 	r.left = r.left[n:]
 	return out
+}
+
+// part takes so many pieces, each of which ends in a byte from first to last.
+func (r *reader) part(pieces int, first, last byte) []byte {
+	n := 0
+	for ; pieces > 0 && n < len(r.left); n++ {
+		if b := r.left[n]; first <= b && b <= last {
+			pieces--
+		}
+	}
+	if pieces > 0 {
+		r.bad, r.left = true, nil
+		return nil
+	}
+	return r.take(n)
 }
 
 func (r *reader) line() []byte {

@@ -153,7 +153,7 @@ type spot struct {
 	place, end string
 }
 
-// parse finds the values of a form; nil where it is too deep.
+// parse finds the values of a form; nil where it is too deep, or is none.
 func parse(skeleton string) []spot {
 	out := []spot{}
 	kind, i := "", 0
@@ -163,19 +163,22 @@ func parse(skeleton string) []spot {
 	}
 	var path []string
 	key, place, end := "", "", "" // the last two are of the path so far, once it is asked for
+	long := false
 	found := func(at int) {
 		if place == "" {
 			all := append(path[:len(path):len(path)], key)
 			place, end = kind+"."+strings.Join(all, "/"), strings.Join(all[max(0, len(all)-2):], "/")
 		}
 		out = append(out, spot{at, place, end})
+		long = long || len(place) > maxPath
 	}
 	for ; i < len(skeleton); i++ {
 		switch skeleton[i] {
 		case '"':
 			stop := i + 1 + closing([]byte(skeleton[i+1:]))
 			switch {
-			case stop >= len(skeleton):
+			case stop >= len(skeleton): // none that was split
+				return nil
 			case skeleton[i+1:stop] == string(quoted):
 				found(i + 1)
 				i = stop
@@ -192,7 +195,7 @@ func parse(skeleton string) []spot {
 		case bare:
 			found(i)
 		}
-		if len(path) > maxDepth {
+		if long || len(path) > maxDepth {
 			return nil
 		}
 	}

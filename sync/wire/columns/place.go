@@ -26,8 +26,6 @@ type place struct {
 	codes, numbers, texts []byte
 	touched               bool
 	count                 int
-	deltas                []int64
-	words                 [][]byte
 }
 
 // tail is what places have in common whose paths end alike.
@@ -168,8 +166,9 @@ func (m *Model) hear(p *place, before *value) ([]byte, error) {
 	var v *value
 	switch {
 	case code == tellText:
-		text := p.words[0]
-		p.words = p.words[1:]
+		r := reader{left: p.texts}
+		text := r.line()
+		p.texts = r.left
 		return text, nil
 	case code == tellAfter:
 		v = p.followed(before)
@@ -182,8 +181,11 @@ func (m *Model) hear(p *place, before *value) ([]byte, error) {
 	case code == tellStep:
 		return p.number.plus(p.number.stem, p.step)
 	default:
-		delta := p.deltas[0]
-		p.deltas = p.deltas[1:]
+		r := reader{left: p.numbers}
+		delta := r.varint()
+		if p.numbers = r.left; r.bad {
+			break
+		}
 		switch code {
 		case tellNumber:
 			return p.number.plus(p.number.stem, delta)
@@ -194,7 +196,7 @@ func (m *Model) hear(p *place, before *value) ([]byte, error) {
 		}
 		return date(p.since(m), delta)
 	}
-	if v == nil || v == m.long {
+	if v == nil {
 		return nil, fmt.Errorf("%w: a value that never was", ErrForm)
 	}
 	return []byte(v.text), nil
