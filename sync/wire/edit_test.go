@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -90,7 +91,7 @@ func TestEditsOfNoBaseAreNonsense(t *testing.T) {
 		"begins before it": func(e *Edit) { e.Head = -1 },
 		"ends before it":   func(e *Edit) { e.Tail = -1 },
 		"more of it":       func(e *Edit) { e.Head = 5 },
-		"much more of it":  func(e *Edit) { e.Tail = 1 << 62 },
+		"much more of it":  func(e *Edit) { e.Tail = math.MaxInt },
 		"another record":   func(e *Edit) { e.Key.ID = "b" },
 		"no record":        func(e *Edit) { e.Key = record.Key{} },
 		"another base":     func(e *Edit) { e.Base.N = 7 },
