@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"tram/store/record"
+	"tram/sync/wire/columns"
 )
 
 const lin = record.Lineage("abcdefghijklmno2")
@@ -136,6 +137,35 @@ func FuzzReader(f *testing.F) {
 			t.Fatal("no error at the end")
 		}
 		for _, fr := range got {
+			if fr.Change != nil && !fr.Change.Key.Valid() {
+				t.Fatalf("an invalid key came through: %q", in)
+			}
+		}
+	})
+}
+
+func FuzzPackedReader(f *testing.F) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderDict(knownBytes))
+	if err != nil {
+		f.Fatal(err)
+	}
+	m := columns.NewModel(knownLines)
+	block := m.Pack(nil, [][]byte{[]byte(`{"change":{"v":"abcdefghijklmno2-2"}}`), []byte(`{"resourceType":"Patient","id":"a"}`), []byte(`{"mark":{}}`)})
+	f.Add(append([]byte{byte(len(block))}, block...))
+	f.Add([]byte{7, 1, 1, 0, 0, 0, 0, 2})
+	r, err := NewReader(bytes.NewReader(nil), Packed, After{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if err := r.Reset(bytes.NewReader(z.EncodeAll(in, nil)), After{}); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			fr, err := r.Read()
+			if err != nil {
+				return
+			}
 			if fr.Change != nil && !fr.Change.Key.Valid() {
 				t.Fatalf("an invalid key came through: %q", in)
 			}
