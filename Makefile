@@ -108,6 +108,7 @@ known: $(BUILD)/bin/tram-rehearse ## make anew what both sides of a packed strea
 	@command -v zstd >/dev/null || { echo "zstd is missing: apt-get install zstd" >&2; exit 1; }
 	$< known --blocks $(BUILD)/known
 	zstd --train -r $(BUILD)/known --maxdict=112640 -f -o sync/wire/known.zdict
+	cat sync/wire/known.ndjson sync/wire/known.zdict | sha256sum | head -c 12 > sync/wire/known.sum
 
 bench-wire: build $(PEERS)/couch/node_modules $(EXAMPLES) ## exchanges over an emulated link of 64 kbit/s, 600 ms and worse, beside PouchDB, gzip and zpaq; needs npm, zpaq
 	@command -v zpaq >/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq zpaq >/dev/null; } || \

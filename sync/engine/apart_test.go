@@ -331,8 +331,9 @@ func TestANumberOfAForkIsNotSeen(t *testing.T) {
 	r.atRest(t)
 }
 
-// a asks by a stick, as the lineage that it was before its image was resumed, and makes X(0911);  r's X(0922) reaches the centre, and the answer
-// to the stick brings it: a has seen none of what is meant.
+// a asks by a stick, as the lineage that it was before its image was resumed, and makes
+// X(0911);  r's X(0922) reaches the centre, and the answer to the stick brings it: a has
+// seen none of what is meant.
 func TestLateAnswerThatForeseesIsATwins(t *testing.T) {
 	w, a, r, k, _ := twice(t)
 	ask, serve := w.halves(a)

@@ -1,9 +1,12 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,6 +108,9 @@ func TestEditsOfNoBaseAreNonsense(t *testing.T) {
 }
 
 func TestContentTypes(t *testing.T) {
+	if sum := sha256.Sum256(slices.Concat(knownLines, knownBytes)); hex.EncodeToString(sum[:6]) != knownSum {
+		t.Errorf("what is known has the sum %x, not %s: make known", sum[:6], knownSum)
+	}
 	for _, form := range []Form{Plain, Packed} {
 		if got, ok := FormOf(form.MediaType()); !ok || got != form {
 			t.Errorf("%q is read as form %d, %t", form.MediaType(), got, ok)

@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"crypto/sha256"
-	_ "embed"
-	"encoding/hex"
-)
+import _ "embed"
 
 // Form is how the lines of a stream are packed.
 type Form int
@@ -22,6 +18,8 @@ var (
 	knownLines []byte
 	//go:embed known.zdict
 	knownBytes []byte
+	//go:embed known.sum
+	knownSum string
 )
 
 const mediaType = "application/vnd.tram.exchange+zstd"
@@ -32,14 +30,7 @@ func (f Form) MediaType() string {
 	if f == Plain {
 		return mediaType
 	}
-	return mediaType + `; known=` + known()
-}
-
-func known() string {
-	h := sha256.New()
-	h.Write(knownLines)
-	h.Write(knownBytes)
-	return hex.EncodeToString(h.Sum(nil)[:6])
+	return mediaType + `; known=` + knownSum
 }
 
 // FormOf is the form of a content type; not ok for one that is not known here.
