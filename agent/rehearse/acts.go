@@ -109,7 +109,7 @@ func (d *Demo) killTwice(ctx context.Context) error {
 	for _, cut := range []struct {
 		key      string
 		up, down int64
-	}{{"killed-up", d.sent * 3 / 5, -1}, {"killed-down", -1, cutDown}} {
+	}{{"killed-up", d.sent * 4 / 5, -1}, {"killed-down", -1, cutDown}} {
 		hold, arrived, err := d.killAt(ctx, cut.up, cut.down)
 		if err != nil {
 			return err
