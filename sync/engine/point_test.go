@@ -92,6 +92,38 @@ func TestDeletionReachesThePoint(t *testing.T) {
 	}
 }
 
+// p edits somebody who left a, and makes a record behind; a holds the edit aside, passes both
+// on, and p is put back to before: nobody closes the chain over the edit, and the record
+// waits for no receipt of it.
+func TestChainOfAPointThatWasPutBackIsLeft(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	old := w.snapshot("p")
+	at := scopeOf(t, w.centre, k)
+	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
+		Content: []byte(strings.ReplaceAll(content(t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("a")
+	p.edit(t, k, hoa+phone("0912"))
+	other := p.born(t, hoa)
+	w.once("p")
+	w.restore("p", old)
+	p = w.stations["p"]
+	p.up = a
+	w.once("p")
+	w.sync("a", "p", "b")
+	if got := content(t, w.centre, other); !strings.Contains(got, "1961") {
+		t.Errorf("the centre shows %s", got)
+	}
+	if got := content(t, w.centre, k); !strings.Contains(got, "0912") {
+		t.Errorf("the centre shows %s", got)
+	}
+	a.atRest(t)
+}
+
 // A person moves away from a while p edits the record: a passes P1 on without holding the
 // record, and p hears that it is gone, and that P1 is at the centre.
 func TestPointEditsWhoLeftItsStation(t *testing.T) {
