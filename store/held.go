@@ -142,18 +142,15 @@ func (t *tx) answeredHeld(a record.Answer) error {
 }
 
 // Abandon lets what a peer handed in and is held aside for its base be taken without it,
-// where the peer's chains do not reach it any more: who made it lost it, and with it the
-// base. It waits for upstream under no chain then.
-func (s *Store) Abandon(ctx context.Context, peer string, reach []record.Link) error {
-	has := map[record.Lineage]uint64{}
-	for _, l := range reach {
-		has[l.Lineage] = l.N
-	}
+// where the chains of the peer's former lives end before it: who made it lost it, and with
+// it the base. It waits for upstream under no chain then.
+func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Lineage]uint64) error {
 	var lost []Refused
 	err := s.view(func(tx *tx) error {
 		all, err := tx.heldAll()
 		lost = slices.DeleteFunc(all, func(h Refused) bool {
-			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Abandoned || h.Reason != record.NoBase || has[h.Ref.Name.Lineage] >= h.Ref.Name.N
+			end, former := reach[h.Ref.Name.Lineage]
+			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Abandoned || h.Reason != record.NoBase || !former || end >= h.Ref.Name.N
 		})
 		return err
 	})

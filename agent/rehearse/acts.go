@@ -100,7 +100,7 @@ func (d *Demo) typeLate(ctx context.Context) error {
 
 // cutDown is how many bytes of an answer get through: behind some 2 kB of
 // certificates a part of what there is to say about 150 changes.
-const cutDown = 6 << 10
+const cutDown = 5 << 10
 
 // killTwice kills the first station with kill -9 while its request is half way
 // through, and again while the answer is.
