@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"slices"
 
@@ -139,67 +138,6 @@ func (t *tx) answeredHeld(a record.Answer) error {
 	}
 	held.Verdict, held.Reason = a.Verdict, a.Reason
 	return t.put(layout.Refused, t.heldAt(a.Ref), held)
-}
-
-// Abandon lets what a peer handed in and is held aside for its base be taken without it,
-// where the chains of the peer's former lives end before it: who made it lost it, and with
-// it the base. It waits for upstream under no chain then.
-func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Lineage]uint64) error {
-	var lost []Refused
-	err := s.view(func(tx *tx) error {
-		all, err := tx.heldAll()
-		lost = slices.DeleteFunc(all, func(h Refused) bool {
-			end, former := reach[h.Ref.Name.Lineage]
-			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Abandoned || h.Reason != record.NoBase || !former || end >= h.Ref.Name.N
-		})
-		return err
-	})
-	if err != nil || len(lost) == 0 {
-		return err
-	}
-	return s.update(ctx, func(tx *tx) error {
-		gaps := map[record.Lineage]uint64{} // the first change that goes up without its chain
-		for _, h := range lost {
-			e, waits, err := tx.ownAt(h.Order)
-			if err != nil {
-				return err
-			}
-			if !waits || e.Foreign || e.Verdict.Taken() {
-				continue
-			}
-			name := h.Ref.Name
-			if at, ok := gaps[name.Lineage]; !ok || name.N < at {
-				gaps[name.Lineage] = name.N
-			}
-			h.Orphan, h.Abandoned, e.Foreign = true, true, true
-			if err := errors.Join(tx.put(layout.Refused, tx.heldAt(h.Ref), h), tx.putOwn(h.Order, e)); err != nil {
-				return err
-			}
-		}
-		return tx.unchain(gaps)
-	})
-}
-
-// unchain lets what stands in a chain behind a gap that nobody closes go up without it.
-func (t *tx) unchain(gaps map[record.Lineage]uint64) error {
-	behind := map[uint64]layout.OwnEntry{}
-	c := t.Table(layout.Own).Cursor()
-	for k, v := c.First(); k != nil && len(gaps) > 0; k, v = c.Next() {
-		e, err := t.openOwn(k, v)
-		if err != nil {
-			return err
-		}
-		if at, ok := gaps[e.Ref.Name.Lineage]; ok && e.Ref.Name.N > at && !e.Foreign {
-			behind[num(k)] = e
-		}
-	}
-	for order, e := range behind {
-		e.Foreign, e.Verdict, e.Reason = true, "", ""
-		if err := t.putOwn(order, e); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Held lists the changes from below that were not taken here.

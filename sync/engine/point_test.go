@@ -124,6 +124,34 @@ func TestChainOfAPointThatWasPutBackIsLeft(t *testing.T) {
 	a.atRest(t)
 }
 
+// The same, but who says so is a copy of p's folder on a second PC: p itself goes on, and its
+// chain is proved in the end.
+func TestTwinOfAPointTellsNothingOfItsChain(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	twin := storetest.Open(t, store.Options{Name: "p", Dir: w.snapshot("p"), R4: p.R4()})
+	w.stations["p'"] = &station{Store: twin, dir: twin.Dir(), name: "p", up: a}
+	at := scopeOf(t, w.centre, k)
+	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
+		Content: []byte(strings.ReplaceAll(content(t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
+		t.Fatal(err)
+	}
+	w.sync("a")
+	p.edit(t, k, hoa+phone("0912"))
+	other := p.born(t, hoa)
+	w.once("p")
+	w.once("p'")
+	w.sync("a", "p", "p'", "b")
+	w.sync("a", "p", "p'", "b")
+	if place := place(t, p, other); place != record.Centre {
+		t.Errorf("what p made behind is at %q", place)
+	}
+	p.atRest(t)
+	a.atRest(t)
+}
+
 // A person moves away from a while p edits the record: a passes P1 on without holding the
 // record, and p hears that it is gone, and that P1 is at the centre.
 func TestPointEditsWhoLeftItsStation(t *testing.T) {
