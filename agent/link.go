@@ -276,7 +276,7 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	if res.Time != 0 {
 		a.measured(ctx, sent, got, res.Time)
 	}
-	a.note(res, err, got)
+	a.note(ask, err, got)
 	if err == nil && res.Refused == "" && !res.More && !res.Waiting {
 		if err := stick.Called(ctx, a.store); err != nil {
 			a.o.Log.Warn("cannot note that the link did what sticks were to do", "err", err)
@@ -318,7 +318,8 @@ func (a *Agent) measured(ctx context.Context, sent, got, upstream int64) {
 
 // note keeps what an exchange came to. A failed one never moves the time of the
 // last good one.
-func (a *Agent) note(res engine.Result, err error, at int64) {
+func (a *Agent) note(ask *engine.Ask, err error, at int64) {
+	res := ask.Result()
 	receipts, rerr := a.store.Receipts()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -346,7 +347,7 @@ func (a *Agent) note(res engine.Result, err error, at int64) {
 		}
 	}
 	if err != nil {
-		a.link.pace = a.link.pace.Slower()
+		a.link.pace, a.link.carry = a.link.pace.Slower(), ask.AfterCut()
 	} else {
 		a.link.pace = a.link.pace.Faster()
 		next := res.Next

@@ -118,8 +118,9 @@ func dialer() *net.Dialer {
 	}}
 }
 
-// retry tries again what a flapping link cut, and nothing that was answered: an
-// upstream that is busy says when to come, and the loop above waits.
+// retry tries again to connect, and nothing that was answered: an upstream that is busy
+// says when to come, and the loop above waits. What a flapping link cut is not sent
+// again as it is: a part of it may have arrived.
 func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -127,7 +128,8 @@ func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if err != nil && failure(err) == status.FailCertificate {
 		return false, err
 	}
-	return err != nil, nil
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial", nil
 }
 
 // stay follows no redirect: what is sent is for the enrolled upstream alone.

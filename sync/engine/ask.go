@@ -34,6 +34,10 @@ type Carry struct {
 	// Compare are feeds to be compared, Want what a comparison found missing.
 	Compare []Narrow
 	Want    []wire.Want
+	// Told says that upstream was told lately of all that a replica says of itself.
+	Told bool
+	// Resume asks first what arrived of an exchange that was cut.
+	Resume bool
 	// Unequal counts the exchanges in a row that ended with trees that differ.
 	Unequal int
 }
@@ -66,6 +70,8 @@ type Result struct {
 	// Offered is how far the own changes were offered.
 	Offered record.Cursor
 	Waiting bool // own changes are left to be sent
+	// Resumed says that it asked only what arrived of one that was cut.
+	Resumed bool
 	// Equal says that both sides' trees were equal, feed by feed.
 	Equal bool
 	// Proved says that the trees could be compared.
@@ -84,24 +90,25 @@ type Result struct {
 // Ask is the asking half of one exchange: first Next until io.EOF, then Take of
 // every frame that comes back, then Result.
 type Ask struct {
-	o       AskOptions
-	st      record.Standing
-	out     []*wire.Frame
-	after   record.Cursor
-	order   []record.Change     // sent in this exchange, without versions
-	asked   map[record.Ref]bool // the same
-	heard   int                 // how many of them were answered in their order
-	echoed  int                 // how many came down again as echoes
-	sent    map[record.Ref]bool // and not answered yet
-	res     Result
-	stretch record.Stretch
-	cursors map[string]record.Cursor
-	welcome bool
-	reoffer []record.Key
-	late    *Late                      // of a request made before; nil in an exchange that goes on
-	since   map[record.Name]record.Key // own changes made after a late answer's request
-	behind  bool                       // the late answer's feeds are older than what came down
-	told    told
+	o        AskOptions
+	st       record.Standing
+	out      []*wire.Frame
+	after    record.Cursor
+	order    []record.Change     // sent in this exchange, without versions
+	asked    map[record.Ref]bool // the same
+	heard    int                 // how many of them were answered in their order
+	echoed   int                 // how many came down again as echoes
+	sent     map[record.Ref]bool // and not answered yet
+	res      Result
+	stretch  record.Stretch
+	cursors  map[string]record.Cursor
+	welcome  bool
+	reoffer  []record.Key
+	resuming uint64 // the first number that is not answered since a cut; 0 in a usual exchange
+	late     *Late                      // of a request made before; nil in an exchange that goes on
+	since    map[record.Name]record.Key // own changes made after a late answer's request
+	behind   bool                       // the late answer's feeds are older than what came down
+	told     told
 }
 
 // NewAsk begins an exchange.
@@ -115,15 +122,20 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	}
 	if o.Carry == nil {
 		o.Carry = &Carry{}
-	} else if o.Protocol != wire.First {
+	}
+	if o.Carry.Told && o.Protocol != wire.First {
 		brief(&st)
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
-	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Cursors: st.Cursors, Report: o.Report}
+	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Report: o.Report}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
-	h.Roots = map[string]record.Digest{}
+	a.out = []*wire.Frame{{Hello: h}}
+	if err := a.resume(h); err != nil || a.resuming > 0 {
+		return a, err
+	}
+	h.Cursors, h.Roots = st.Cursors, map[string]record.Digest{}
 	for _, c := range st.Cursors {
 		have, err := o.Replica.Agreed(Upstream, c.Feed, record.Part{}, nil)
 		if err != nil {
@@ -139,7 +151,6 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		}
 		h.Compare = append(h.Compare, c)
 	}
-	a.out = []*wire.Frame{{Hello: h}}
 	return a, nil
 }
 
@@ -191,7 +202,9 @@ func (a *Ask) Next() (*wire.Frame, error) {
 // fill queues the next stretch of own changes, or the end.
 func (a *Ask) fill() error {
 	left := a.o.Pace.Up - a.res.Sent
-	if left > 0 {
+	if a.resuming > 0 {
+		a.res.Waiting = true
+	} else if left > 0 {
 		page, err := a.o.Replica.Offer(Upstream, a.after, min(left, a.o.Pace.Stretch))
 		if err != nil {
 			return fmt.Errorf("ask: %w", err)
@@ -278,6 +291,9 @@ func (a *Ask) answer(ans record.Answer) error {
 	if a.late != nil && (a.late.Voided || !a.sent[ans.Ref]) {
 		return nil // it says nothing any more, or it waits no longer
 	}
+	if !a.sent[ans.Ref] && a.resuming > 0 {
+		return nil // it stands above where both chains are the same, and is handed in again
+	}
 	if !a.sent[ans.Ref] {
 		return fmt.Errorf("%w: an answer to what was not asked", wire.ErrNonsense)
 	}
@@ -345,6 +361,9 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	rec.Proved = w.Proved
 	if err := a.o.Replica.Recover(ctx, rec); err != nil {
 		return fmt.Errorf("ask: %w", err)
+	}
+	if err := a.resumed(w); err != nil {
+		return err
 	}
 	for _, feed := range w.Unknown {
 		if !a.behind && !a.o.Carry.heals(feed) {

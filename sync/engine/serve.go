@@ -165,6 +165,10 @@ func (s *Serve) plan() {
 		s.steps = append(s.steps, s.end)
 		return
 	}
+	if s.hello.Resume > 0 {
+		s.steps = append(s.steps, func() error { s.say(&wire.Frame{End: &wire.End{More: true}}); return nil })
+		return
+	}
 	for _, c := range s.hello.Compare {
 		s.steps = append(s.steps, func() error { return s.compare(c) })
 	}
@@ -200,7 +204,7 @@ func (s *Serve) soon(steps ...func() error) { s.steps = slices.Insert(s.steps, s
 func (s *Serve) say(f *wire.Frame) { s.out = append(s.out, f) }
 
 func (s *Serve) welcome() error {
-	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused}
+	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused, Resumed: s.hello.Resume > 0}
 	speaks := map[record.Lineage]bool{s.hello.Life: true}
 	for _, l := range s.hello.Links {
 		speaks[l.Lineage] = true
@@ -241,6 +245,9 @@ func (s *Serve) welcome() error {
 // compute the same one. What the asker's chain proves it holds is noted.
 func (s *Serve) receipts() error {
 	s.sayAnswers()
+	if err := s.sayUntaken(); err != nil {
+		return err
+	}
 	for i, claim := range s.hello.Links {
 		link, ok, err := s.o.Replica.Chain(claim.Lineage, claim.N)
 		if err == nil && (!ok || link.Chain != claim.Chain) {
@@ -279,6 +286,18 @@ func (s *Serve) sayAnswers() {
 			s.say(&wire.Frame{Answers: run})
 		}
 	}
+}
+
+// sayUntaken answers those changes of an exchange that was cut that were not taken.
+func (s *Serve) sayUntaken() error {
+	if s.hello.Resume == 0 {
+		return nil
+	}
+	untaken, err := s.o.Replica.Untaken(s.hello.Life, s.hello.Resume)
+	for i := range untaken {
+		s.say(&wire.Frame{Answer: &untaken[i]})
+	}
+	return err
 }
 
 // receipt is the word that the top replica holds a chain, as far as a link at most.

@@ -16,6 +16,7 @@ const tries = 5
 // commit applies what came since the last mark. A record that stands twice in
 // it is decided after the first was applied.
 func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
+	a.known()
 	st := a.stretch
 	a.stretch = record.Stretch{}
 	st.Peer = Upstream
@@ -95,6 +96,11 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	}
 	if err := a.o.Replica.Recover(ctx, record.Recovery{Offer: a.reoffer}); err != nil {
 		return fmt.Errorf("ask: %w", err)
+	}
+	if a.res.Next.Told = true; a.resuming > 0 {
+		a.res.Next, a.res.More = *a.o.Carry, true
+		a.res.Next.Resume, a.res.Next.Told = false, true
+		return nil
 	}
 	a.res.More = e.More || len(a.reoffer) > 0 || len(a.res.Next.Want) > 0 || len(a.res.Next.Compare) > 0
 	if a.res.Next.Full {

@@ -26,12 +26,13 @@ const (
 	centreDies = "centre killed in exchange"
 	askerDies  = "station killed in exchange"
 	older      = "exchange of an older program"
+	asksFirst  = "asks what arrived"
 	wholes     = "edits sent again whole"
 )
 
 // faults are what can become of exchanges, by name.
 func faults() []string {
-	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies, older, wholes,
+	return []string{whole, cutUp, cutDown, lostAnswer, repeated, delayed, late, centreDies, askerDies, older, asksFirst, wholes,
 		stickAgain, stickOrder, stickForeign, stickAltered, stickGap, refusedWrite}
 }
 
@@ -204,6 +205,7 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 	if ask == nil {
 		return engine.Result{}
 	}
+	before := r.carry
 	switch how {
 	case cutUp:
 		w.answer(r, request[:rng.IntN(len(request))], nil)
@@ -238,8 +240,14 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 			res, _ := w.take(r, ask, answer, nil)
 			w.say("%-7s %s: %d up, %d down", r.label, how, res.Sent, res.Received)
 			w.happened[how]++
+			if res.Resumed {
+				w.happened[asksFirst]++
+			}
 			return res
 		}
+	}
+	if r.carry == before && how != askerDies {
+		r.carry = ask.AfterCut()
 	}
 	w.say("%-7s %s", r.label, how)
 	w.happened[how]++

@@ -53,6 +53,9 @@ type Hello struct {
 	Roots map[string]record.Digest `json:"roots,omitempty"`
 	// Full asks for every version whole, names not being enough.
 	Full bool `json:"full,omitempty"`
+	// Resume asks, and nothing else, what arrived of an exchange that was cut: the number
+	// of the first change of Life that is not answered; 0 asks nothing.
+	Resume uint64 `json:"resume,omitempty"`
 	// Compare are trees to be held against upstream's, Want records to be sent again.
 	Compare []Compare `json:"compare,omitempty"`
 	Want    []Want    `json:"want,omitempty"`
@@ -108,6 +111,9 @@ type Welcome struct {
 	Later int `json:"later,omitempty"`
 	// Unknown names the feeds of which upstream does not know the cursor.
 	Unknown []string `json:"unknown,omitempty"`
+	// Resumed says that an answer to a change from Hello.Resume on follows only where it is
+	// not taken: the others of Life's chain, as far as its link here reaches, are known.
+	Resumed bool `json:"resumed,omitempty"`
 }
 
 // Refusal is why an upstream gives a replica nothing. The list is closed and
