@@ -104,7 +104,7 @@ type Ask struct {
 	cursors  map[string]record.Cursor
 	welcome  bool
 	reoffer  []record.Key
-	resuming uint64 // the first number that is not answered since a cut; 0 in a usual exchange
+	resuming uint64                     // the first number that is not answered since a cut; 0 in a usual exchange
 	late     *Late                      // of a request made before; nil in an exchange that goes on
 	since    map[record.Name]record.Key // own changes made after a late answer's request
 	behind   bool                       // the late answer's feeds are older than what came down
