@@ -53,7 +53,9 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Del(acceptPost)
-	w.Header().Set("Content-Type", form.MediaType())
+	if w.Header()["Content-Type"] = nil; form == wire.Plain { // a packed answer is of the request's type
+		w.Header().Set("Content-Type", form.MediaType())
+	}
 	next := func() (*wire.Frame, error) {
 		if err := conn.SetWriteDeadline(time.Now().Add(h.idle)); err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ func TestOlderUpstream(t *testing.T) {
 	for name, refuse := range map[string]func(http.ResponseWriter){
 		"a program of before": func(w http.ResponseWriter) { http.Error(w, "this is no exchange of protocol 1", http.StatusBadRequest) },
 		"one that knows something else": func(w http.ResponseWriter) {
-			w.Header().Set(acceptPost, "application/vnd.tram.exchange+zstd; known=0123456789ab")
+			w.Header().Set(acceptPost, "application/vnd.tram;k=0123456789ab")
 			http.Error(w, "not known", http.StatusUnsupportedMediaType)
 		},
 	} {

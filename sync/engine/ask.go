@@ -36,8 +36,8 @@ type Carry struct {
 	Want    []wire.Want
 	// Told says that upstream was told lately of all that a replica says of itself.
 	Told bool
-	// Resume asks first what arrived of an exchange that was cut.
-	Resume bool
+	// Cut asks first what arrived of an exchange that was cut.
+	Cut bool
 	// Unequal counts the exchanges in a row that ended with trees that differ.
 	Unequal int
 }
@@ -70,8 +70,8 @@ type Result struct {
 	// Offered is how far the own changes were offered.
 	Offered record.Cursor
 	Waiting bool // own changes are left to be sent
-	// Resumed says that it asked only what arrived of one that was cut.
-	Resumed bool
+	// Asked says that it asked only what arrived of one that was cut.
+	Asked bool
 	// Equal says that both sides' trees were equal, feed by feed.
 	Equal bool
 	// Proved says that the trees could be compared.
@@ -90,25 +90,26 @@ type Result struct {
 // Ask is the asking half of one exchange: first Next until io.EOF, then Take of
 // every frame that comes back, then Result.
 type Ask struct {
-	o        AskOptions
-	st       record.Standing
-	out      []*wire.Frame
-	after    record.Cursor
-	order    []record.Change     // sent in this exchange, without versions
-	asked    map[record.Ref]bool // the same
-	heard    int                 // how many of them were answered in their order
-	echoed   int                 // how many came down again as echoes
-	sent     map[record.Ref]bool // and not answered yet
-	res      Result
-	stretch  record.Stretch
-	cursors  map[string]record.Cursor
-	welcome  bool
-	reoffer  []record.Key
-	resuming uint64                     // the first number that is not answered since a cut; 0 in a usual exchange
-	late     *Late                      // of a request made before; nil in an exchange that goes on
-	since    map[record.Name]record.Key // own changes made after a late answer's request
-	behind   bool                       // the late answer's feeds are older than what came down
-	told     told
+	o          AskOptions
+	st         record.Standing
+	hello      *wire.Hello
+	out        []*wire.Frame
+	after      record.Cursor
+	order      []record.Change     // sent in this exchange, without versions
+	asked      map[record.Ref]bool // the same
+	heard      int                 // how many of them were answered in their order
+	echoed     int                 // how many came down again as echoes
+	sent       map[record.Ref]bool // and not answered yet
+	res        Result
+	stretch    record.Stretch
+	cursors    map[string]record.Cursor
+	welcome    bool
+	reoffer    []record.Key
+	unanswered uint64                     // the first number that is not answered since a cut; 0 in a usual exchange
+	late       *Late                      // of a request made before; nil in an exchange that goes on
+	since      map[record.Name]record.Key // own changes made after a late answer's request
+	behind     bool                       // the late answer's feeds are older than what came down
+	told       told
 }
 
 // NewAsk begins an exchange.
@@ -131,8 +132,8 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
-	a.out = []*wire.Frame{{Hello: h}}
-	if err := a.resume(h); err != nil || a.resuming > 0 {
+	a.hello, a.out = h, []*wire.Frame{{Hello: h}}
+	if err := a.askFirst(h); err != nil || a.unanswered > 0 {
 		return a, err
 	}
 	h.Cursors, h.Roots = st.Cursors, map[string]record.Digest{}
@@ -202,7 +203,7 @@ func (a *Ask) Next() (*wire.Frame, error) {
 // fill queues the next stretch of own changes, or the end.
 func (a *Ask) fill() error {
 	left := a.o.Pace.Up - a.res.Sent
-	if a.resuming > 0 {
+	if a.unanswered > 0 {
 		a.res.Waiting = true
 	} else if left > 0 {
 		page, err := a.o.Replica.Offer(Upstream, a.after, min(left, a.o.Pace.Stretch))
@@ -273,6 +274,8 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 		return a.echo(*f.Echo)
 	case f.Receipt != nil:
 		return a.receipt(*f.Receipt)
+	case f.Proof != nil:
+		return a.proof(*f.Proof)
 	case f.Change != nil:
 		return a.arrival(*f.Change)
 	case f.Leaves != nil:
@@ -291,7 +294,7 @@ func (a *Ask) answer(ans record.Answer) error {
 	if a.late != nil && (a.late.Voided || !a.sent[ans.Ref]) {
 		return nil // it says nothing any more, or it waits no longer
 	}
-	if !a.sent[ans.Ref] && a.resuming > 0 {
+	if !a.sent[ans.Ref] && a.unanswered > 0 {
 		return nil // it stands above where both chains are the same, and is handed in again
 	}
 	if !a.sent[ans.Ref] {
@@ -344,7 +347,8 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	a.welcome = true
 	a.res.Refused, a.res.Later, a.res.Time = w.Refused, w.Later, w.Time
 	var rec record.Recovery
-	for _, l := range w.Links {
+	links := a.links(w.Links)
+	for _, l := range links {
 		rec.Highest = append(rec.Highest, record.Name{Lineage: l.Lineage, N: l.N})
 		known, forked, err := a.common(l)
 		if err != nil {
@@ -362,53 +366,13 @@ func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	if err := a.o.Replica.Recover(ctx, rec); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if err := a.resumed(w); err != nil {
+	if err := a.heardBefore(w.Heard, links); err != nil {
 		return err
 	}
 	for _, feed := range w.Unknown {
 		if !a.behind && !a.o.Carry.heals(feed) {
 			a.res.Next.Compare = append(a.res.Next.Compare, Narrow{Feed: feed})
 		}
-	}
-	return nil
-}
-
-// common is how far both sides have the same chain: to where upstream says that
-// it reaches, or not at all. Where upstream has more than we know of, nothing of
-// ours is missing there. Forked says that the chain here passes over theirs.
-func (a *Ask) common(theirs record.Link) (common record.Link, forked bool, err error) {
-	none := record.Link{Lineage: theirs.Lineage}
-	if theirs.N == 0 {
-		return none, false, nil
-	}
-	own, ok, err := a.o.Replica.Chain(theirs.Lineage, theirs.N)
-	if err != nil {
-		return none, false, fmt.Errorf("ask: %w", err)
-	}
-	if ok {
-		return own, own.Chain != theirs.Chain, nil
-	}
-	top, _, err := a.o.Replica.Chain(theirs.Lineage, 0)
-	if err != nil {
-		return none, false, fmt.Errorf("ask: %w", err)
-	}
-	if theirs.N > top.N {
-		return theirs, false, nil
-	}
-	return none, true, nil
-}
-
-// receipt takes a receipt where it is signed and proves our own chain.
-func (a *Ask) receipt(r record.Receipt) error {
-	if err := a.o.Verify(r); err != nil {
-		return fmt.Errorf("%w: a receipt that upstream did not sign", wire.ErrNonsense)
-	}
-	own, ok, err := a.o.Replica.Chain(r.Lineage, r.N)
-	if err != nil {
-		return fmt.Errorf("ask: %w", err)
-	}
-	if ok && own.Chain == r.Chain && (a.late == nil || !a.late.Voided) {
-		a.stretch.Receipts = append(a.stretch.Receipts, r)
 	}
 	return nil
 }

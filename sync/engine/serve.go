@@ -165,7 +165,7 @@ func (s *Serve) plan() {
 		s.steps = append(s.steps, s.end)
 		return
 	}
-	if s.hello.Resume > 0 {
+	if s.hello.Unanswered > 0 {
 		s.steps = append(s.steps, func() error { s.say(&wire.Frame{End: &wire.End{More: true}}); return nil })
 		return
 	}
@@ -204,20 +204,22 @@ func (s *Serve) soon(steps ...func() error) { s.steps = slices.Insert(s.steps, s
 func (s *Serve) say(f *wire.Frame) { s.out = append(s.out, f) }
 
 func (s *Serve) welcome() error {
-	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused, Resumed: s.hello.Resume > 0}
-	speaks := map[record.Lineage]bool{s.hello.Life: true}
+	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused, Heard: s.hello.Unanswered > 0}
+	speaks := map[record.Lineage]record.Link{s.hello.Life: {Lineage: s.hello.Life}}
 	for _, l := range s.hello.Links {
-		speaks[l.Lineage] = true
+		speaks[l.Lineage] = l
 	}
 	if s.o.Proved != nil {
 		w.Proved = map[record.Lineage]uint64{}
 	}
-	for l := range speaks {
+	for l, claim := range speaks {
 		top, _, err := s.o.Replica.Chain(l, 0)
 		if err != nil {
 			return err
 		}
-		w.Links = append(w.Links, top)
+		if top != claim || s.hello.Protocol == wire.First {
+			w.Links = append(w.Links, top)
+		}
 		if s.o.Proved != nil {
 			r, err := s.o.Proved(l)
 			if err != nil {
@@ -264,11 +266,20 @@ func (s *Serve) receipts() error {
 			return err
 		}
 		if r.N > 0 && r.N <= link.N {
-			s.say(&wire.Frame{Receipt: &r})
+			s.say(s.proof(i, r))
 		}
 	}
 	s.say(&wire.Frame{Mark: &wire.Mark{}})
 	return nil
+}
+
+// proof is a receipt as it travels.
+func (s *Serve) proof(i int, r record.Receipt) *wire.Frame {
+	h := s.hello
+	if h.Protocol == wire.First || r.Link != h.Links[i] || r.At != s.o.Now || len(h.Cursors) == 0 || r.Epoch != h.Cursors[0].Epoch {
+		return &wire.Frame{Receipt: &r}
+	}
+	return &wire.Frame{Proof: &wire.Proof{Of: i, Sig: r.Sig}}
 }
 
 // sayAnswers answers every change of the request, in its order.
@@ -290,10 +301,10 @@ func (s *Serve) sayAnswers() {
 
 // sayUntaken answers those changes of an exchange that was cut that were not taken.
 func (s *Serve) sayUntaken() error {
-	if s.hello.Resume == 0 {
+	if s.hello.Unanswered == 0 {
 		return nil
 	}
-	untaken, err := s.o.Replica.Untaken(s.hello.Life, s.hello.Resume)
+	untaken, err := s.o.Replica.Untaken(s.hello.Life, s.hello.Unanswered)
 	for i := range untaken {
 		s.say(&wire.Frame{Answer: &untaken[i]})
 	}
@@ -413,7 +424,11 @@ func (s *Serve) end() error {
 			if err != nil {
 				return err
 			}
-			e.Roots[feed] = have.Tree.Root()
+			if root, said := s.hello.Roots[feed]; said && root == have.Tree.Root() && s.hello.Protocol > wire.First {
+				e.Same = true
+			} else {
+				e.Roots[feed] = have.Tree.Root()
+			}
 			if at, ok := s.upTo[feed]; ok && at != have.End.Seq {
 				e.More = true // it went on meanwhile, and the root with it
 			}

@@ -97,9 +97,9 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	if err := a.o.Replica.Recover(ctx, record.Recovery{Offer: a.reoffer}); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if a.res.Next.Told = true; a.resuming > 0 {
+	if a.res.Next.Told = true; a.unanswered > 0 {
 		a.res.Next, a.res.More = *a.o.Carry, true
-		a.res.Next.Resume, a.res.Next.Told = false, true
+		a.res.Next.Cut, a.res.Next.Told = false, true
 		return nil
 	}
 	a.res.More = e.More || len(a.reoffer) > 0 || len(a.res.Next.Want) > 0 || len(a.res.Next.Compare) > 0
@@ -107,7 +107,7 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 		a.res.More = true
 		return nil
 	}
-	if e.Roots == nil || e.More || a.behind || a.res.Refused != "" {
+	if e.Roots == nil && !e.Same || e.More || a.behind || a.res.Refused != "" {
 		return nil
 	}
 	a.res.Equal, a.res.Proved = true, true
@@ -116,7 +116,11 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 		if err != nil {
 			return fmt.Errorf("ask: %w", err)
 		}
-		if have.Tree.Root() != e.Roots[feed] {
+		theirs, said := e.Roots[feed]
+		if !said && e.Same {
+			theirs = a.hello.Roots[feed]
+		}
+		if have.Tree.Root() != theirs {
 			a.res.Equal = false
 			if !a.o.Carry.compares(feed) && !a.res.Next.compares(feed) {
 				a.res.Next.Compare = append(a.res.Next.Compare, Narrow{Feed: feed})

@@ -203,3 +203,63 @@ func TestBothProtocolsComeToTheSame(t *testing.T) {
 	w.sync("a", "b")
 	w.want(k, "0911", "female")
 }
+
+// An exchange in which nothing happens: upstream says neither links nor roots that are
+// the asker's own. Of a birth it signs the asker's own link, and names no other.
+func TestWhatTheHelloSaidIsNotSaidAgain(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	a.born(t, hoa)
+	w.sync("a")
+	_, answer, err := w.spoken(a, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range answer {
+		switch {
+		case f.Welcome != nil && len(f.Welcome.Links) > 0:
+			t.Errorf("the welcome says %+v", f.Welcome.Links)
+		case f.Receipt != nil:
+			t.Errorf("another receipt: %+v", f.Receipt)
+		case f.End != nil && (!f.End.Same || len(f.End.Roots) > 0):
+			t.Errorf("the end says %+v", f.End)
+		}
+	}
+	if !a.last.Equal {
+		t.Error("not proved equal")
+	}
+	k := a.born(t, hoa)
+	_, answer, err = w.spoken(a, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proofs := 0
+	for _, f := range answer {
+		if f.Proof != nil {
+			proofs++
+		}
+		if f.Receipt != nil || f.Welcome != nil && len(f.Welcome.Links) > 0 {
+			t.Errorf("said again: %+v %+v", f.Receipt, f.Welcome)
+		}
+	}
+	if p := place(t, a, k); proofs != 1 || p != record.Centre {
+		t.Errorf("%d proofs, and the record is at %q", proofs, p)
+	}
+}
+
+func TestProofOfWhatWasNotSaidIsNonsense(t *testing.T) {
+	for _, of := range []int{-1, 9} {
+		w := newWorld(t, "a")
+		a := w.stations["a"]
+		a.born(t, hoa)
+		_, _, err := w.spoken(a, nil, func(f *wire.Frame) bool {
+			if f.Receipt != nil || f.Proof != nil {
+				f.Receipt, f.Proof = nil, &wire.Proof{Of: of, Sig: []byte("signed")}
+			}
+			return true
+		})
+		if !errors.Is(err, wire.ErrNonsense) {
+			t.Errorf("a proof of link %d: %v", of, err)
+		}
+	}
+}

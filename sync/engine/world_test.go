@@ -97,7 +97,11 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	o := engine.ServeOptions{Replica: upstream, Name: "centre", Peer: s.name, Merger: w.merger, R4: w.centre.R4(), Now: 1,
+	epoch, err := w.centre.Epoch()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := engine.ServeOptions{Replica: upstream, Name: "centre", Peer: s.name, Epoch: epoch, Merger: w.merger, R4: w.centre.R4(), Now: 1,
 		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
 		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },

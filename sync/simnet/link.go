@@ -94,7 +94,11 @@ func pace() engine.Pace { return engine.Pace{Up: 16, Down: 16, Stretch: 3} }
 
 func (w *world) serve(up *replica, peer string, p engine.Pace, sign func(record.Receipt) record.Receipt) *engine.Serve {
 	w.now += 1000
-	o := engine.ServeOptions{Replica: up.disk(), Name: up.name, Peer: peer, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
+	epoch, err := up.Epoch()
+	if err != nil {
+		w.bad("%s does not know its epoch: %v", up.label, err)
+	}
+	o := engine.ServeOptions{Replica: up.disk(), Name: up.name, Peer: peer, Epoch: epoch, Merger: w.o.Merger, R4: w.o.R4, Now: w.now,
 		Sign: sign,
 		Hear: func(wire.Hello) wire.Refusal {
 			if w.denied[peer] {
@@ -240,7 +244,7 @@ func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {
 			res, _ := w.take(r, ask, answer, nil)
 			w.say("%-7s %s: %d up, %d down", r.label, how, res.Sent, res.Received)
 			w.happened[how]++
-			if res.Resumed {
+			if res.Asked {
 				w.happened[asksFirst]++
 			}
 			return res

@@ -22,7 +22,10 @@ var (
 	knownSum string
 )
 
-const mediaType = "application/vnd.tram.exchange+zstd"
+const (
+	mediaType = "application/vnd.tram.exchange+zstd"
+	packed    = "application/vnd.tram;k="
+)
 
 // MediaType is the content type of a stream of frames: for a packed one with the
 // beginning of a SHA-256 over what both sides must know.
@@ -30,7 +33,7 @@ func (f Form) MediaType() string {
 	if f == Plain {
 		return mediaType
 	}
-	return mediaType + `; known=` + knownSum
+	return packed + knownSum
 }
 
 // FormOf is the form of a content type; not ok for one that is not known here.

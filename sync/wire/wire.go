@@ -32,6 +32,7 @@ type Frame struct {
 	Answers *Answers        `json:"answers,omitempty"`
 	Echo    *Echo           `json:"echo,omitempty"`
 	Receipt *record.Receipt `json:"receipt,omitempty"`
+	Proof   *Proof          `json:"proof,omitempty"`
 	Leaves  *Leaves         `json:"leaves,omitempty"`
 	Mark    *Mark           `json:"mark,omitempty"`
 	End     *End            `json:"end,omitempty"`
@@ -53,9 +54,9 @@ type Hello struct {
 	Roots map[string]record.Digest `json:"roots,omitempty"`
 	// Full asks for every version whole, names not being enough.
 	Full bool `json:"full,omitempty"`
-	// Resume asks, and nothing else, what arrived of an exchange that was cut: the number
+	// Unanswered asks, and nothing else, what arrived of an exchange that was cut: the number
 	// of the first change of Life that is not answered; 0 asks nothing.
-	Resume uint64 `json:"resume,omitempty"`
+	Unanswered uint64 `json:"unanswered,omitempty"`
 	// Compare are trees to be held against upstream's, Want records to be sent again.
 	Compare []Compare `json:"compare,omitempty"`
 	Want    []Want    `json:"want,omitempty"`
@@ -100,7 +101,8 @@ type Welcome struct {
 	// Time is upstream's clock in Unix milliseconds when it read the Hello.
 	Time int64 `json:"time"`
 	// Links are the chains of the asker's lineages as far as upstream holds them,
-	// also of the one that speaks.
+	// also of the one that speaks. In protocol 2 a link of the hello that is upstream's
+	// too is left out, and so is that of Life where both have none.
 	Links []record.Link `json:"links,omitempty"`
 	// Proved says, where upstream has an upstream itself, how far that one's receipts
 	// reach in each lineage of Links.
@@ -111,9 +113,9 @@ type Welcome struct {
 	Later int `json:"later,omitempty"`
 	// Unknown names the feeds of which upstream does not know the cursor.
 	Unknown []string `json:"unknown,omitempty"`
-	// Resumed says that an answer to a change from Hello.Resume on follows only where it is
+	// Heard says that an answer to a change from Hello.Unanswered on follows only where it is
 	// not taken: the others of Life's chain, as far as its link here reaches, are known.
-	Resumed bool `json:"resumed,omitempty"`
+	Heard bool `json:"heard,omitempty"`
 }
 
 // Refusal is why an upstream gives a replica nothing. The list is closed and
@@ -173,6 +175,15 @@ type End struct {
 	More bool `json:"more,omitempty"`
 	// Roots are the roots of upstream's trees by feed, after all that was sent.
 	Roots map[string]record.Digest `json:"roots,omitempty"`
+	// Same says that a root that Roots does not name is that of the hello.
+	Same bool `json:"same,omitempty"`
+}
+
+// Proof is a receipt for a link of the hello, given at the welcome's time in the epoch of
+// the hello's first cursor.
+type Proof struct {
+	Of  int    `json:"of"` // which link, from 0
+	Sig []byte `json:"sig"`
 }
 
 // change is a Change as it travels: what the receiver can derive is left out.

@@ -11,33 +11,33 @@ import (
 // it asks first what arrived of them.
 func (a *Ask) AfterCut() *Carry {
 	next := *a.o.Carry
-	next.Resume = next.Resume || a.res.Sent > 0
+	next.Cut = next.Cut || a.res.Sent > 0
 	return &next
 }
 
-// resume asks what arrived of an exchange that was cut, where anything waits under the
+// askFirst asks what arrived of an exchange that was cut, where anything waits under the
 // lineage that speaks.
-func (a *Ask) resume(h *wire.Hello) error {
-	if !a.o.Carry.Resume || a.o.Protocol == wire.First {
+func (a *Ask) askFirst(h *wire.Hello) error {
+	if !a.o.Carry.Cut || a.o.Protocol == wire.First {
 		return nil
 	}
 	err := a.waiting(h.Life, func(c record.Change) {
-		if n := c.Ref.Name.N; h.Resume == 0 || n < h.Resume {
-			h.Resume = n
+		if n := c.Ref.Name.N; h.Unanswered == 0 || n < h.Unanswered {
+			h.Unanswered = n
 		}
 	})
-	a.resuming, a.res.Resumed = h.Resume, h.Resume > 0
+	a.unanswered, a.res.Asked = h.Unanswered, h.Unanswered > 0
 	return err
 }
 
-// resumed takes upstream's chain for its word on what stands in it and was sent before
+// heardBefore takes upstream's chain for its word on what stands in it and was sent before
 // the cut; what was not taken is answered one by one.
-func (a *Ask) resumed(w *wire.Welcome) error {
-	if !w.Resumed || a.resuming == 0 {
+func (a *Ask) heardBefore(heard bool, links []record.Link) error {
+	if !heard || a.unanswered == 0 {
 		return nil
 	}
 	life := a.st.Lives[0]
-	for _, theirs := range w.Links {
+	for _, theirs := range links {
 		own, ok, err := a.o.Replica.Chain(life, theirs.N)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (a *Ask) resumed(w *wire.Welcome) error {
 			continue
 		}
 		if err := a.waiting(life, func(c record.Change) {
-			if n := c.Ref.Name.N; n >= a.resuming && n <= own.N {
+			if n := c.Ref.Name.N; n >= a.unanswered && n <= own.N {
 				a.asked[c.Ref], a.sent[c.Ref] = true, true
 				a.order = append(a.order, record.Change{Key: c.Key, Ref: c.Ref})
 			}
@@ -59,7 +59,7 @@ func (a *Ask) resumed(w *wire.Welcome) error {
 
 // known answers what was sent before the cut and is not answered one by one.
 func (a *Ask) known() {
-	if a.resuming == 0 {
+	if a.unanswered == 0 {
 		return
 	}
 	for _, c := range a.order {

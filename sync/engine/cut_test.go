@@ -44,7 +44,7 @@ func TestWhatArrivedBeforeACutIsNotSentAgain(t *testing.T) {
 	}
 	w.lost(a, 2)
 	asked := w.once("a")
-	if !asked.Resumed || asked.Sent != 0 || asked.Taken != 15 || asked.Parked != 1 || !asked.More {
+	if !asked.Asked || asked.Sent != 0 || asked.Taken != 15 || asked.Parked != 1 || !asked.More {
 		t.Errorf("asking what arrived came to %+v", asked)
 	}
 	if got, err := a.Receipt(a.Lineage()); err != nil || got.N == 0 {
@@ -67,13 +67,13 @@ func TestAfterACutNothingIsTakenForArrivedThatIsNot(t *testing.T) {
 	w.once("a")
 	k := a.born(t, hoa)
 	w.lost(a, 0)
-	if asked := w.once("a"); !asked.Resumed || asked.Taken != 0 {
+	if asked := w.once("a"); !asked.Asked || asked.Taken != 0 {
 		t.Errorf("nothing arrived, and asking came to %+v", asked)
 	}
 	old := w.copyOfCentre()
 	w.lost(a, 1)
 	w.restoreCentre(old)
-	if asked := w.once("a"); !asked.Resumed || asked.Taken != 0 {
+	if asked := w.once("a"); !asked.Asked || asked.Taken != 0 {
 		t.Errorf("it was forgotten, and asking came to %+v", asked)
 	}
 	w.sync("a")
@@ -88,7 +88,7 @@ func TestACutForgetsNothingOfTheCarry(t *testing.T) {
 	a.carry = &engine.Carry{Compare: []engine.Narrow{{Feed: record.SharedFeed}}}
 	a.born(t, hoa)
 	w.lost(a, 0)
-	if asked := w.once("a"); !asked.Resumed || len(asked.Next.Compare) != 1 || asked.Next.Resume {
+	if asked := w.once("a"); !asked.Asked || len(asked.Next.Compare) != 1 || asked.Next.Cut {
 		t.Errorf("asking left %+v", asked.Next)
 	}
 }
