@@ -254,6 +254,7 @@ func (a *Agent) hangUp() {
 func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	a.exchanging.Lock()
 	defer a.exchanging.Unlock()
+	began := time.Now()
 	ask, sent, err := a.ask(ctx)
 	switch {
 	case errors.Is(err, engine.ErrWhole):
@@ -276,7 +277,7 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	if res.Time != 0 {
 		a.measured(ctx, sent, got, res.Time)
 	}
-	a.note(ask, err, got)
+	a.note(ask, err, got, time.Since(began))
 	if err == nil && res.Refused == "" && !res.More && !res.Waiting {
 		if err := stick.Called(ctx, a.store); err != nil {
 			a.o.Log.Warn("cannot note that the link did what sticks were to do", "err", err)
@@ -318,7 +319,7 @@ func (a *Agent) measured(ctx context.Context, sent, got, upstream int64) {
 
 // note keeps what an exchange came to. A failed one never moves the time of the
 // last good one.
-func (a *Agent) note(ask *engine.Ask, err error, at int64) {
+func (a *Agent) note(ask *engine.Ask, err error, at int64, took time.Duration) {
 	res := ask.Result()
 	receipts, rerr := a.store.Receipts()
 	a.mu.Lock()
@@ -349,13 +350,31 @@ func (a *Agent) note(ask *engine.Ask, err error, at int64) {
 	if err != nil {
 		a.link.pace, a.link.carry = a.link.pace.Slower(), ask.AfterCut()
 	} else {
-		a.link.pace = a.link.pace.Faster()
+		a.link.pace = paced(a.link.pace, took)
 		next := res.Next
 		a.link.carry, a.link.offered = &next, res.Offered
 	}
 	if failure != before {
 		a.o.Log.Info("link", "state", stateOf(failure), "err", errText(err))
 	}
+}
+
+// What is saved meanwhile, and urgent, waits for an exchange that is under way: one takes
+// no longer than a few seconds where the link is thin.
+const (
+	quick = 5 * time.Second
+	slow  = 15 * time.Second
+)
+
+// paced is the pace after an exchange that went through and took so long.
+func paced(p engine.Pace, took time.Duration) engine.Pace {
+	switch {
+	case took < quick:
+		return p.Faster()
+	case took > slow:
+		return p.Slower()
+	}
+	return p
 }
 
 func errText(err error) string {

@@ -472,7 +472,7 @@ func (t *tx) passOn(n []byte, r *layout.Row, c record.Change, foreign bool) erro
 	}
 	p, _ := r.Find(c.Ref.Name)
 	r.Pending = append(r.Pending, p.Ref)
-	return t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: c.Prev, Foreign: foreign})
+	return t.putOwn(p.At, layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: c.Prev, Foreign: foreign, Urgent: urgent(c.Version.Content)})
 }
 
 // ownMerge lets a merge made here wait for upstream.

@@ -392,7 +392,11 @@ func (s *Store) Declare(ctx context.Context, name string, f func([]byte) ([]byte
 func (t *tx) own(n []byte, p layout.Past) error {
 	name := p.Ref.Name
 	before, linked := t.linkBefore(name)
-	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
+	v, err := t.versionAt(n, p.At)
+	if err != nil {
+		return err
+	}
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N, Urgent: urgent(v.Content)}
 	if err := t.addRaw(layout.Own, u64(p.At), e.Encode()); err != nil {
 		return err
 	}
@@ -460,23 +464,33 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			page.More = true
 			return page, nil
 		}
-		n := u64(e.Number)
-		r, err := t.row(n)
+		page.Cursor.Seq = num(k)
+		c, err := t.offered(num(k), e)
 		if err != nil {
 			return page, err
 		}
-		page.Cursor.Seq = num(k)
-		ver, orphan, err := t.ownVersion(n, r, e)
-		if err != nil {
-			if r.Gone {
-				continue
-			}
-			return page, fmt.Errorf("offer %s: %w", r.Key, err)
+		if c.Version != nil {
+			page.Changes = append(page.Changes, c)
 		}
-		c := record.Change{Seq: num(k), Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: orphan, Relayed: e.Foreign, Version: ver}
-		page.Changes = append(page.Changes, c)
 	}
 	return page, nil
+}
+
+// offered is an own change as it goes up; without a version where the record is gone.
+func (t *tx) offered(order uint64, e layout.OwnEntry) (record.Change, error) {
+	n := u64(e.Number)
+	r, err := t.row(n)
+	if err != nil {
+		return record.Change{}, err
+	}
+	ver, orphan, err := t.ownVersion(n, r, e)
+	if err != nil && r.Gone {
+		return record.Change{}, nil
+	}
+	if err != nil {
+		return record.Change{}, fmt.Errorf("offer %s: %w", r.Key, err)
+	}
+	return record.Change{Seq: order, Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: orphan, Relayed: e.Foreign, Version: ver}, nil
 }
 
 // bornAt gives a person the station of the replica that handed in its birth.

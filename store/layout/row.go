@@ -170,6 +170,8 @@ type OwnEntry struct {
 	Foreign bool
 	// Held says that it came from below and was not taken in here: upstream decides.
 	Held bool
+	// Urgent says that it goes before others.
+	Urgent bool
 	// Verdict and Reason are upstream's answer; empty before any.
 	Verdict record.Verdict
 	Reason  record.Reason
@@ -181,7 +183,7 @@ func (e *OwnEntry) Encode() []byte {
 	w.number(e.Number)
 	w.ref(e.Ref)
 	w.number(e.Prev)
-	w.flags(e.Foreign, e.Held)
+	w.flags(e.Foreign, e.Held, e.Urgent)
 	w.text(string(e.Verdict))
 	w.text(string(e.Reason))
 	return w.b
@@ -192,7 +194,7 @@ func DecodeOwn(stored []byte) (OwnEntry, error) {
 	b := &reader{b: stored}
 	e := OwnEntry{Number: b.number(), Ref: b.ref(), Prev: b.number()}
 	f := b.byte()
-	e.Foreign, e.Held = f&1 != 0, f&2 != 0
+	e.Foreign, e.Held, e.Urgent = f&1 != 0, f&2 != 0, f&4 != 0
 	e.Verdict, e.Reason = record.Verdict(b.text()), record.Reason(b.text())
 	return e, b.end()
 }

@@ -137,9 +137,12 @@ func (s *Streams) done(in *wire.Reader, form wire.Form) {
 	in.Close()
 }
 
+// direct keeps what packing takes from one exchange within the process to the next.
+var direct Streams
+
 // Direct runs an exchange within one process.
 func Direct(ctx context.Context, ask *engine.Ask, serve *engine.Serve) error {
-	var streams *Streams
+	streams := &direct
 	var b bytes.Buffer
 	asked, err := streams.Send(&b, wire.Packed, wire.After{}, ask.Next)
 	if err != nil {

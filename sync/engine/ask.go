@@ -93,6 +93,7 @@ type Ask struct {
 	o          AskOptions
 	st         record.Standing
 	hello      *wire.Hello
+	hurried    bool // what is urgent was offered
 	out        []*wire.Frame
 	after      record.Cursor
 	order      []record.Change     // sent in this exchange, without versions
@@ -202,23 +203,43 @@ func (a *Ask) Next() (*wire.Frame, error) {
 
 // fill queues the next stretch of own changes, or the end.
 func (a *Ask) fill() error {
-	left := a.o.Pace.Up - a.res.Sent
-	if a.unanswered > 0 {
-		a.res.Waiting = true
-	} else if left > 0 {
-		page, err := a.o.Replica.Offer(Upstream, a.after, min(left, a.o.Pace.Stretch))
-		if err != nil {
-			return fmt.Errorf("ask: %w", err)
-		}
-		a.after, a.res.Waiting = page.Cursor, page.More
-		a.res.Offered = page.Cursor
-		if len(page.Changes) > 0 {
-			return a.send(page.Changes)
-		}
+	changes, err := a.offer()
+	if err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	if len(changes) > 0 {
+		return a.send(changes)
 	}
 	a.res.Ended = true
 	a.out = append(a.out, &wire.Frame{End: &wire.End{More: a.res.Waiting}})
 	return nil
+}
+
+// offer is the next stretch of own changes: what is urgent first; none at the end.
+func (a *Ask) offer() ([]record.Change, error) {
+	if a.unanswered > 0 {
+		a.res.Waiting = true
+		return nil, nil
+	}
+	if !a.hurried && a.o.Protocol != wire.First {
+		a.hurried = true
+		if changes, err := a.o.Replica.Urgent(a.o.Pace.Stretch); err != nil || len(changes) > 0 {
+			return changes, err
+		}
+	}
+	for left := a.o.Pace.Up - a.res.Sent; left > 0; {
+		page, err := a.o.Replica.Offer(Upstream, a.after, min(left, a.o.Pace.Stretch))
+		if err != nil {
+			return nil, err
+		}
+		a.after, a.res.Waiting = page.Cursor, page.More
+		a.res.Offered = page.Cursor
+		changes := slices.DeleteFunc(page.Changes, func(c record.Change) bool { return a.asked[c.Ref] })
+		if len(changes) > 0 || !page.More {
+			return changes, nil
+		}
+	}
+	return nil, nil
 }
 
 // send queues a stretch.

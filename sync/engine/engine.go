@@ -49,6 +49,8 @@ type Replica interface {
 // Asker is a replica that has an upstream.
 type Asker interface {
 	Replica
+	// Urgent are the own changes that go before others, at most max.
+	Urgent(max int) ([]record.Change, error)
 	// Standing is what it says of itself.
 	Standing() (record.Standing, error)
 	// Recover acts on what an exchange revealed of an upstream that lost things or
