@@ -147,7 +147,7 @@ func (p *play) allThere() {
 		}
 	}
 	for _, r := range p.everybody() {
-		for _, kind := range []string{"Patient", "Observation"} {
+		for _, kind := range []string{"Patient", "Observation", "ServiceRequest"} {
 			for _, st := range p.all(r, kind) {
 				if !expected[r.label][st.Key] {
 					p.bad("%s has %s, which nobody told it of", r.label, st.Key)

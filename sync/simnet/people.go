@@ -236,6 +236,19 @@ func (w *world) observe(rng *rand.Rand) bool {
 	return w.put(r, store.Write{Key: record.Key{Kind: "Observation", ID: id}, Content: encode(content)}, nil, "observes") != nil
 }
 
+// question is one that does not wait: it goes up before what was made earlier.
+func (w *world) question(rng *rand.Rand) bool {
+	r := w.station(rng)
+	st := held(r, rng)
+	if st == nil || st.Key.Kind != "Patient" || st.Shown.Deleted {
+		return false
+	}
+	id := r.NewID()
+	content := map[string]any{"resourceType": "ServiceRequest", "id": id, "status": "active", "intent": "order", "priority": "urgent",
+		"subject": map[string]any{"reference": st.Key.String()}, "patientInstruction": w.model.fresh()}
+	return w.put(r, store.Write{Key: record.Key{Kind: "ServiceRequest", ID: id}, Content: encode(content)}, nil, "asks urgently") != nil
+}
+
 func (w *world) remove(rng *rand.Rand) bool {
 	r := w.anyone(rng)
 	st := held(r, rng)

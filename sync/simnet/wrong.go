@@ -24,6 +24,7 @@ func actions() []action {
 		{"edit", 14, (*world).edit},
 		{"rivals", 4, (*world).rival},
 		{"observation", 3, (*world).observe},
+		{"urgent question", 2, (*world).question},
 		{"deletion", 2, (*world).remove},
 		{"decision", 6, (*world).decide},
 		{"preview saved", 4, (*world).overPreview},
