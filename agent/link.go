@@ -348,7 +348,10 @@ func (a *Agent) note(ask *engine.Ask, err error, at int64, took time.Duration) {
 		}
 	}
 	if err != nil {
-		a.link.pace, a.link.carry = a.link.pace.Slower(), ask.AfterCut()
+		a.link.pace = a.link.pace.Slower()
+		if carry.Sent(err) {
+			a.link.carry = ask.AfterCut()
+		}
 	} else {
 		a.link.pace = paced(a.link.pace, took)
 		next := res.Next

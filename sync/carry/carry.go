@@ -27,11 +27,19 @@ type Error struct {
 	Err     error
 	// After is how long upstream asked to stay away; 0 where it did not say.
 	After time.Duration
+	// Unsent says that nothing of the request went out.
+	Unsent bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("exchange: %s: %v", e.Failure, e.Err) }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Sent reports whether a part of a failed exchange's request may have arrived.
+func Sent(err error) bool {
+	var e *Error
+	return !errors.As(err, &e) || !e.Unsent
+}
 
 // FailureOf is the code of a failed exchange.
 func FailureOf(err error) status.Failure {

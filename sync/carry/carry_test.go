@@ -183,6 +183,9 @@ func TestFailuresHaveTheirCode(t *testing.T) {
 			if got := FailureOf(err); got != c.want || (err == nil) != (c.want == "") {
 				t.Fatalf("got %q (%v), want %q", got, err, c.want)
 			}
+			if err != nil && !Sent(err) {
+				t.Error("it says that nothing was sent")
+			}
 			var e *Error
 			if errors.As(err, &e) && e.After != c.after {
 				t.Errorf("to come back after %s, want %s", e.After, c.after)
@@ -220,8 +223,12 @@ func TestLinksThatAreNone(t *testing.T) {
 		"a certificate for others": {strings.Replace(p.serve(says(200, "", nil)).URL, "127.0.0.1", "localhost", 1), status.FailCertificate},
 		"no address":               {"https://%zz", status.FailLink},
 	} {
-		if got := FailureOf(p.client(c.base).Exchange(context.Background(), p.ask())); got != c.want {
+		err := p.client(c.base).Exchange(context.Background(), p.ask())
+		if got := FailureOf(err); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		if c.want == status.FailLink && Sent(err) {
+			t.Errorf("%s: a part of the request may have arrived", name)
 		}
 	}
 }
@@ -262,8 +269,8 @@ func TestDeadLinkWhileSending(t *testing.T) {
 		}
 	}()
 	_, err = p.client("https://"+listen.Addr().String()).Post(context.Background(), StatusPath, make([]byte, 32<<20), 100)
-	if FailureOf(err) != status.FailLink {
-		t.Errorf("got %v, want a link that is down", err)
+	if FailureOf(err) != status.FailLink || !Sent(err) {
+		t.Errorf("got %v, want a link that went down after something was sent", err)
 	}
 	must(t, listen.Close())
 	<-done

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -201,15 +202,17 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, max int64) 
 }
 
 func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) (*http.Response, error) {
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, c.base+path, body)
 	if err != nil {
-		return nil, &Error{Failure: status.FailLink, Err: err}
+		return nil, &Error{Failure: status.FailLink, Err: err, Unsent: true}
 	}
 	req.Header.Set("Content-Type", mediaType)
 	req.Header.Set("User-Agent", "") // the report says more
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Error{Failure: failure(err), Err: err}
+		return nil, &Error{Failure: failure(err), Err: err, Unsent: !sent.Load()}
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -230,7 +233,7 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 			return nil, ErrOlder
 		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return nil, &Error{status.FailLater, err, retryAfter(resp)}
+		return nil, &Error{Failure: status.FailLater, Err: err, After: retryAfter(resp)}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return nil, &Error{Failure: status.FailRefused, Err: err}
 	case http.StatusUpgradeRequired:
