@@ -71,7 +71,7 @@ func DefaultPace() Pace { return Pace{Up: 1024, Down: 1024, Stretch: 128} }
 
 // Faster is the pace after an exchange that went through.
 func (p Pace) Faster() Pace {
-	p.Up = min(2*p.Up, 8192)
+	p.Up = min(2*p.Up, 4096)
 	return p
 }
 
