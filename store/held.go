@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"tram/store/layout"
@@ -87,9 +89,6 @@ func (t *tx) passedOn(e layout.OwnEntry) error {
 	if held.Verdict, held.Reason, held.Order, held.Version = e.Verdict, "", 0, nil; !e.Verdict.Taken() {
 		return t.Table(layout.Refused).Delete(t.heldAt(e.Ref))
 	}
-	if held.Abandoned && e.Foreign { // who hands it in again has it, and waits for its own chain
-		held.Verdict = ""
-	}
 	return t.put(layout.Refused, t.heldAt(e.Ref), held)
 }
 
@@ -138,6 +137,86 @@ func (t *tx) answeredHeld(a record.Answer) error {
 	}
 	held.Verdict, held.Reason = a.Verdict, a.Reason
 	return t.put(layout.Refused, t.heldAt(a.Ref), held)
+}
+
+// Abandon lets what a peer handed in and is held aside for its base be taken without it,
+// where the chains of the peer's former lives end before it: who made it lost it, and with
+// it the base. What stands above a gap in such a chain goes up without the chain: nobody
+// closes the gap. Where it was a twin that told so, its maker hands it in again.
+func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Lineage]uint64) error {
+	var lost []Refused
+	above := map[uint64]layout.OwnEntry{}
+	err := s.view(func(tx *tx) error {
+		all, err := tx.heldAll()
+		lost = slices.DeleteFunc(all, func(h Refused) bool {
+			end, former := reach[h.Ref.Name.Lineage]
+			return h.Peer != peer || h.Order == 0 || h.Orphan || h.Abandoned || h.Reason != record.NoBase || !former || end >= h.Ref.Name.N
+		})
+		return errors.Join(err, tx.aboveGaps(reach, above))
+	})
+	if err != nil || len(lost)+len(above) == 0 {
+		return err
+	}
+	return s.update(ctx, func(tx *tx) error {
+		for _, h := range lost {
+			if e, waits, err := tx.ownAt(h.Order); err != nil || !waits || e.Foreign || e.Verdict.Taken() {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			h.Orphan, h.Abandoned = true, true
+			if err := tx.put(layout.Refused, tx.heldAt(h.Ref), h); err != nil {
+				return err
+			}
+		}
+		for order, e := range above {
+			if err := tx.unchain(order, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// aboveGaps adds what waits in a chain behind changes that neither this replica nor who
+// made them has.
+func (t *tx) aboveGaps(reach map[record.Lineage]uint64, out map[uint64]layout.OwnEntry) error {
+	waits := map[record.Lineage]map[uint64]uint64{} // number to the order of its entry
+	entries := map[uint64]layout.OwnEntry{}
+	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {
+		e, err := t.openOwn(k, v)
+		name := e.Ref.Name
+		if _, former := reach[name.Lineage]; err != nil || !former || e.Foreign {
+			return err
+		}
+		if waits[name.Lineage] == nil {
+			waits[name.Lineage] = map[uint64]uint64{}
+		}
+		waits[name.Lineage][name.N], entries[num(k)] = num(k), e
+		return nil
+	})
+	for l, numbers := range waits {
+		end := max(reach[l], t.chainTop(l).N)
+		for _, n := range slices.Sorted(maps.Keys(numbers)) {
+			order := numbers[n]
+			if e := entries[order]; n <= end || e.Prev <= end {
+				end = max(end, n)
+			} else if !e.Held {
+				out[order] = e
+			}
+		}
+	}
+	return err
+}
+
+// unchain lets a change go up without its chain. That does not go on over it here.
+func (t *tx) unchain(order uint64, e layout.OwnEntry) error {
+	if err := t.Table(layout.Loose).Delete(linkKey(e.Ref.Name.Lineage, e.Prev)); err != nil {
+		return err
+	}
+	e.Foreign, e.Verdict, e.Reason = true, "", ""
+	return t.putOwn(order, e)
 }
 
 // Held lists the changes from below that were not taken here.

@@ -29,10 +29,9 @@ type ServeOptions struct {
 	// for a lineage, zero where none did. What such a replica cannot take in it passes
 	// on, and the asker waits for upstream's word.
 	Proved func(record.Lineage) (record.Receipt, error)
-	// Abandon is set with Proved. It is told which lineage speaks, and how far the asker's
-	// former ones reach: what is held aside for it beyond, its maker has lost, and nobody
-	// brings the base.
-	Abandon func(ctx context.Context, peer string, speaks record.Lineage, reach map[record.Lineage]uint64) error
+	// Abandon is set with Proved. It is told how far the asker's former lives reach: what
+	// is held aside for it beyond, its maker has lost, and nobody brings the base.
+	Abandon func(ctx context.Context, peer string, reach map[record.Lineage]uint64) error
 	// Hear tells whether the asker may get anything; what it hands in is heard
 	// anyway. It also keeps the status report.
 	Hear func(wire.Hello) wire.Refusal
@@ -113,7 +112,7 @@ func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 		return nil
 	}
 	if s.o.Abandon != nil {
-		if err := s.o.Abandon(ctx, s.o.Peer, h.Life, ended(h)); err != nil {
+		if err := s.o.Abandon(ctx, s.o.Peer, ended(h)); err != nil {
 			return fmt.Errorf("serve: %w", err)
 		}
 	}

@@ -147,9 +147,10 @@ func (w *world) clone(rng *rand.Rand) bool {
 // resume lets the image of a running station be resumed a second time: both speak under
 // one lineage and count on from one number. Not where somebody is put back too: what a
 // receipt proves of one of the two, and the centre then has of the other, stays in doubt.
+// Nor a third time: each would give what all have of a fork a name of its own.
 func (w *world) resume(rng *rand.Rand) bool {
 	of := w.carrier(rng)
-	if len(w.stations) > 4 || slices.ContainsFunc(w.stations, func(p *replica) bool { return p.up == of }) || w.putBackOnce() {
+	if len(w.stations) > 4 || slices.ContainsFunc(w.stations, func(p *replica) bool { return p.up == of }) || w.putBackOnce() || w.happened[resumedTwice] > 0 {
 		return false
 	}
 	image := w.copyOf(of.dir)
