@@ -13,14 +13,16 @@ import (
 
 // reissue gives what was made here under a lineage, and no receipt proves, and what was made
 // from that, names of a new one: another image of this database spoke under that lineage
-// too, and one name for two contents is no name (replication.md, rule 3).
+// too, and one name for two contents is no name (replication.md, rule 3). So does what
+// stands in a chain behind something that got one: nobody closes that gap.
 func (t *tx) reissue(l record.Lineage) error {
 	var proved record.Receipt
 	if _, err := t.get(layout.Receipts, []byte(l), &proved); err != nil {
 		return err
 	}
 	var orders []uint64
-	in := map[uint64]bool{} // records
+	in := map[uint64]bool{}           // records
+	gaps := map[record.Lineage]bool{} // chains
 	c := t.Table(layout.Own).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		e, err := t.openOwn(k, v)
@@ -28,9 +30,9 @@ func (t *tx) reissue(l record.Lineage) error {
 			return err
 		}
 		forked := e.Ref.Name.Lineage == l && e.Ref.Name.N > proved.N
-		if !e.Foreign && !e.Held && (forked || in[e.Number]) {
+		if !e.Foreign && !e.Held && (forked || in[e.Number] || gaps[e.Ref.Name.Lineage]) {
 			orders = append(orders, num(k))
-			in[e.Number] = true
+			in[e.Number], gaps[e.Ref.Name.Lineage] = true, true
 		}
 	}
 	if len(orders) == 0 && t.s.Lineage() != l {
