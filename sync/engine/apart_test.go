@@ -393,6 +393,30 @@ func TestForkLeavesTheOthersChainAlone(t *testing.T) {
 	r.atRest(t)
 }
 
+// a: U0 -> X(0911), at the centre. r: U0 -> X(0922), then, opened anew, -> Y1(0944), and a
+// birth Y3. Only r's X arrives: it is a fork, and what was made from it gets another name
+// before it was ever sent. Y3 does not wait for it.
+func TestWhatStandsBehindAForkedBaseWaitsForNoGap(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	a.edit(t, k, hoa+phone("0911"))
+	w.sync("a")
+	r.edit(t, k, hoa+phone("0922"))
+	again := storetest.Open(t, store.Options{Name: "a", Dir: w.snapshot("r"), R4: r.R4()})
+	r = &station{Store: again, dir: again.Dir(), name: "a"}
+	w.stations["r"] = r
+	r.edit(t, k, hoa+phone("0944"))
+	other := r.born(t, hoa)
+	w.up = 1
+	w.once("r")
+	w.up = 0
+	w.sync("r", "a")
+	if p := place(t, r, other); p != record.Centre {
+		t.Errorf("the birth is at %q", p)
+	}
+	w.want(k, "0911", "0944")
+	r.atRest(t)
+}
+
 // a gives a person an id that r, which goes on under the lineage of both, would give next, and
 // hands the person in under a name of its own: r gives another one.
 func TestIDOfATwinIsNotGivenAgain(t *testing.T) {

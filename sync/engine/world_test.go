@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type world struct {
 	centre   *store.Store
 	stations map[string]*station
 	refuse   wire.Refusal
+	up       int // the most changes of a request; 0 for 64
 	admit    func(v *record.Version) record.Reason
 	// below and above stand between a half and its store, where set.
 	below func(engine.Asker) engine.Asker
@@ -87,7 +89,7 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 	if w.above != nil {
 		upstream = w.above(upstream)
 	}
-	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: 64, Stretch: 8},
+	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: cmp.Or(w.up, 64), Stretch: 8},
 		Carry: s.carry, Protocol: protocol, Verify: func(r record.Receipt) error {
 			if string(r.Sig) != "signed" {
 				return errors.New("unsigned")
