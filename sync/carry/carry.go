@@ -145,24 +145,25 @@ func (s *Streams) done(in *wire.Reader, form wire.Form) {
 	in.Close()
 }
 
-// direct keeps what packing takes from one exchange within the process to the next.
-var direct Streams
-
 // Direct runs an exchange within one process.
 func Direct(ctx context.Context, ask *engine.Ask, serve *engine.Serve) error {
-	streams := &direct
+	return (*Streams)(nil).Direct(ctx, ask, serve)
+}
+
+// Direct runs an exchange within one process.
+func (s *Streams) Direct(ctx context.Context, ask *engine.Ask, serve *engine.Serve) error {
 	var b bytes.Buffer
-	asked, err := streams.Send(&b, wire.Packed, wire.After{}, ask.Next)
+	asked, err := s.Send(&b, wire.Packed, wire.After{}, ask.Next)
 	if err != nil {
 		return err
 	}
-	heard, err := streams.Receive(ctx, &b, wire.Packed, wire.After{}, serve.Take)
+	heard, err := s.Receive(ctx, &b, wire.Packed, wire.After{}, serve.Take)
 	if err != nil {
 		return err
 	}
-	if _, err := streams.Send(&b, wire.Packed, heard, serve.Next); err != nil {
+	if _, err := s.Send(&b, wire.Packed, heard, serve.Next); err != nil {
 		return err
 	}
-	_, err = streams.Receive(ctx, &b, wire.Packed, asked, ask.Take)
+	_, err = s.Receive(ctx, &b, wire.Packed, asked, ask.Take)
 	return err
 }

@@ -21,6 +21,9 @@ import (
 )
 
 // world is a centre and its stations on real stores.
+// packing keeps what packing a stream takes from one exchange to the next.
+var packing carry.Streams
+
 type world struct {
 	t        *testing.T
 	merger   *merge.Merger
@@ -154,11 +157,11 @@ func (w *world) once(name string) engine.Result {
 	w.t.Helper()
 	s := w.stations[name]
 	ask, serve := w.halvesIn(wire.Protocol, s)
-	err := carry.Direct(context.Background(), ask, serve)
+	err := packing.Direct(context.Background(), ask, serve)
 	if errors.Is(err, engine.ErrWhole) {
 		s.carry = s.carry.Whole()
 		ask, serve = w.halvesIn(wire.Protocol, s)
-		err = carry.Direct(context.Background(), ask, serve)
+		err = packing.Direct(context.Background(), ask, serve)
 	}
 	if err != nil {
 		w.t.Fatalf("exchange of %s: %v", name, err)

@@ -1,15 +1,188 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 
+	"tram/store/fhir"
 	"tram/store/layout"
 	"tram/store/record"
 )
+
+// ownVersion reads the version that waits for upstream, and reports whether its base is
+// to be had from nobody below.
+func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (v *record.Version, orphan bool, err error) {
+	if e.Held {
+		held, _, err := t.heldAs(e.Ref)
+		if err != nil {
+			return nil, false, err
+		}
+		v, err = record.DecodeVersion(held.Version)
+		return v, held.Orphan, err
+	}
+	if v, err = t.version(n, r, e.Ref); err != nil {
+		return nil, false, err
+	}
+	_, holds := r.Find(v.Base.Name)
+	return v, !holds && !v.Base.IsZero(), nil
+}
+
+// offerOwn pages through the own changes that upstream has not answered, or
+// that it waits for.
+func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
+	page := record.Page{Cursor: record.Cursor{Seq: after}}
+	c := t.Table(layout.Own).Cursor()
+	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
+		e, err := t.openOwn(k, v)
+		if err != nil {
+			return page, err
+		}
+		if e.Verdict == record.Parked || e.Verdict.Taken() {
+			continue
+		}
+		if len(page.Changes) == max {
+			page.More = true
+			return page, nil
+		}
+		page.Cursor.Seq = num(k)
+		c, err := t.offered(num(k), e)
+		if err != nil {
+			return page, err
+		}
+		if c.Version != nil {
+			page.Changes = append(page.Changes, c)
+		}
+	}
+	return page, nil
+}
+
+// offered is an own change as it goes up; without a version where the record is gone.
+func (t *tx) offered(order uint64, e layout.OwnEntry) (record.Change, error) {
+	n := u64(e.Number)
+	r, err := t.row(n)
+	if err != nil {
+		return record.Change{}, err
+	}
+	ver, orphan, err := t.ownVersion(n, r, e)
+	if err != nil && r.Gone {
+		return record.Change{}, nil
+	}
+	if err != nil {
+		return record.Change{}, fmt.Errorf("offer %s: %w", r.Key, err)
+	}
+	return record.Change{Seq: order, Key: ver.Key, Ref: e.Ref, Prev: e.Prev, Orphan: orphan, Relayed: e.Foreign, Version: ver}, nil
+}
+
+// urgent reports whether a resource is a request that does not wait (FHIR R4, value set
+// request-priority).
+func urgent(content []byte) bool {
+	if !bytes.Contains(content, []byte(`"priority"`)) {
+		return false
+	}
+	v, err := fhir.Parse(content, fhir.DefaultLimits())
+	if err != nil {
+		return false
+	}
+	priority := v.Str("priority")
+	return priority == "urgent" || priority == "asap" || priority == "stat"
+}
+
+// maxLooked is how many of the newest own changes are looked at for what is urgent.
+const maxLooked = 1 << 14
+
+// Urgent are the own changes that go before others, at most max, in their order: those
+// that are urgent and were not offered with success, with what waits of their records
+// and of the records that they refer to.
+func (s *Store) Urgent(max int) ([]record.Change, error) {
+	h := hurry{left: max, seen: map[uint64]bool{}}
+	err := s.view(func(tx *tx) error {
+		h.tx = tx
+		c := tx.Table(layout.Own).Cursor()
+		k, v := c.Last()
+		for range maxLooked {
+			if k == nil {
+				return nil
+			}
+			e, err := tx.openOwn(k, v)
+			if err != nil {
+				return err
+			}
+			if e.Urgent {
+				if err := h.add(num(k), e); err != nil {
+					return err
+				}
+			}
+			k, v = c.Prev()
+		}
+		return nil
+	})
+	slices.SortFunc(h.out, func(a, b record.Change) int { return cmp.Compare(a.Seq, b.Seq) })
+	return h.out, err
+}
+
+// hurry gathers what goes before others.
+type hurry struct {
+	tx   *tx
+	left int
+	seen map[uint64]bool // by order
+	out  []record.Change
+}
+
+func (h *hurry) add(order uint64, e layout.OwnEntry) error {
+	if h.left == 0 || h.seen[order] || e.Verdict == record.Parked || e.Verdict.Taken() {
+		return nil
+	}
+	h.seen[order] = true
+	c, err := h.tx.offered(order, e)
+	if err != nil || c.Version == nil {
+		return err
+	}
+	h.left--
+	h.out = append(h.out, c)
+	if err := h.record(u64(e.Number)); err != nil {
+		return err
+	}
+	content, err := fhir.Parse(c.Version.Content, fhir.DefaultLimits())
+	if err != nil {
+		return nil // upstream says what it makes of it
+	}
+	for _, ref := range h.tx.s.opt.R4.Refs(content) {
+		if ref.Kind != "" {
+			if err := h.record(h.tx.number(record.Key{Kind: ref.Kind, ID: ref.ID})); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// record adds what waits of a record.
+func (h *hurry) record(n []byte) error {
+	if n == nil {
+		return nil
+	}
+	r, err := h.tx.row(n)
+	if err != nil {
+		return err
+	}
+	for _, ref := range r.Pending {
+		p, _ := r.Find(ref.Name)
+		e, waits, err := h.tx.ownAt(p.At)
+		if err == nil && waits {
+			err = h.add(p.At, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // reissue gives what was made here under a lineage, and no receipt proves, and what was made
 // from that, names of a new one: another image of this database spoke under that lineage
