@@ -2,18 +2,18 @@
 // can be told from them.
 //
 // It promises that an attachment is on the disk, whole, when Put returns, that
-// equal contents are kept once, and that Open gives back exactly what was put
-// or fails. It does not know which records refer to an attachment.
+// equal contents are kept once, and that Get gives back exactly what was put
+// or fails. One that comes piece by piece goes on where it was, also after a restart,
+// and is an attachment only once all of it is what its id names. It does not know which
+// records refer to an attachment.
 package blob
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -37,8 +37,11 @@ type Blobs struct {
 	dir   string
 	keys  *seal.Keys
 	admit func() error
-	// coming is held for reading by what is on its way: it may be under an older key.
-	coming sync.RWMutex
+	// fresh is held for reading by what is written: it may be under an older key.
+	fresh sync.RWMutex
+
+	parting sync.Mutex // guards parts
+	parts   map[string]*part
 }
 
 // New makes the folder when it is missing. admit is asked before each attachment
@@ -50,7 +53,7 @@ func New(dir string, keys *seal.Keys, admit func() error) (*Blobs, error) {
 	if admit == nil {
 		admit = func() error { return nil }
 	}
-	return &Blobs{dir: dir, keys: keys, admit: admit}, nil
+	return &Blobs{dir: dir, keys: keys, admit: admit, parts: map[string]*part{}}, nil
 }
 
 // Put keeps what r gives, at most max bytes, and returns its id: the SHA-256 in hex.
@@ -58,8 +61,13 @@ func (b *Blobs) Put(r io.Reader, max int64) (string, error) {
 	if err := b.admit(); err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)
 	}
-	b.coming.RLock()
-	defer b.coming.RUnlock()
+	return b.keep(r, max, "")
+}
+
+// keep is Put; what is not the attachment wanted is not kept, and "" wants any.
+func (b *Blobs) keep(r io.Reader, max int64, want string) (string, error) {
+	b.fresh.RLock()
+	defer b.fresh.RUnlock()
 	f, err := os.CreateTemp(b.dir, fresh+"*")
 	if err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)
@@ -68,6 +76,9 @@ func (b *Blobs) Put(r io.Reader, max int64) (string, error) {
 	id, err := b.write(f, r, max)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)
+	}
+	if want != "" && want != id {
+		return "", ErrWrong
 	}
 	if err := os.Rename(f.Name(), b.path(id)); err != nil {
 		return "", fmt.Errorf("keep attachment: %w", err)
@@ -108,12 +119,9 @@ func (b *Blobs) Has(id string) bool {
 // Get writes the attachment to w. It fails when the attachment is not whole; what
 // was written until then must not be used.
 func (b *Blobs) Get(id string, w io.Writer) error {
-	f, err := os.Open(b.path(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrMissing
-	}
+	f, err := b.open(id)
 	if err != nil {
-		return fmt.Errorf("read attachment: %w", err)
+		return err
 	}
 	defer f.Close()
 	sum := sha256.New()
@@ -137,13 +145,9 @@ func (b *Blobs) Get(id string, w io.Writer) error {
 }
 
 func (b *Blobs) next(r io.Reader, n uint32) (plain []byte, last bool, err error) {
-	var size uint32
-	if err := binary.Read(r, binary.LittleEndian, &size); err != nil || size > 2*chunk {
-		return nil, false, seal.ErrAltered
-	}
-	sealed := make([]byte, size)
-	if _, err := io.ReadFull(r, sealed); err != nil {
-		return nil, false, seal.ErrAltered
+	sealed, err := framed(r, 2*chunk)
+	if err != nil {
+		return nil, false, err
 	}
 	if plain, err = b.keys.Open(place(n, false), sealed); err == nil {
 		return plain, false, nil

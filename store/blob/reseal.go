@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -35,9 +34,9 @@ func (b *Blobs) Names() ([]string, error) {
 // Reseal seals every attachment anew that is not under the newest key. Each is
 // changed whole or not at all.
 func (b *Blobs) Reseal(ctx context.Context) error {
-	b.coming.Lock() // until all that was on its way is there
+	b.fresh.Lock() // until all that was on its way is there
 	names, err := b.Names()
-	b.coming.Unlock()
+	b.fresh.Unlock()
 	if err != nil {
 		return err
 	}
@@ -96,10 +95,5 @@ func (b *Blobs) newest(f *os.File) (bool, error) {
 
 // put seals a chunk and writes it behind its length.
 func (b *Blobs) put(w io.Writer, n uint32, last bool, plain []byte) error {
-	sealed := b.keys.Seal(place(n, last), plain)
-	if err := binary.Write(w, binary.LittleEndian, uint32(len(sealed))); err != nil {
-		return err
-	}
-	_, err := w.Write(sealed)
-	return err
+	return frame(w, b.keys.Seal(place(n, last), plain))
 }
