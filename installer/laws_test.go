@@ -116,9 +116,9 @@ func laws() []law {
 			return h.each(func(s source) bool { return s.room() == "sync" }, "is a Go file in sync/ itself")
 		}},
 		{"packages say what they are", "the file that bears the package's name is where a reader looks first", comments},
-		{"packages are small", "seventeen files are as many as one keeps in mind", func(h *house) (out []string) {
+		{"packages are small", "eighteen files are as many as one keeps in mind", func(h *house) (out []string) {
 			for room, files := range h.rooms() {
-				if len(files) > 17 {
+				if len(files) > 18 {
 					out = append(out, fmt.Sprintf("%s has %d files", room, len(files)))
 				}
 			}

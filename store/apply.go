@@ -56,7 +56,7 @@ func (s *Store) apply(ctx context.Context, st record.Stretch) error {
 			return err
 		}
 		if before.Turn != st.Cursor.Turn {
-			if err := tx.offerUnseen(); err != nil {
+			if err := errors.Join(tx.offerUnseen(), tx.unsettleAll()); err != nil {
 				return err
 			}
 		}
@@ -416,7 +416,7 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 		}
 		if waits {
 			gone.Past = append(gone.Past, p)
-		} else if err := t.dropVersion(join(n, u64(p.At))); err != nil {
+		} else if err := t.dropPast(n, p); err != nil {
 			return err
 		}
 	}
@@ -443,7 +443,7 @@ func (t *tx) dropGone(n []byte, name record.Name) error {
 		return nil
 	}
 	r.Past = slices.DeleteFunc(r.Past, func(o layout.Past) bool { return o == p })
-	if err := t.dropVersion(join(n, u64(p.At))); err != nil {
+	if err := t.dropPast(n, p); err != nil {
 		return err
 	}
 	return t.putRow(n, r)

@@ -45,7 +45,7 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	var out []Finding
 	err := s.view(func(tx *tx) error {
 		c := &checker{tx: tx, index: map[string]bool{}, trees: map[string]record.Digest{}}
-		for _, step := range []func() error{c.stands, c.feeds, c.indexBack, c.treesBack, c.vault, c.own, c.auditChain} {
+		for _, step := range []func() error{c.stands, c.feeds, c.indexBack, c.treesBack, c.vault, c.own, c.auditChain, c.attached} {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

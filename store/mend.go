@@ -102,7 +102,7 @@ func (s *Store) refill(from string, m *Mended) error {
 	if err := s.mendWaiting(); err != nil {
 		return err
 	}
-	if err := errors.Join(s.mend((*tx).listVault), s.mendEach((*tx).mendVault)); err != nil {
+	if err := errors.Join(s.mend((*tx).listVault, (*tx).listAttached), s.mendEach((*tx).mendVault)); err != nil {
 		return err
 	}
 	if err := s.mendAudit(); err != nil {
@@ -198,7 +198,7 @@ func putSchemaOf(t *tx) error { return putSchema(t.Tx) }
 
 // derived are the tables that follow from others, and are made again.
 func (s *Store) derived() []string {
-	return []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors, layout.Feeds}
+	return []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors, layout.Feeds, layout.Attached, layout.Unsettled}
 }
 
 // mendSequences lets no number be drawn twice.

@@ -269,7 +269,7 @@ func (t *tx) reissueOne(order uint64, names renaming) error {
 	}
 	t.keep(layout.Put, b)
 	r.Past = slices.DeleteFunc(r.Past, func(o layout.Past) bool { return o == p })
-	if err := errors.Join(t.dropVersion(join(n, u64(p.At))), t.remember(n, r, again)); err != nil {
+	if err := errors.Join(t.dropPast(n, p), t.remember(n, r, again)); err != nil {
 		return err
 	}
 	q := r.Past[len(r.Past)-1]

@@ -170,8 +170,9 @@ func putSchema(t *table.Tx) error {
 func (s *Store) migrate(from uint64) error {
 	s.opt.Log.Info("bringing the database up to date", "from", from, "to", layout.Schema)
 	steps, known := map[uint64][]func(*tx) error{
-		2: {(*tx).countKeys, (*tx).listVault},
-		3: {(*tx).countKeys},
+		2: {(*tx).countKeys, (*tx).listVault, (*tx).listAttached},
+		3: {(*tx).countKeys, (*tx).listAttached},
+		4: {(*tx).listAttached},
 	}[from]
 	if !known {
 		return fmt.Errorf("%w: schema %d", ErrForeign, from)

@@ -21,6 +21,7 @@ type Counts struct {
 	Held            int // changes from below that were not taken here
 	Conflicts       int // records with an open conflict
 	Vault           int // values that did not win
+	Attachments     int // not known to be both here and upstream
 	OldestUnsent    int64
 }
 
@@ -30,7 +31,7 @@ func (s *Store) Waiting() (Counts, error) {
 	var c Counts
 	err := s.view(func(tx *tx) error {
 		c.Conflicts = tx.Table(layout.Contested).Len()
-		c.Vault = tx.Table(layout.Vault).Len()
+		c.Vault, c.Attachments = tx.Table(layout.Vault).Len(), tx.Table(layout.Unsettled).Len()
 		held, err := tx.heldAll()
 		if err != nil {
 			return err

@@ -266,7 +266,10 @@ func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 		return err
 	}
 	r.Past = append(r.Past, layout.Past{Ref: ref, At: order})
-	return t.Table(layout.Order).Add(u64(order), n)
+	if err := t.Table(layout.Order).Add(u64(order), n); err != nil {
+		return err
+	}
+	return t.attach(n, order, v)
 }
 
 // shown is what the row shows; nil for nothing.

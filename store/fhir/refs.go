@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"bytes"
 	"slices"
 	"sort"
 	"strconv"
@@ -239,4 +240,53 @@ func (r *R4) Patients(v *Value) []string {
 	}
 	sort.Strings(out)
 	return slices.Compact(out)
+}
+
+// Attached is content that stands outside a resource: an Attachment (FHIR R4
+// datatypes.html#Attachment) whose url is "Binary/" and the content's SHA-256, in hex.
+type Attached struct {
+	ID   string
+	Size int64 // as the resource says; 0 where it does not
+}
+
+// attachedBase is what an Attached's url begins with.
+const attachedBase = "Binary/"
+
+// IsAttached reports whether an id is that of content outside a resource.
+func IsAttached(id string) bool {
+	return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == ""
+}
+
+// Attachments lists what a resource's Attachments refer to, each content once, in the
+// order of the document.
+func Attachments(v *Value) (out []Attached) {
+	if v == nil {
+		return nil
+	}
+	if url := v.Get("url"); url != nil && url.Shape == String {
+		if id, ok := strings.CutPrefix(url.Text, attachedBase); ok && IsAttached(id) {
+			size, _ := strconv.ParseInt(v.Str("size"), 10, 64)
+			out = append(out, Attached{id, max(size, 0)})
+		}
+	}
+	add := func(some []Attached) {
+		for _, a := range some {
+			if !slices.ContainsFunc(out, func(o Attached) bool { return o.ID == a.ID }) {
+				out = append(out, a)
+			}
+		}
+	}
+	for _, f := range v.Fields {
+		add(Attachments(f.Value))
+	}
+	for _, item := range v.Items {
+		add(Attachments(item))
+	}
+	return out
+}
+
+// MayAttach reports at a glance whether a resource may refer to content outside it: false
+// is certain.
+func MayAttach(content []byte) bool {
+	return bytes.Contains(content, []byte(attachedBase)) || bytes.ContainsRune(content, '\\')
 }

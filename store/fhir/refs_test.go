@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -209,5 +210,27 @@ func TestKeyFieldsExist(t *testing.T) {
 	}
 	if keyed != 51 {
 		t.Errorf("%d structures have keys, want 51: a path is misspelt or the number is old", keyed)
+	}
+}
+
+func TestAttachments(t *testing.T) {
+	a, b := strings.Repeat("0a", 32), strings.Repeat("1b", 32)
+	for text, want := range map[string][]Attached{
+		`{"content":[{"attachment":{"url":"Binary/` + a + `","size":12}},{"attachment":{"url":"Binary/` + a + `"}}]}`:                                {{a, 12}},
+		`{"photo":[{"url":"Binary/` + a + `"}],"contained":[{"extension":[{"valueAttachment":{"size":-1,"url":"Binary\/` + b + `"}}]}]}`:             {{a, 0}, {b, 0}},
+		`{"url":"Binary/` + a[1:] + `","x":{"url":"Binary/` + strings.ToUpper(a) + `"},"y":{"url":["Binary/` + a + `"],"uri":"Binary/` + a + `"}}`:   nil,
+		`{"url":"https://elsewhere/Binary/` + a + `","a":{"url":"Binary/` + a + `/_history/1"},"b":{"reference":"Binary/` + a + `"},"c":"Binary/x"}`: nil,
+	} {
+		v, err := Parse([]byte(text), DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Attachments(v)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+		if len(want) > 0 && !MayAttach([]byte(text)) {
+			t.Errorf("%s: said to refer to nothing", text)
+		}
 	}
 }

@@ -10,7 +10,7 @@ import "tram/store/table"
 
 // Schema is the number of the layout below. A newer one is refused untouched, an
 // older one is brought up to it.
-const Schema = 4
+const Schema = 5
 
 // The tables. Records stand under internal numbers that say nothing; every value is
 // sealed but for numbers, digests of digests and what stands under blind keys as such.
@@ -41,11 +41,13 @@ const (
 	Scope     = "scope"     // number of a patient -> stations
 	Settings  = "settings"  // blind(name) -> value
 	VaultOf   = "vault-of"  // number, order -> nothing; since schema 3
+	Attached  = "attached"  // blind(content), number, order of a version -> id of content that it refers to; since schema 5
+	Unsettled = "unsettled" // blind(content) -> content that is not known to be both here and upstream; since schema 5
 )
 
 // Sealed are the tables whose values are sealed.
 func Sealed() []string {
-	return []string{Meta, Stands, Versions, Previews, Own, Audit, Vault, Lives, Rescued, Feeds, Receipts, Cursors, Refused, Peers, Scope, Settings}
+	return []string{Meta, Stands, Versions, Previews, Own, Audit, Vault, Lives, Rescued, Feeds, Receipts, Cursors, Refused, Peers, Scope, Settings, Attached, Unsettled}
 }
 
 // IsSealed reports whether the value under a key of a sealed table is: a few of Meta
@@ -110,5 +112,7 @@ func Tables() table.Layout {
 		{Name: Scope, Letter: 'J', Area: table.Mixed},
 		{Name: Settings, Letter: 'Z', Area: table.Mixed},
 		{Name: VaultOf, Letter: 'N', Area: table.Record},
+		{Name: Attached, Letter: 'a', Area: table.Mixed},
+		{Name: Unsettled, Letter: 'b', Area: table.Mixed},
 	}
 }

@@ -1,0 +1,285 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"slices"
+
+	"tram/store/blob"
+	"tram/store/fhir"
+	"tram/store/layout"
+	"tram/store/record"
+)
+
+// Attachment is content that versions refer to and that is not known to be both here and
+// upstream: it waits to go up where it is here, and to come down where it is not.
+type Attachment struct {
+	ID   string
+	Size int64 // 0 where nobody said
+	Here bool
+	// Keys are the records that refer to it.
+	Keys []record.Key
+}
+
+// unsettled is what stands of one in its table.
+type unsettled struct {
+	ID   string `json:"id"`
+	Size int64  `json:"size,omitempty"`
+}
+
+func (t *tx) attachedAt(id string) []byte { return t.s.blind("attached", id) }
+
+// attach notes what a version refers to.
+func (t *tx) attach(n []byte, order uint64, v *record.Version) error {
+	some, err := t.attachments(v)
+	if err != nil {
+		return err
+	}
+	for _, a := range some {
+		raw, err := hex.DecodeString(a.ID)
+		if err != nil {
+			return err
+		}
+		if err := t.putRaw(layout.Attached, join(t.attachedAt(a.ID), n, u64(order)), raw); err != nil {
+			return err
+		}
+		if err := t.unsettle(unsettled(a)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attachments are what a version refers to.
+func (t *tx) attachments(v *record.Version) ([]fhir.Attached, error) {
+	if v.Content == nil || !fhir.MayAttach(v.Content) {
+		return nil, nil
+	}
+	content, err := t.content(v)
+	return fhir.Attachments(content), err
+}
+
+// unsettle lets an attachment wait; at the top replica none does, for who has it offers it.
+func (t *tx) unsettle(u unsettled) error {
+	if t.s.opt.Top {
+		return nil
+	}
+	return t.put(layout.Unsettled, t.attachedAt(u.ID), u)
+}
+
+// unsettleAll lets every attachment wait again: what upstream said before proves nothing.
+func (t *tx) unsettleAll() error {
+	ids := map[string]bool{}
+	err := t.Table(layout.Attached).ForEach(func(k, v []byte) error {
+		raw, err := t.unseal(layout.Attached, k, v)
+		ids[hex.EncodeToString(raw)] = true
+		return err
+	})
+	for id := range ids {
+		if err == nil && t.Table(layout.Unsettled).Get(t.attachedAt(id)) == nil {
+			err = t.unsettle(unsettled{ID: id})
+		}
+	}
+	return err
+}
+
+// listAttached notes what every version refers to, which schema 4 did not.
+func (t *tx) listAttached() error {
+	type place struct{ n, order []byte }
+	var all []place
+	err := t.Table(layout.Versions).ForEach(func(k, _ []byte) error {
+		all = append(all, place{slices.Clone(k[:8]), slices.Clone(k[8:])})
+		return nil
+	})
+	for _, p := range all {
+		if err != nil {
+			return err
+		}
+		v, verr := t.versionAt(p.n, num(p.order))
+		if verr != nil {
+			return verr
+		}
+		err = t.attach(p.n, num(p.order), v)
+		clear(t.read) // or all that was ever read would stay in memory
+	}
+	return err
+}
+
+// dropPast lets go of one version of a record, and of what it alone refers to.
+func (t *tx) dropPast(n []byte, p layout.Past) error {
+	v, err := t.versionAt(n, p.At)
+	if err != nil {
+		return err
+	}
+	some, err := t.attachments(v)
+	if err != nil {
+		return err
+	}
+	for _, a := range some {
+		at := t.attachedAt(a.ID)
+		if err := t.Table(layout.Attached).Delete(join(at, n, u64(p.At))); err != nil {
+			return err
+		}
+		if t.refersTo(at) {
+			continue
+		}
+		if err := t.Table(layout.Unsettled).Delete(at); err != nil {
+			return err
+		}
+		t.after = append(t.after, func() { t.s.letGo(a.ID) })
+	}
+	return t.dropVersion(join(n, u64(p.At)))
+}
+
+// letGo removes an attachment that nothing refers to any more. What is left by a cut names
+// nobody and is read by nobody.
+func (s *Store) letGo(id string) {
+	err := s.view(func(t *tx) error {
+		if t.refersTo(t.attachedAt(id)) {
+			return nil // a version that was made again under another name
+		}
+		return s.blobs.Remove(id)
+	})
+	if err != nil {
+		s.opt.Log.Error("cannot remove an attachment", "err", err)
+	}
+}
+
+// refersTo reports whether a version refers to what stands under a key, or a key and a
+// record's number.
+func (t *tx) refersTo(prefix ...[]byte) bool {
+	at := join(prefix...)
+	k, _ := t.Table(layout.Attached).Cursor().Seek(at)
+	return len(k) >= len(at) && string(k[:len(at)]) == string(at)
+}
+
+// Unsettled lists the attachments that wait, the smallest first.
+func (s *Store) Unsettled() ([]Attachment, error) {
+	var out []Attachment
+	err := s.view(func(t *tx) error {
+		return t.Table(layout.Unsettled).ForEach(func(k, v []byte) error {
+			var u unsettled
+			if err := t.open(layout.Unsettled, k, v, &u); err != nil {
+				return err
+			}
+			a := Attachment{ID: u.ID, Size: u.Size}
+			switch size, err := s.blobs.Size(u.ID); {
+			case err == nil:
+				a.Size, a.Here = size, true
+			case !errors.Is(err, blob.ErrMissing):
+				s.opt.Log.Error("cannot read an attachment", "err", err) // it comes down again
+			}
+			var err error
+			a.Keys, err = t.attachedTo(slices.Clone(k))
+			out = append(out, a)
+			return err
+		})
+	})
+	slices.SortStableFunc(out, func(a, b Attachment) int { return cmp.Compare(a.Size, b.Size) })
+	return out, err
+}
+
+// maxKeys bounds how many records are told of that refer to one attachment.
+const maxKeys = 8
+
+// attachedTo are records that refer to what stands under a key.
+func (t *tx) attachedTo(at []byte) (out []record.Key, err error) {
+	c := t.Table(layout.Attached).Cursor()
+	for k, _ := c.Seek(at); len(k) > len(at) && string(k[:len(at)]) == string(at) && len(out) < maxKeys; k, _ = c.Next() {
+		r, err := t.row(k[len(at) : len(at)+8])
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, r.Key) {
+			out = append(out, r.Key)
+		}
+	}
+	return out, nil
+}
+
+// Settle notes that an attachment is both here and upstream.
+func (s *Store) Settle(ctx context.Context, id string) error {
+	return s.orBallast(func() error {
+		return s.update(ctx, func(t *tx) error { return t.Table(layout.Unsettled).Delete(t.attachedAt(id)) })
+	})
+}
+
+// Attaches reports what a peer may do with an attachment by a record that refers to it:
+// hand it in, where the peer has the record or once had it; be given it, where it
+// has the record and what stands there now refers to it. Both are false where there is no
+// such record.
+func (s *Store) Attaches(peer string, key record.Key, id string) (in, out bool, err error) {
+	err = s.view(func(t *tx) error {
+		n := t.number(key)
+		r, err := t.row(n)
+		if err != nil || n == nil || r.Gone || len(r.Past) == 0 || !t.refersTo(t.attachedAt(id), n) {
+			return err
+		}
+		feed := FeedOf(peer)
+		shared := len(r.Patients) == 0
+		if in, err = t.had(feed, n); err != nil {
+			return err
+		}
+		in = in || shared
+		if !shared && !slices.Contains(r.Readers, feed) {
+			return nil
+		}
+		for _, ref := range []record.Ref{r.Line(), r.Head} {
+			if ref.IsZero() || out {
+				continue
+			}
+			v, err := t.version(n, r, ref)
+			if err != nil {
+				return err
+			}
+			some, err := t.attachments(v)
+			if err != nil {
+				return err
+			}
+			out = slices.ContainsFunc(some, func(a fhir.Attached) bool { return a.ID == id })
+		}
+		return nil
+	})
+	return in, out, err
+}
+
+// attached holds the lists of attachments against the versions, both ways.
+func (c *checker) attached() error {
+	want := map[string]bool{}
+	err := c.Table(layout.Versions).ForEach(func(k, _ []byte) error {
+		v, err := c.versionAt(k[:8], num(k[8:]))
+		if err != nil {
+			return nil // said elsewhere
+		}
+		some, err := c.attachments(v)
+		for _, a := range some {
+			at := join(c.attachedAt(a.ID), k)
+			want[string(at)] = true
+			if c.Table(layout.Attached).Get(at) == nil {
+				c.bad("attached", v.Key, "an attachment is not listed")
+			}
+		}
+		clear(c.read)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = c.Table(layout.Attached).ForEach(func(k, _ []byte) error {
+		if !want[string(k)] {
+			c.bad("attached", record.Key{}, "an attachment is listed that no version refers to")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.Table(layout.Unsettled).ForEach(func(k, _ []byte) error {
+		if !c.refersTo(k) {
+			c.bad("attached", record.Key{}, "an attachment waits that no version refers to")
+		}
+		return nil
+	})
+}
