@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -29,6 +28,7 @@ const (
 	ExchangePath = "/v1/exchange"
 	StatusPath   = "/v1/status"
 	EnrolPath    = "/v1/enrol"
+	AttachPath   = "/v1/attachment"
 )
 
 // acceptPost is the header that says what may be posted (W3C Linked Data Platform 1.0,
@@ -201,7 +201,7 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, max int64) 
 	return b, nil
 }
 
-func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, path, mediaType string, body any) (*http.Response, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, c.base+path, body)
@@ -219,7 +219,7 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 4096))
-	err = fmt.Errorf("upstream answered %s", resp.Status)
+	err = answered{resp.StatusCode, resp.Status}
 	switch resp.StatusCode {
 	case http.StatusConflict:
 		if mediaType == wire.Packed.MediaType() {
@@ -241,6 +241,14 @@ func (c *Client) post(ctx context.Context, path, mediaType string, body []byte) 
 	}
 	return nil, &Error{Failure: status.FailNonsense, Err: err}
 }
+
+// answered is an answer other than 200.
+type answered struct {
+	code   int
+	status string
+}
+
+func (a answered) Error() string { return "upstream answered " + a.status }
 
 // maxAfter bounds how long an upstream may send a station away.
 const maxAfter = time.Hour

@@ -195,6 +195,7 @@ func (c *Centre) Stations() http.Handler {
 		case <-r.Context().Done():
 		}
 	})
+	mux.Handle("POST "+carry.AttachPath, &carry.Lane{Store: c.store, Peer: c.peer, Gets: c.gets, Log: c.o.Log})
 	mux.HandleFunc("POST "+carry.StatusPath, c.hearStatus)
 	mux.HandleFunc("POST "+carry.EnrolPath, c.hearEnrol)
 	return mux

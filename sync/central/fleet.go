@@ -121,6 +121,14 @@ func (c *Centre) denied(replica, key string) bool {
 	return c.fleet[replica].Denied
 }
 
+// gets reports whether a replica that writes under a lineage may be given anything.
+func (c *Centre) gets(replica string, life record.Lineage) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.fleet[replica]
+	return m != nil && !m.Denied && !slices.Contains(m.Twin, life)
+}
+
 // Deny ends a replica's access, or gives it back. Without access it may still hand
 // in, and gets nothing. A code that it has not used
 // opens nothing any more.

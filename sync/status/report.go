@@ -121,6 +121,8 @@ type Report struct {
 	// Undated counts the times that entries were made by a wrong clock and nobody has
 	// said yet when it was.
 	Undated int64 `json:"ud,omitempty"`
+	// Attachments counts those that are not known to be both here and upstream.
+	Attachments int64 `json:"at,omitempty"`
 	// Oldest is when the oldest entry that waits was made; 0 where none waits.
 	Oldest int64 `json:"old,omitempty"`
 
@@ -188,7 +190,7 @@ func (r Report) bounded() Report {
 	for _, n := range []*int64{
 		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
 		&r.Conflicts, &r.Untold, &r.Undated, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
-		&r.Stick.Out, &r.Stick.Since,
+		&r.Attachments, &r.Stick.Out, &r.Stick.Since,
 	} {
 		*n = max(0, min(*n, maxInt))
 	}
