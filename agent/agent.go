@@ -70,6 +70,7 @@ type Agent struct {
 	points *central.Centre // what this station is to its points; nil without
 	began  time.Time
 	nudge  chan struct{} // asks for an exchange now
+	lane   lane
 
 	exchanging sync.Mutex // one exchange with the centre at a time, whatever carries it
 

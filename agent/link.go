@@ -100,12 +100,17 @@ const (
 )
 
 // speak exchanges with the centre: soon after something was saved, now and then
-// otherwise, and again and again while entries wait and the link is down.
+// otherwise, and again and again while entries wait and the link is down. Attachments are
+// carried in between.
 func (a *Agent) speak(ctx context.Context) error {
 	defer a.hangUp()
 	for {
 		wait, up := a.round(ctx)
-		if !a.idle(ctx, wait, up) {
+		next := time.Now().Add(wait)
+		if up {
+			a.carryAttachments(ctx, next)
+		}
+		if !a.idle(ctx, time.Until(next), up) {
 			return nil
 		}
 	}
@@ -172,7 +177,7 @@ func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 // pause is how long to wait after an exchange that failed.
 func (a *Agent) pause(every time.Duration) time.Duration {
 	page, err := a.store.Offer(store.Upstream, record.Cursor{}, 1)
-	waits := err == nil && len(page.Changes) > 0
+	waits := err == nil && len(page.Changes) > 0 || a.lane.broken
 	a.mu.Lock()
 	failures := a.sync.Failures
 	a.mu.Unlock()
@@ -255,6 +260,7 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	a.exchanging.Lock()
 	defer a.exchanging.Unlock()
 	began := time.Now()
+	a.lane.clear = false
 	ask, sent, err := a.ask(ctx)
 	switch {
 	case errors.Is(err, engine.ErrWhole):
@@ -278,7 +284,7 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 		a.measured(ctx, sent, got, res.Time)
 	}
 	a.note(ask, err, got, time.Since(began))
-	if err == nil && res.Refused == "" && !res.More && !res.Waiting {
+	if a.lane.clear = err == nil && res.Refused == "" && !res.More && !res.Waiting; a.lane.clear {
 		if err := stick.Called(ctx, a.store); err != nil {
 			a.o.Log.Warn("cannot note that the link did what sticks were to do", "err", err)
 		}

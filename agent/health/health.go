@@ -147,8 +147,8 @@ func Report(now record.Stamp, p Program, pc PC, c store.Counts, s Sync, codes ..
 		Station: p.Station, Version: p.Version, Made: now.Unix, Offset: now.Offset, Doubt: now.Doubt,
 		OS: pc.OS, Arch: pc.Arch, DiskFree: pc.DiskFree, DiskTotal: pc.DiskTotal, Database: pc.Database,
 		People: int64(c.People), Records: int64(c.Records), Waiting: int64(c.Waiting), Parked: int64(c.Parked),
-		Conflicts: int64(c.Conflicts),
-		Tried:     s.Tried, Synced: s.Synced, Failures: s.Failures, Failure: s.Failure,
+		Conflicts: int64(c.Conflicts), Attachments: int64(c.Attachments),
+		Tried: s.Tried, Synced: s.Synced, Failures: s.Failures, Failure: s.Failure,
 		Lineage: s.Lineage, Receipt: s.Receipt, Up: int64(p.Up / time.Second), Slot: p.Slot,
 	}
 	if c.OldestUnsent != 0 {

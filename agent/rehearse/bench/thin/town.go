@@ -33,6 +33,7 @@ type town struct {
 	above    load  // what waits to come down to it
 	today    load  // what waits at it
 	held     int64 // records that it held before the day
+	photo    bool  // an attachment goes up behind the last exchange
 }
 
 // The states of all files that parts begin from.
@@ -221,8 +222,8 @@ func (t *town) run(ctx context.Context, i int, expected int64, weather ...link.O
 }
 
 // await waits until nothing of a running station's own waits, it holds as many
-// records as are expected, its last exchange has ended and none follows. The
-// weather begins with the first connection.
+// records as are expected, its last exchange has ended and none follows, and no attachment
+// waits. The weather begins with the first connection.
 func (t *town) await(ctx context.Context, i int, expected int64, weather []link.Outage) (p passage, err error) {
 	var storm sync.WaitGroup
 	defer storm.Wait()
@@ -251,7 +252,10 @@ func (t *town) await(ctx context.Context, i int, expected int64, weather []link.
 		if err != nil {
 			return p, err
 		}
-		if rep.Synced == 0 || time.UnixMilli(rep.Synced).Add(ending).Before(now.Last) || rep.Waiting > 0 || rep.Records < expected {
+		if rep.Synced == 0 || rep.Waiting > 0 || rep.Records < expected || rep.Attachments > 0 {
+			continue
+		}
+		if !t.photo && time.UnixMilli(rep.Synced).Add(ending).Before(now.Last) {
 			continue
 		}
 		if rep.Parked > 0 {

@@ -62,7 +62,7 @@ func (b *bench) cuts(ctx context.Context) error {
 		b.table.add(row{name: fmt.Sprintf("  seconds (ideal: %.1f)", ideal.Seconds()), tram: tenths(p.Seconds()), pouch: took})
 		b.table.add(row{name: "  outages; connections", tram: fmt.Sprintf("%d; %d", p.Cuts, p.Connections), pouch: r.text("%d; %d", r.Cuts, r.Connections)})
 	}
-	return nil
+	return b.photo(ctx)
 }
 
 func (b *bench) couchCuts(ctx context.Context, weather []link.Outage) (r replication, err error) {
