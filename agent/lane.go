@@ -91,7 +91,7 @@ func (a *Agent) ended(err error) {
 	case errors.Is(err, carry.ErrNoLane):
 		a.lane.shut = time.Now().Add(shutFor)
 	default:
-		a.o.Log.Warn("attachments wait", "err", err)
+		a.o.Log.Debug("attachments wait", "err", err) // the disk, or upstream is busy: said elsewhere
 	}
 }
 
@@ -218,7 +218,8 @@ func (a *Agent) fetch(ctx context.Context, id string, key record.Key) (moved boo
 	if err == nil && whole { // a point brought it just now
 		err = errDue
 	}
-	for size := int64(-1); err == nil && have != size; {
+	size := int64(-1)
+	for err == nil && (size < 0 || have < size) {
 		if err = a.due(ctx); err != nil {
 			break
 		}
@@ -240,7 +241,7 @@ func (a *Agent) fetch(ctx context.Context, id string, key record.Key) (moved boo
 	if err != nil {
 		return moved, err
 	}
-	if err = blobs.Finish(id, have); errors.Is(err, blob.ErrWrong) {
+	if err = blobs.Finish(id, size); errors.Is(err, blob.ErrWrong) {
 		a.o.Log.Warn("an attachment came that is not what its id names")
 		return moved, errLeft
 	}

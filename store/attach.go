@@ -27,6 +27,8 @@ type Attachment struct {
 type unsettled struct {
 	ID   string `json:"id"`
 	Size int64  `json:"size,omitempty"`
+	// Left is a record that went from here and referred to it, before it was upstream.
+	Left record.Key `json:"left,omitzero"`
 }
 
 func (t *tx) attachedAt(id string) []byte { return t.s.blind("attached", id) }
@@ -45,7 +47,7 @@ func (t *tx) attach(n []byte, order uint64, v *record.Version) error {
 		if err := t.putRaw(layout.Attached, join(t.attachedAt(a.ID), n, u64(order)), raw); err != nil {
 			return err
 		}
-		if err := t.unsettle(unsettled(a)); err != nil {
+		if err := t.unsettle(unsettled{ID: a.ID, Size: a.Size}); err != nil {
 			return err
 		}
 	}
@@ -85,7 +87,8 @@ func (t *tx) unsettleAll() error {
 	return err
 }
 
-// listAttached notes what every version refers to, which schema 4 did not.
+// listAttached notes what every version refers to, which schema 4 did not, and that nothing
+// else waits.
 func (t *tx) listAttached() error {
 	type place struct{ n, order []byte }
 	var all []place
@@ -104,10 +107,23 @@ func (t *tx) listAttached() error {
 		err = t.attach(p.n, num(p.order), v)
 		clear(t.read) // or all that was ever read would stay in memory
 	}
+	var stray [][]byte
+	err = errors.Join(err, t.Table(layout.Unsettled).ForEach(func(k, v []byte) error {
+		var u unsettled
+		err := t.open(layout.Unsettled, k, v, &u)
+		if u.Left.IsZero() && !t.refersTo(k) {
+			stray = append(stray, slices.Clone(k))
+		}
+		return err
+	}))
+	for _, k := range stray {
+		err = errors.Join(err, t.Table(layout.Unsettled).Delete(k))
+	}
 	return err
 }
 
-// dropPast lets go of one version of a record, and of what it alone refers to.
+// dropPast lets go of one version of a record, and of what it alone refers to; of what is
+// here and not upstream when it is.
 func (t *tx) dropPast(n []byte, p layout.Past) error {
 	v, err := t.versionAt(n, p.At)
 	if err != nil {
@@ -125,12 +141,26 @@ func (t *tx) dropPast(n []byte, p layout.Past) error {
 		if t.refersTo(at) {
 			continue
 		}
-		if err := t.Table(layout.Unsettled).Delete(at); err != nil {
+		if t.Table(layout.Unsettled).Get(at) != nil && t.s.blobs.Has(a.ID) {
+			if err := t.unsettle(unsettled{a.ID, a.Size, v.Key}); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.settle(a.ID); err != nil {
 			return err
 		}
-		t.after = append(t.after, func() { t.s.letGo(a.ID) })
 	}
 	return t.dropVersion(join(n, u64(p.At)))
+}
+
+// settle lets an attachment wait no longer, and lets go of one that nothing refers to.
+func (t *tx) settle(id string) error {
+	at := t.attachedAt(id)
+	if !t.refersTo(at) {
+		t.after = append(t.after, func() { t.s.letGo(id) })
+	}
+	return t.Table(layout.Unsettled).Delete(at)
 }
 
 // letGo removes an attachment that nothing refers to any more. What is left by a cut names
@@ -172,7 +202,9 @@ func (s *Store) Unsettled() ([]Attachment, error) {
 				s.opt.Log.Error("cannot read an attachment", "err", err) // it comes down again
 			}
 			var err error
-			a.Keys, err = t.attachedTo(slices.Clone(k))
+			if a.Keys, err = t.attachedTo(slices.Clone(k)); !u.Left.IsZero() {
+				a.Keys = append(a.Keys, u.Left)
+			}
 			out = append(out, a)
 			return err
 		})
@@ -201,9 +233,7 @@ func (t *tx) attachedTo(at []byte) (out []record.Key, err error) {
 
 // Settle notes that an attachment is both here and upstream.
 func (s *Store) Settle(ctx context.Context, id string) error {
-	return s.orBallast(func() error {
-		return s.update(ctx, func(t *tx) error { return t.Table(layout.Unsettled).Delete(t.attachedAt(id)) })
-	})
+	return s.orBallast(func() error { return s.update(ctx, func(t *tx) error { return t.settle(id) }) })
 }
 
 // Attaches reports what a peer may do with an attachment by a record that refers to it:
@@ -245,30 +275,28 @@ func (s *Store) Attaches(peer string, key record.Key, id string) (in, out bool, 
 	return in, out, err
 }
 
-// attached holds the lists of attachments against the versions, both ways.
-func (c *checker) attached() error {
-	want := map[string]bool{}
-	err := c.Table(layout.Versions).ForEach(func(k, _ []byte) error {
-		v, err := c.versionAt(k[:8], num(k[8:]))
-		if err != nil {
-			return nil // said elsewhere
-		}
-		some, err := c.attachments(v)
-		for _, a := range some {
-			at := join(c.attachedAt(a.ID), k)
-			want[string(at)] = true
-			if c.Table(layout.Attached).Get(at) == nil {
-				c.bad("attached", v.Key, "an attachment is not listed")
-			}
-		}
-		clear(c.read)
-		return err
-	})
-	if err != nil {
-		return err
+// refers notes what a version refers to, which must be listed.
+func (c *checker) refers(n []byte, p layout.Past, v *record.Version) {
+	if v == nil {
+		return
 	}
-	err = c.Table(layout.Attached).ForEach(func(k, _ []byte) error {
-		if !want[string(k)] {
+	some, err := c.attachments(v)
+	if err != nil {
+		c.bad("attached", v.Key, "version %s: %v", p.Ref.Name, err)
+	}
+	for _, a := range some {
+		at := join(c.attachedAt(a.ID), n, u64(p.At))
+		c.attaches[string(at)] = true
+		if c.Table(layout.Attached).Get(at) == nil {
+			c.bad("attached", v.Key, "an attachment is not listed")
+		}
+	}
+}
+
+// attached holds that nothing else is listed, and that what waits is referred to or was.
+func (c *checker) attached() error {
+	err := c.Table(layout.Attached).ForEach(func(k, _ []byte) error {
+		if !c.attaches[string(k)] {
 			c.bad("attached", record.Key{}, "an attachment is listed that no version refers to")
 		}
 		return nil
@@ -276,9 +304,10 @@ func (c *checker) attached() error {
 	if err != nil {
 		return err
 	}
-	return c.Table(layout.Unsettled).ForEach(func(k, _ []byte) error {
-		if !c.refersTo(k) {
-			c.bad("attached", record.Key{}, "an attachment waits that no version refers to")
+	return c.Table(layout.Unsettled).ForEach(func(k, v []byte) error {
+		var u unsettled
+		if err := c.open(layout.Unsettled, k, v, &u); err != nil || u.Left.IsZero() && !c.refersTo(k) {
+			c.bad("attached", record.Key{}, "an attachment waits that no version refers to: %v", err)
 		}
 		return nil
 	})

@@ -90,7 +90,7 @@ func TestWhatWaitsOfAttachments(t *testing.T) {
 }
 
 // A record that goes out of scope takes its attachments with it, but for those that
-// another refers to.
+// another refers to, and those that upstream has not: they are handed in first.
 func TestAttachmentsGoWithTheirRecord(t *testing.T) {
 	ctx := context.Background()
 	s := storetest.Open(t, store.Options{Name: "a"})
@@ -112,6 +112,9 @@ func TestAttachmentsGoWithTheirRecord(t *testing.T) {
 	if got := waits(t, s); len(got) != 2 {
 		t.Fatalf("waiting %q", got)
 	}
+	if err := s.Settle(ctx, mine); err != nil {
+		t.Fatal(err)
+	}
 	gone := func(i int, seq uint64) record.Arrival {
 		return record.Arrival{Change: record.Change{Seq: seq, Key: arrived[i].Key, Ref: arrived[i].Ref, Gone: true}}
 	}
@@ -120,8 +123,14 @@ func TestAttachmentsGoWithTheirRecord(t *testing.T) {
 		t.Errorf("the one gone: has its own %t, that of both %t, waiting %q", s.Blobs().Has(mine), s.Blobs().Has(shared), waits(t, s))
 	}
 	apply(gone(1, 4))
-	if s.Blobs().Has(shared) || len(waits(t, s)) != 0 {
+	if !s.Blobs().Has(shared) || len(waits(t, s)) != 1 { // it is not upstream yet
 		t.Errorf("both gone: has %t, waiting %q", s.Blobs().Has(shared), waits(t, s))
+	}
+	if err := s.Settle(ctx, shared); err != nil {
+		t.Fatal(err)
+	}
+	if s.Blobs().Has(shared) || len(waits(t, s)) != 0 {
+		t.Errorf("both gone, and it is upstream: has %t, waiting %q", s.Blobs().Has(shared), waits(t, s))
 	}
 }
 

@@ -28,10 +28,10 @@ type checker struct {
 	*tx
 	found []Finding
 	// what the stands say should be elsewhere
-	index  map[string]bool
-	trees  map[string]record.Digest
-	people int
-	shows  uint64
+	index, attaches map[string]bool
+	trees           map[string]record.Digest
+	people          int
+	shows           uint64
 }
 
 func (c *checker) bad(code string, key record.Key, format string, args ...any) {
@@ -44,7 +44,7 @@ func (c *checker) bad(code string, key record.Key, format string, args ...any) {
 func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	var out []Finding
 	err := s.view(func(tx *tx) error {
-		c := &checker{tx: tx, index: map[string]bool{}, trees: map[string]record.Digest{}}
+		c := &checker{tx: tx, index: map[string]bool{}, attaches: map[string]bool{}, trees: map[string]record.Digest{}}
 		for _, step := range []func() error{c.stands, c.feeds, c.indexBack, c.treesBack, c.vault, c.own, c.auditChain, c.attached} {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -83,17 +83,18 @@ func (c *checker) stands() error {
 		if string(c.number(r.Key)) != string(n) {
 			c.bad("number", r.Key, "the key leads to another number")
 		}
-		if r.Gone {
-			return nil
-		}
 		for _, p := range r.Past {
 			ver, err := c.versionAt(n, p.At)
+			c.refers(n, p, ver)
 			switch {
 			case err != nil:
 				c.bad("version", r.Key, "version %s: %v", p.Ref.Name, err)
 			case ver.Ref() != p.Ref || ver.Key != r.Key:
 				c.bad("version", r.Key, "version %s has another content or name", p.Ref.Name)
 			}
+		}
+		if r.Gone {
+			return nil
 		}
 		for _, ref := range append(slices.Clone(r.Pending), r.Head) {
 			if p, ok := r.Find(ref.Name); !ref.IsZero() && (!ok || p.Ref != ref) {

@@ -198,7 +198,7 @@ func putSchemaOf(t *tx) error { return putSchema(t.Tx) }
 
 // derived are the tables that follow from others, and are made again.
 func (s *Store) derived() []string {
-	return []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors, layout.Feeds, layout.Attached, layout.Unsettled}
+	return []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors, layout.Feeds, layout.Attached}
 }
 
 // mendSequences lets no number be drawn twice.

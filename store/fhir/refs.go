@@ -286,7 +286,7 @@ func Attachments(v *Value) (out []Attached) {
 }
 
 // MayAttach reports at a glance whether a resource may refer to content outside it: false
-// is certain.
+// is certain. Any of the letters, or the stroke, may be escaped (RFC 8259, section 7).
 func MayAttach(content []byte) bool {
-	return bytes.Contains(content, []byte(attachedBase)) || bytes.ContainsRune(content, '\\')
+	return bytes.Contains(content, []byte(attachedBase)) || bytes.Contains(content, []byte(`\/`)) || bytes.Contains(content, []byte(`\u00`))
 }

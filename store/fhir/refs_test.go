@@ -220,6 +220,7 @@ func TestAttachments(t *testing.T) {
 		`{"photo":[{"url":"Binary/` + a + `"}],"contained":[{"extension":[{"valueAttachment":{"size":-1,"url":"Binary\/` + b + `"}}]}]}`:             {{a, 0}, {b, 0}},
 		`{"url":"Binary/` + a[1:] + `","x":{"url":"Binary/` + strings.ToUpper(a) + `"},"y":{"url":["Binary/` + a + `"],"uri":"Binary/` + a + `"}}`:   nil,
 		`{"url":"https://elsewhere/Binary/` + a + `","a":{"url":"Binary/` + a + `/_history/1"},"b":{"reference":"Binary/` + a + `"},"c":"Binary/x"}`: nil,
+		`{"photo":[{"url":"\u0042inary/` + a + `"}]}`: {{a, 0}},
 	} {
 		v, err := Parse([]byte(text), DefaultLimits())
 		if err != nil {

@@ -100,10 +100,10 @@ func (c *Client) Fetch(ctx context.Context, head Head, take func(piece []byte) e
 	if err != nil {
 		return 0, &Error{Failure: status.FailCut, Err: err}
 	}
-	if json.Unmarshal(line, &w) != nil || w.Size < head.From || w.Size > blob.MaxSize {
+	if json.Unmarshal(line, &w) != nil || w.Size < 0 || w.Size > blob.MaxSize {
 		return 0, &Error{Failure: status.FailNonsense, Err: errors.New("no attachment")}
 	}
-	want := min(head.Most, w.Size-head.From)
+	want := max(0, min(head.Most, w.Size-head.From))
 	if got, err := pieces(io.LimitReader(in, want), take); err != nil {
 		return w.Size, err
 	} else if got < want {
