@@ -16,7 +16,9 @@ const (
 	maxRead   = 4 << 10
 	maxCodes  = 8
 	maxGroups = 12
-	maxInt    = 1 << 50 // above every time in milliseconds and every disk in bytes
+	// maxAttachments is more than a disk holds.
+	maxAttachments = 1 << 30
+	maxInt         = 1 << 50 // above every time in milliseconds and every disk in bytes
 )
 
 // ErrReport says that a text is no status report.
@@ -194,6 +196,7 @@ func (r Report) bounded() Report {
 	} {
 		*n = max(0, min(*n, maxInt))
 	}
+	r.Attachments = min(r.Attachments, maxAttachments)
 	var codes []Code
 	for _, c := range r.Codes[:min(len(r.Codes), maxCodes)] {
 		if c = Code(plain(string(c), 20)); c != "" {
