@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"tram/agent/config"
-	"tram/agent/rehearse/cable"
+	proxy "tram/agent/rehearse/link"
 	"tram/store"
 	"tram/store/record"
 )
@@ -29,7 +29,7 @@ func freeAddress(t *testing.T) string {
 // and away.
 func TestAPointBelowAStation(t *testing.T) {
 	c, at := startCentre(t)
-	up := startCable(t, strings.TrimPrefix(at.address, "https://"))
+	up := startLink(t, strings.TrimPrefix(at.address, "https://"))
 	stationDir, pointDir, lan := t.TempDir(), t.TempDir(), freeAddress(t)
 	enrol(t, c, "https://"+up.Address(), stationDir, "tram-a")
 	station, _ := startStation(t, stationDir, func(conf *config.Config) { conf.Points.Address = lan })
@@ -119,10 +119,10 @@ func edit(t *testing.T, a *Agent, k record.Key, date string) {
 	}
 }
 
-// startCable lays a cable to an address.
-func startCable(t *testing.T, to string) *cable.Cable {
+// startLink lays a link to an address.
+func startLink(t *testing.T, to string) *proxy.Link {
 	t.Helper()
-	k, err := cable.New(to)
+	k, err := proxy.New(to)
 	if err != nil {
 		t.Fatal(err)
 	}

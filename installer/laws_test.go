@@ -61,7 +61,7 @@ func floors() []floor {
 		{"agent/web", "the pages are built from words and forms"},
 		{"agent", "the one place that wires"},
 		{"agent/tram", "a program only starts its library"},
-		{"agent/rehearse/interop/house agent/rehearse/process agent/rehearse/cable agent/rehearse/link agent/rehearse/scan", "the programs seen from outside; a line between them; their files"},
+		{"agent/rehearse/interop/house agent/rehearse/process agent/rehearse/link agent/rehearse/scan", "the programs seen from outside; a line between them; their files"},
 		{"agent/rehearse/interop/house/housetest", "a test is the programs of a house"},
 		{"agent/rehearse/bench/storage", "a store is measured by itself"},
 		{"agent/rehearse/bench/prior", "what is known before an exchange is made as measurements make records"},

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"tram/agent/rehearse/cable"
+	"tram/agent/rehearse/link"
 	"tram/agent/rehearse/process"
 )
 
@@ -27,14 +27,13 @@ func (d *Demo) rollBack(ctx context.Context) error {
 	if err := d.typeLate(ctx); err != nil {
 		return err
 	}
-	before, _ := d.cable[d.b].Passed()
+	before := d.link[d.b].Read().Up
 	// The other station's request will be as long as this one.
-	d.cable[d.b].Mend()
+	d.link[d.b].Mend()
 	if err := d.b.Synced(ctx); err != nil {
 		return err
 	}
-	after, _ := d.cable[d.b].Passed()
-	d.sent = after - before
+	d.sent = d.link[d.b].Read().Up - before
 	centre, err := d.centre.Face().All(ctx, d.kinds)
 	if err != nil {
 		return err
@@ -42,7 +41,7 @@ func (d *Demo) rollBack(ctx context.Context) error {
 	if err := d.b.Stop(); err != nil {
 		return err
 	}
-	d.cable[d.b].Cut()
+	d.link[d.b].Cut()
 	if err := os.RemoveAll(d.b.Dir); err != nil {
 		return err
 	}
@@ -52,7 +51,7 @@ func (d *Demo) rollBack(ctx context.Context) error {
 	if err := d.b.Start(ctx); err != nil {
 		return err
 	}
-	// Its cable is still cut: what it shows now is what it knows by itself.
+	// Its link is still cut: what it shows now is what it knows by itself.
 	old, err := d.b.Face().All(ctx, d.kinds)
 	if err != nil {
 		return err
@@ -137,12 +136,12 @@ func (d *Demo) killTwice(ctx context.Context) error {
 
 // killAt lets an exchange of the first station go so far, kills the station, and
 // tells how many records the centre had stored by then, at least.
-func (d *Demo) killAt(ctx context.Context, up, down int64) (*cable.Hold, int, error) {
+func (d *Demo) killAt(ctx context.Context, up, down int64) (*link.Hold, int, error) {
 	before, err := d.centre.Face().All(ctx, d.kinds)
 	if err != nil {
 		return nil, 0, err
 	}
-	hold := d.cable[d.a].HoldAfter(up, down)
+	hold := d.link[d.a].HoldAfter(up, down)
 	if err := d.a.SyncNow(ctx); err != nil {
 		return nil, 0, err
 	}
@@ -163,7 +162,7 @@ func (d *Demo) killAt(ctx context.Context, up, down int64) (*cable.Hold, int, er
 	if err := d.a.Kill(); err != nil {
 		return nil, 0, err
 	}
-	d.cable[d.a].Cut()
+	d.link[d.a].Cut()
 	return hold, arrived, nil
 }
 
@@ -197,8 +196,8 @@ func moved(before, now Snapshot) int {
 // meet lets both stations return, waits until all agree, and reads what the files
 // hold.
 func (d *Demo) meet(ctx context.Context) error {
-	d.cable[d.a].Mend()
-	d.cable[d.b].Mend()
+	d.link[d.a].Mend()
+	d.link[d.b].Mend()
 	r, err := d.look(ctx)
 	if err != nil {
 		return err

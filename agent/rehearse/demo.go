@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"tram/agent/rehearse/cable"
+	"tram/agent/rehearse/link"
 	"tram/store/record"
 )
 
@@ -31,7 +31,7 @@ type Demo struct {
 
 	centre *Centre
 	a, b   *Station
-	cable  map[*Station]*cable.Cable
+	link   map[*Station]*link.Link
 	kinds  []string
 	before Snapshot // what all three show before the stations part
 	plot   *Plot
@@ -83,16 +83,16 @@ func (d *Demo) open(ctx context.Context, links *sync.WaitGroup) error {
 	if err := d.centre.Start(ctx); err != nil {
 		return err
 	}
-	d.cable = map[*Station]*cable.Cable{}
+	d.link = map[*Station]*link.Link{}
 	for _, s := range []*Station{d.a, d.b} {
-		k, err := cable.New(listen)
+		k, err := link.New(listen)
 		if err != nil {
 			return err
 		}
-		d.cable[s] = k
+		d.link[s] = k
 		links.Go(func() {
 			if err := k.Run(ctx); err != nil {
-				say(d.Out, "the cable of %s failed: %v", s.Name, err)
+				say(d.Out, "the link of %s failed: %v", s.Name, err)
 			}
 		})
 		// The second station begins with accounts alone: its people come by a grant.
@@ -182,8 +182,8 @@ func (d *Demo) share(ctx context.Context) error {
 
 // part cuts both links and lets both stations type.
 func (d *Demo) part(ctx context.Context) error {
-	d.cable[d.a].Cut()
-	d.cable[d.b].Cut()
+	d.link[d.a].Cut()
+	d.link[d.b].Cut()
 	a, b := d.a.Face(), d.b.Face()
 	began, n := time.Now(), 0
 	for _, group := range [][]Case{d.plot.Apart, d.plot.Safety, d.plot.Administrative, d.plot.Deleted} {

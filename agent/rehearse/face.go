@@ -103,13 +103,13 @@ func (f *Face) All(ctx context.Context, kinds []string) (Snapshot, error) {
 				}
 				out[key] = shown
 			}
-			next = link(page, "next")
+			next = linked(page, "next")
 		}
 	}
 	return out, nil
 }
 
-func link(page *fhir.Value, relation string) string {
+func linked(page *fhir.Value, relation string) string {
 	if links := page.Get("link"); links != nil {
 		for _, l := range links.Items {
 			if l.Str("relation") == relation {

@@ -2,7 +2,7 @@
 // stations as processes of their own, on real files, that work apart, break, and
 // meet again.
 //
-// It owns the programs it starts, the folder they work in, the cable between
+// It owns the programs it starts, the folder they work in, the link between
 // them, and the judgement. It promises that everything it started has ended when
 // it returns, that it touches no folder it did not make, and that it judges by
 // comparing records alone: what the replicas show, and what their files hold.

@@ -1,5 +1,6 @@
 // Package link emulates a thin and unreliable way between a station and its
-// centre: a TCP proxy on loopback with a rate, a delay, losses and outages.
+// centre: a TCP proxy on loopback with a rate, a delay, losses and outages, which
+// can also be cut, mended and stopped at a byte by hand.
 //
 // It owns the connections through it and what each byte waits for. It promises
 // that time is real, that all connections share one rate for each direction, that
@@ -29,8 +30,9 @@ type Link struct {
 	mu     sync.Mutex // guards what follows
 	target string
 	shape  Shape
-	down   bool // an outage lasts
-	storms int  // how often the weather changed
+	down   bool // an outage lasts, or it is cut
+	hold   *Hold
+	storms int // how often the weather changed
 	lines  map[*line]bool
 	total  Traffic
 }
@@ -58,14 +60,13 @@ func (k *Link) Lead(target string) {
 	k.target = target
 }
 
-// Set shapes new connections from now on, ends those that are open, and makes the
-// weather fair.
+// Set shapes new connections from now on, ends those that are open, makes the
+// weather fair and mends the link.
 func (k *Link) Set(s Shape) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.cut()
-	k.shape, k.down = s, false
-	k.storms++
+	k.begin(false, nil)
+	k.shape = s
 	k.ways[0].set(s.Up, s, 1)
 	k.ways[1].set(s.Down, s, 2)
 }
@@ -91,14 +92,30 @@ func (k *Link) Run(ctx context.Context) error {
 	}
 }
 
-// Cut ends every connection at both ends, as a modem does that loses its network.
-// What was on the way is lost. New connections are taken.
+// Cut ends every connection and the weather, and refuses new ones until the link is
+// mended.
 func (k *Link) Cut() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.cut()
+	k.begin(true, nil)
 }
 
+// Mend ends a cut, a hold and the weather. New connections pass everything.
+func (k *Link) Mend() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.begin(false, nil)
+}
+
+// begin ends what is open and the weather, and says how new connections fare.
+func (k *Link) begin(down bool, h *Hold) {
+	k.cut()
+	k.down, k.hold = down, h
+	k.storms++
+}
+
+// cut ends every connection at both ends, as a modem does that loses its network.
+// What was on the way is lost.
 func (k *Link) cut() {
 	for l := range k.lines {
 		l.cut()
@@ -110,7 +127,8 @@ func (k *Link) cut() {
 type line struct {
 	link      *Link
 	near, far net.Conn
-	delay     time.Duration // one way
+	shape     Shape         // of the link when it was made
+	hold      *Hold         // nil for none
 	gone      chan struct{} // closed once it is ended
 	once      sync.Once
 	turns     turns // guarded by the link
@@ -142,43 +160,50 @@ const buffer = 32 << 10
 // carry hands one connection on, both ways, until both have ended.
 func (k *Link) carry(ctx context.Context, near net.Conn) {
 	k.mu.Lock()
-	target, shape := k.target, k.shape
+	target := k.target
 	k.mu.Unlock()
 	far, err := new(net.Dialer).DialContext(ctx, "tcp", target)
 	if err != nil {
 		near.Close()
 		return
 	}
-	l := &line{link: k, near: near, far: far, delay: shape.Delay, gone: make(chan struct{})}
-	for _, c := range []net.Conn{near, far} {
-		if t, ok := c.(*net.TCPConn); ok && shape.thin() {
-			_ = t.SetReadBuffer(buffer) // else the station sees a little later
-		}
-	}
-	k.mu.Lock()
-	open := ctx.Err() == nil && !k.down
-	if open {
-		k.lines[l] = true
-		k.total.Connections++
-		k.total.Trips++
-		k.total.Last = time.Now()
-		if k.total.First.IsZero() {
-			k.total.First = k.total.Last
-		}
-	}
-	k.mu.Unlock()
-	if !open {
+	l := &line{link: k, near: near, far: far, gone: make(chan struct{})}
+	if !k.enter(ctx, l) {
 		l.cut()
 		return
+	}
+	for _, c := range []net.Conn{near, far} {
+		if t, ok := c.(*net.TCPConn); ok && l.shape.thin() {
+			_ = t.SetReadBuffer(buffer) // else the station sees a little later
+		}
 	}
 	var both sync.WaitGroup
 	// The client may send only when SYN and SYN-ACK have gone to and fro; the
 	// kernel let it believe so at once.
-	both.Go(func() { l.pump(k.ways[0], near, far, true, time.Now().Add(2*shape.Delay)) })
+	both.Go(func() { l.pump(k.ways[0], near, far, true, time.Now().Add(2*l.shape.Delay)) })
 	both.Go(func() { l.pump(k.ways[1], far, near, false, time.Time{}) })
 	both.Wait()
 	l.end()
 	k.mu.Lock()
 	delete(k.lines, l)
 	k.mu.Unlock()
+}
+
+// enter takes a connection in, as the link is now; false where it is down.
+func (k *Link) enter(ctx context.Context, l *line) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.down || ctx.Err() != nil {
+		return false
+	}
+	k.lines[l] = true
+	l.shape, l.hold = k.shape, k.hold
+	t := &k.total
+	t.Connections++
+	t.Trips++
+	t.Last = time.Now()
+	if t.First.IsZero() {
+		t.First = t.Last
+	}
+	return true
 }

@@ -93,7 +93,8 @@ type parcel struct {
 // flight is how many segments of a connection are on the way at most.
 const flight = 256
 
-// pump passes one way of a connection until the sender ends it, from a time on.
+// pump passes one way of a connection until the sender ends it, from a time on. Over
+// the bound of a hold it stands still until the connection is cut.
 func (l *line) pump(w *way, from, to net.Conn, up bool, open time.Time) {
 	parcels := make(chan parcel, flight)
 	var arriving sync.WaitGroup
@@ -104,25 +105,30 @@ func (l *line) pump(w *way, from, to net.Conn, up bool, open time.Time) {
 	for {
 		buf := make([]byte, w.most())
 		n, err := from.Read(buf)
-		if n > 0 {
+		pass := l.hold.pass(n, up)
+		if pass > 0 {
 			l.began()
 			if !l.wait(open) {
 				return
 			}
-			left, held := w.send(n, time.Now())
+			left, held := w.send(pass, time.Now())
 			if !l.wait(left) {
 				return
 			}
-			l.count(n, up)
-			if at := left.Add(l.delay + held); at.After(last) {
+			l.count(pass, up)
+			if at := left.Add(l.shape.Delay + held); at.After(last) {
 				last = at
 			}
-			if !l.put(parcels, parcel{bytes: buf[:n], at: last}) {
+			if !l.put(parcels, parcel{bytes: buf[:pass], at: last}) {
 				return
 			}
 		}
+		if pass < n {
+			<-l.gone
+			return
+		}
 		if err != nil {
-			if at := time.Now().Add(l.delay); at.After(last) {
+			if at := time.Now().Add(l.shape.Delay); at.After(last) {
 				last = at
 			}
 			l.put(parcels, parcel{err: err, at: last})
