@@ -35,12 +35,12 @@ type Command struct {
 	Lines    string `help:"Where the lines go." default:"sync/wire/known.ndjson" type:"path"`
 	Blocks   string `help:"The folder that the blocks go to, a file each; it is emptied first." default:".build/known" type:"path"`
 	Stations int    `help:"From how many stations." default:"24"`
+	Days     int    `help:"How many days of each." default:"4"`
 }
 
 const (
 	firstSeed = 910_001  // of the stations; those of the test set are far from it
-	days      = 4        // of each station
-	edits     = 40       // on each of them
+	edits     = 40       // on each day of a station
 	room      = 60 << 10 // bytes of lines
 	batch     = 16       // lines of a block: as few as an exchange in the middle of a day has
 	began     = 1_780_000_000_000
@@ -62,7 +62,7 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	var stretches [][][][]byte // of each station
 	for i := range c.Stations {
 		s := station{seed: firstSeed + uint64(i), r4: r4, merger: merge.New(r4, classes), random: rand.New(rand.NewPCG(firstSeed, uint64(i)))}
-		if err := s.live(ctx); err != nil {
+		if err := s.live(ctx, c.Days); err != nil {
 			return fmt.Errorf("station %d: %w", i, err)
 		}
 		stretches = append(stretches, s.stretches)
@@ -142,7 +142,8 @@ func (s *station) clock() record.Stamp {
 	return record.Stamp{Unix: s.now}
 }
 
-func (s *station) live(ctx context.Context) (err error) {
+// live works through its first days.
+func (s *station) live(ctx context.Context, days int) (err error) {
 	dir, err := os.MkdirTemp("", "prior")
 	if err != nil {
 		return err
