@@ -104,6 +104,9 @@ const cutDown = 5 << 10
 // killTwice kills the first station with kill -9 while its request is half way
 // through, and again while the answer is.
 func (d *Demo) killTwice(ctx context.Context) error {
+	if err := d.giveUp(ctx); err != nil {
+		return err
+	}
 	killed := Line{Key: "killed", Want: 2}
 	for _, cut := range []struct {
 		key      string
@@ -132,6 +135,15 @@ func (d *Demo) killTwice(ctx context.Context) error {
 	}
 	d.judge(killed)
 	return nil
+}
+
+// giveUp waits until the first station has given up an exchange that it began while it
+// typed: it tries again with what there was to say then, and that would get through.
+func (d *Demo) giveUp(ctx context.Context) error {
+	return process.Await(ctx, "what was begun while typing is given up", syncLimit, func() (bool, error) {
+		st, err := d.a.State(ctx)
+		return st.Report.Failures > d.failures, err
+	}, d.a.proc)
 }
 
 // killAt lets an exchange of the first station go so far, kills the station, and

@@ -36,7 +36,9 @@ type Demo struct {
 	before Snapshot // what all three show before the stations part
 	plot   *Plot
 	sent   int64 // bytes that the second station needed to send its changes
-	Lines  []Line
+	// failures are the exchanges that the first station had tried in vain when all was typed.
+	failures int64
+	Lines    []Line
 	// Last is what the replicas show at the end.
 	Last Snapshot
 }
@@ -210,6 +212,11 @@ func (d *Demo) part(ctx context.Context) error {
 		}
 	}
 	d.tell("typed", n, time.Since(began).Seconds())
+	st, err := d.a.State(ctx)
+	if err != nil {
+		return err
+	}
+	d.failures = st.Report.Failures
 	// Each queue holds at least its own half, and the centre shows nothing new.
 	l := Line{Key: "offline", Want: 3}
 	for _, s := range []*Station{d.a, d.b} {
