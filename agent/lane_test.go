@@ -95,6 +95,7 @@ func TestAPhotoIsBehindEverythingElse(t *testing.T) {
 		t.Errorf("the photo came first: %d, %v", have, err)
 	}
 	k.Cut()
+	k.Mend()
 	eventually(t, "it goes on", grown(500_000))
 	began := time.Now()
 	running.stop()
