@@ -35,7 +35,6 @@ type Demo struct {
 	kinds  []string
 	before Snapshot // what all three show before the stations part
 	plot   *Plot
-	sent   int64 // bytes that the second station needed to send its changes
 	// failures are the exchanges that the first station had tried in vain when all was typed.
 	failures int64
 	Lines    []Line

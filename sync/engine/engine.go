@@ -67,7 +67,7 @@ type Pace struct {
 }
 
 // DefaultPace suits a link of unknown quality.
-func DefaultPace() Pace { return Pace{Up: 1024, Down: 1024, Stretch: 128} }
+func DefaultPace() Pace { return Pace{Up: 1024, Down: 1024, Stretch: 64} }
 
 // Faster is the pace after an exchange that went through.
 func (p Pace) Faster() Pace {
