@@ -284,9 +284,9 @@ func (t *tx) answeredForeign(n []byte, at uint64, e layout.OwnEntry) error {
 	return t.forget(n, r, r.Feed)
 }
 
-// Untaken are the answers to the changes of a lineage, from a number on, that are held
-// here and were not taken.
-func (s *Store) Untaken(l record.Lineage, from uint64) ([]record.Answer, error) {
+// Untaken are the answers to the changes of some lineages that are held here and were not
+// taken.
+func (s *Store) Untaken(of func(record.Lineage) bool) ([]record.Answer, error) {
 	var held []Refused
 	err := s.view(func(tx *tx) (err error) {
 		held, err = tx.heldAll()
@@ -294,7 +294,7 @@ func (s *Store) Untaken(l record.Lineage, from uint64) ([]record.Answer, error) 
 	})
 	var out []record.Answer
 	for _, h := range held {
-		if h.Ref.Name.Lineage != l || h.Ref.Name.N < from || h.Verdict.Taken() {
+		if !of(h.Ref.Name.Lineage) || h.Verdict.Taken() {
 			continue
 		}
 		a := record.Answer{Key: h.Key, Ref: h.Ref, Verdict: h.Verdict, Reason: h.Reason}

@@ -106,7 +106,7 @@ type Ask struct {
 	cursors    map[string]record.Cursor
 	welcome    bool
 	reoffer    []record.Key
-	unanswered uint64                     // the first number that is not answered since a cut; 0 in a usual exchange
+	unanswered bool                       // it asks only what arrived of an exchange that was cut
 	late       *Late                      // of a request made before; nil in an exchange that goes on
 	since      map[record.Name]record.Key // own changes made after a late answer's request
 	behind     bool                       // the late answer's feeds are older than what came down
@@ -134,7 +134,7 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
 	a.hello, a.out = h, []*wire.Frame{{Hello: h}}
-	if err := a.askFirst(h); err != nil || a.unanswered > 0 {
+	if err := a.askFirst(h); err != nil || a.unanswered {
 		return a, err
 	}
 	h.Cursors, h.Roots = st.Cursors, map[string]record.Digest{}
@@ -217,7 +217,7 @@ func (a *Ask) fill() error {
 
 // offer is the next stretch of own changes: what is urgent first; none at the end.
 func (a *Ask) offer() ([]record.Change, error) {
-	if a.unanswered > 0 {
+	if a.unanswered {
 		a.res.Waiting = true
 		return nil, nil
 	}
@@ -315,7 +315,7 @@ func (a *Ask) answer(ans record.Answer) error {
 	if a.late != nil && (a.late.Voided || !a.sent[ans.Ref]) {
 		return nil // it says nothing any more, or it waits no longer
 	}
-	if !a.sent[ans.Ref] && a.unanswered > 0 {
+	if !a.sent[ans.Ref] && a.unanswered {
 		return nil // it stands above where both chains are the same, and is handed in again
 	}
 	if !a.sent[ans.Ref] {

@@ -15,51 +15,56 @@ func (a *Ask) AfterCut() *Carry {
 	return &next
 }
 
-// askFirst asks what arrived of an exchange that was cut, where anything waits under the
-// lineage that speaks.
+// askFirst asks what arrived of an exchange that was cut, where anything waits.
 func (a *Ask) askFirst(h *wire.Hello) error {
 	if !a.o.Carry.Cut || a.o.Protocol == wire.First {
 		return nil
 	}
-	err := a.waiting(h.Life, func(c record.Change) {
-		if n := c.Ref.Name.N; h.Unanswered == 0 || n < h.Unanswered {
-			h.Unanswered = n
-		}
-	})
-	a.unanswered, a.res.Asked = h.Unanswered, h.Unanswered > 0
-	return err
+	page, err := a.o.Replica.Offer(Upstream, record.Cursor{}, 1)
+	if err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	h.Unanswered = len(page.Changes) > 0
+	a.unanswered, a.res.Asked = h.Unanswered, h.Unanswered
+	return nil
 }
 
-// heardBefore takes upstream's chain for its word on what stands in it and was sent before
-// the cut; what was not taken is answered one by one.
+// heardBefore takes upstream's chains for its word on what stands in them and waits here;
+// what was not taken is answered one by one. What was sent is at the front of what waits.
 func (a *Ask) heardBefore(heard bool, links []record.Link) error {
-	if !heard || a.unanswered == 0 {
+	if !heard || !a.unanswered {
 		return nil
 	}
-	life := a.st.Lives[0]
+	reach := map[record.Lineage]uint64{}
 	for _, theirs := range links {
-		own, ok, err := a.o.Replica.Chain(life, theirs.N)
+		own, ok, err := a.o.Replica.Chain(theirs.Lineage, theirs.N)
 		if err != nil {
-			return err
+			return fmt.Errorf("ask: %w", err)
 		}
-		if theirs.N == 0 || !ok || own != theirs {
-			continue
+		if theirs.N > 0 && ok && own == theirs {
+			reach[theirs.Lineage] = theirs.N
 		}
-		if err := a.waiting(life, func(c record.Change) {
-			if n := c.Ref.Name.N; n >= a.unanswered && n <= own.N {
+	}
+	for after, more := (record.Cursor{}), true; more; {
+		page, err := a.o.Replica.Offer(Upstream, after, maxStretch)
+		if err != nil {
+			return fmt.Errorf("ask: %w", err)
+		}
+		before := len(a.order)
+		for _, c := range page.Changes {
+			if !c.Relayed && c.Ref.Name.N <= reach[c.Ref.Name.Lineage] {
 				a.asked[c.Ref], a.sent[c.Ref] = true, true
 				a.order = append(a.order, record.Change{Key: c.Key, Ref: c.Ref})
 			}
-		}); err != nil {
-			return err
 		}
+		after, more = page.Cursor, page.More && len(a.order) > before
 	}
 	return nil
 }
 
 // known answers what was sent before the cut and is not answered one by one.
 func (a *Ask) known() {
-	if a.unanswered == 0 {
+	if !a.unanswered {
 		return
 	}
 	for _, c := range a.order {
@@ -70,21 +75,4 @@ func (a *Ask) known() {
 		}
 	}
 	a.order = nil
-}
-
-// waiting calls each with the own changes of a lineage that wait in its chain.
-func (a *Ask) waiting(l record.Lineage, each func(record.Change)) error {
-	for after, more := (record.Cursor{}), true; more; {
-		page, err := a.o.Replica.Offer(Upstream, after, maxStretch)
-		if err != nil {
-			return fmt.Errorf("ask: %w", err)
-		}
-		for _, c := range page.Changes {
-			if c.Ref.Name.Lineage == l && !c.Relayed {
-				each(c)
-			}
-		}
-		after, more = page.Cursor, page.More
-	}
-	return nil
 }

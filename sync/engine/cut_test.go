@@ -60,6 +60,27 @@ func TestWhatArrivedBeforeACutIsNotSentAgain(t *testing.T) {
 	w.equal(keys[19])
 }
 
+// What was made before a power cut stands in the chain of a former life.
+func TestWhatArrivedOfAFormerLifeIsNotSentAgain(t *testing.T) {
+	w := newWorld(t, "a")
+	w.once("a")
+	for range 20 {
+		w.stations["a"].born(t, hoa)
+	}
+	w.restore("a", w.snapshot("a"))
+	a := w.stations["a"]
+	a.born(t, hoa)
+	w.lost(a, 2)
+	if asked := w.once("a"); !asked.Asked || asked.Taken != 16 {
+		t.Errorf("asking what arrived came to %+v", asked)
+	}
+	if rest := w.once("a"); rest.Sent != 5 {
+		t.Errorf("the rest came to %+v", rest)
+	}
+	w.sync("a")
+	a.atRest(t)
+}
+
 // The same, but nothing arrived; or upstream was put back to before what arrived.
 func TestAfterACutNothingIsTakenForArrivedThatIsNot(t *testing.T) {
 	w := newWorld(t, "a")

@@ -38,9 +38,9 @@ type Replica interface {
 	// Chain is a lineage's chain at n, and whether there is one at just n; with n 0
 	// as far as it reaches.
 	Chain(l record.Lineage, n uint64) (record.Link, bool, error)
-	// Untaken are the answers to the changes of a lineage, from a number on, that are kept
-	// here and were not taken, in no order.
-	Untaken(l record.Lineage, from uint64) ([]record.Answer, error)
+	// Untaken are the answers to the changes of some lineages that are kept here and were
+	// not taken, in no order.
+	Untaken(of func(record.Lineage) bool) ([]record.Answer, error)
 	// Agreed is a feed's digest tree and, for a peer, where the feed ends; each is
 	// called with the heads in the part, in no order, and must not call the replica.
 	Agreed(peer, feed string, in record.Part, each func(record.Change) error) (record.Agreement, error)

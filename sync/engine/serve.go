@@ -164,7 +164,7 @@ func (s *Serve) plan() {
 		s.steps = append(s.steps, s.end)
 		return
 	}
-	if s.hello.Unanswered > 0 {
+	if s.hello.Unanswered {
 		s.steps = append(s.steps, func() error { s.say(&wire.Frame{End: &wire.End{More: true}}); return nil })
 		return
 	}
@@ -203,7 +203,7 @@ func (s *Serve) soon(steps ...func() error) { s.steps = slices.Insert(s.steps, s
 func (s *Serve) say(f *wire.Frame) { s.out = append(s.out, f) }
 
 func (s *Serve) welcome() error {
-	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused, Heard: s.hello.Unanswered > 0}
+	w := &wire.Welcome{Protocol: min(s.hello.Protocol, wire.Protocol), Replica: s.o.Name, Time: s.o.Now, Refused: s.refused, Heard: s.hello.Unanswered}
 	speaks := map[record.Lineage]record.Link{s.hello.Life: {Lineage: s.hello.Life}}
 	for _, l := range s.hello.Links {
 		speaks[l.Lineage] = l
@@ -300,10 +300,10 @@ func (s *Serve) sayAnswers() {
 
 // sayUntaken answers those changes of an exchange that was cut that were not taken.
 func (s *Serve) sayUntaken() error {
-	if s.hello.Unanswered == 0 {
+	if !s.hello.Unanswered {
 		return nil
 	}
-	untaken, err := s.o.Replica.Untaken(s.hello.Life, s.hello.Unanswered)
+	untaken, err := s.o.Replica.Untaken(s.hello.Owns)
 	for i := range untaken {
 		s.say(&wire.Frame{Answer: &untaken[i]})
 	}

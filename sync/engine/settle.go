@@ -97,7 +97,7 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	if err := a.o.Replica.Recover(ctx, record.Recovery{Offer: a.reoffer}); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if a.res.Next.Told = true; a.unanswered > 0 {
+	if a.res.Next.Told = true; a.unanswered {
 		a.res.Next, a.res.More = *a.o.Carry, true
 		a.res.Next.Cut, a.res.Next.Told = false, true
 		return nil

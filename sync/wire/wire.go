@@ -54,9 +54,8 @@ type Hello struct {
 	Roots map[string]record.Digest `json:"roots,omitempty"`
 	// Full asks for every version whole, names not being enough.
 	Full bool `json:"full,omitempty"`
-	// Unanswered asks, and nothing else, what arrived of an exchange that was cut: the number
-	// of the first change of Life that is not answered; 0 asks nothing.
-	Unanswered uint64 `json:"unanswered,omitempty"`
+	// Unanswered asks, and nothing else, what arrived of an exchange that was cut.
+	Unanswered bool `json:"unanswered,omitempty"`
 	// Compare are trees to be held against upstream's, Want records to be sent again.
 	Compare []Compare `json:"compare,omitempty"`
 	Want    []Want    `json:"want,omitempty"`
@@ -113,8 +112,8 @@ type Welcome struct {
 	Later int `json:"later,omitempty"`
 	// Unknown names the feeds of which upstream does not know the cursor.
 	Unknown []string `json:"unknown,omitempty"`
-	// Heard says that an answer to a change from Hello.Unanswered on follows only where it is
-	// not taken: the others of Life's chain, as far as its link here reaches, are known.
+	// Heard says that Hello.Unanswered is answered: by an answer to each change that is kept
+	// and not taken; the others of the asker's chains, as far as these reach here, are known.
 	Heard bool `json:"heard,omitempty"`
 }
 
