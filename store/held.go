@@ -159,10 +159,11 @@ func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Linea
 	}
 	return s.update(ctx, func(tx *tx) error {
 		for _, h := range lost {
-			if e, waits, err := tx.ownAt(h.Order); err != nil || !waits || e.Foreign || e.Verdict.Taken() {
-				if err != nil {
-					return err
-				}
+			e, waits, err := tx.ownAt(h.Order)
+			if err != nil {
+				return err
+			}
+			if !waits || e.Foreign || e.Verdict.Taken() {
 				continue
 			}
 			h.Orphan, h.Abandoned = true, true
@@ -182,6 +183,9 @@ func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Linea
 // aboveGaps adds what waits in a chain behind changes that neither this replica nor who
 // made them has.
 func (t *tx) aboveGaps(reach map[record.Lineage]uint64, out map[uint64]layout.OwnEntry) error {
+	if k, _ := t.Table(layout.Loose).Cursor().First(); k == nil {
+		return nil // no chain has a gap
+	}
 	waits := map[record.Lineage]map[uint64]uint64{} // number to the order of its entry
 	entries := map[uint64]layout.OwnEntry{}
 	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {

@@ -27,6 +27,16 @@ func withPoint(t *testing.T) (*world, *station, *station) {
 	return w, a, p
 }
 
+// leaves lets a person move from a to elsewhere.
+func (w *world) leaves(k record.Key) {
+	w.t.Helper()
+	at := scopeOf(w.t, w.centre, k)
+	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
+		Content: []byte(strings.ReplaceAll(content(w.t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (s *station) isAt(t *testing.T, v *record.Version, want record.Place) {
 	t.Helper()
 	if at, err := s.PlaceOf(v.Key, v.Name); err != nil || at != want {
@@ -101,11 +111,7 @@ func TestChainOfAPointThatWasPutBackIsLeft(t *testing.T) {
 	w.share(k)
 	w.sync("a", "b", "p")
 	old := w.snapshot("p")
-	at := scopeOf(t, w.centre, k)
-	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
-		Content: []byte(strings.ReplaceAll(content(t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
-		t.Fatal(err)
-	}
+	w.leaves(k)
 	w.sync("a")
 	p.edit(t, k, hoa+phone("0912"))
 	other := p.born(t, hoa)
@@ -133,11 +139,7 @@ func TestTwinOfAPointTellsNothingOfItsChain(t *testing.T) {
 	w.sync("a", "b", "p")
 	twin := storetest.Open(t, store.Options{Name: "p", Dir: w.snapshot("p"), R4: p.R4()})
 	w.stations["p'"] = &station{Store: twin, dir: twin.Dir(), name: "p", up: a}
-	at := scopeOf(t, w.centre, k)
-	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
-		Content: []byte(strings.ReplaceAll(content(t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
-		t.Fatal(err)
-	}
+	w.leaves(k)
 	w.sync("a")
 	p.edit(t, k, hoa+phone("0912"))
 	other := p.born(t, hoa)
@@ -159,11 +161,7 @@ func TestPointEditsWhoLeftItsStation(t *testing.T) {
 	k := w.bornAtCentre()
 	w.share(k)
 	w.sync("a", "b", "p")
-	at := scopeOf(t, w.centre, k)
-	if _, err := w.centre.Put(context.Background(), store.Write{Key: at, Base: store.Any, Author: "admin",
-		Content: []byte(strings.ReplaceAll(content(t, w.centre, at), `"valueString":"a"`, `"valueString":"elsewhere"`))}); err != nil {
-		t.Fatal(err)
-	}
+	w.leaves(k)
 	w.sync("a")
 	p.edit(t, k, hoa+phone("0912"))
 	w.sync("p", "a")
