@@ -130,8 +130,30 @@ func TestChainOfAPointThatWasPutBackIsLeft(t *testing.T) {
 	a.atRest(t)
 }
 
-// The same, but who says so is a copy of p's folder on a second PC: p itself goes on, and its
-// chain is proved in the end.
+// p makes a person and an urgent question about another one; the question alone gets to a,
+// and p is put back to before both: nobody closes the gap below it.
+func TestQuestionOfAPointThatWasPutBackWaitsForNoGap(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	old := w.snapshot("p")
+	p.born(t, hoa)
+	urgent := p.asks(t, k, "urgent")
+	w.lost(p, 1)
+	w.restore("p", old)
+	p = w.stations["p"]
+	p.up = a
+	w.once("p")
+	w.sync("a", "p", "b")
+	if _, err := w.centre.Get(urgent); err != nil {
+		t.Errorf("the question is not at the centre: %v", err)
+	}
+	a.atRest(t)
+}
+
+// p edits somebody who left a, and who says that it lost that is a copy of p's folder on a
+// second PC: p itself goes on, and its chain is proved in the end.
 func TestTwinOfAPointTellsNothingOfItsChain(t *testing.T) {
 	w, a, p := withPoint(t)
 	k := w.bornAtCentre()
