@@ -123,5 +123,13 @@ func fill(f *os.File, size int64) error {
 	return nil
 }
 
-// Release gives the ballast up, and reports whether there was one.
-func (r *Room) Release() bool { return os.Remove(r.ballast()) == nil }
+// Release gives the ballast up, and reports whether there was one. Its room can be
+// written to when Release returns: btrfs gives the room of what is removed back only
+// when it commits.
+func (r *Room) Release() bool {
+	if os.Remove(r.ballast()) != nil {
+		return false
+	}
+	settle(r.folders[0])
+	return true
+}
