@@ -74,12 +74,13 @@ type Agent struct {
 
 	exchanging sync.Mutex // one exchange with the centre at a time, whatever carries it
 
-	mu      sync.Mutex
-	sync    health.Sync
-	link    link
-	last    proof.Last // comparison with the centre
-	codes   []status.Code
-	station string
+	mu       sync.Mutex
+	sync     health.Sync
+	link     link
+	last     proof.Last // comparison with the centre
+	progress web.Progress
+	codes    []status.Code
+	station  string
 }
 
 // New opens a station's records. It starts nothing.
@@ -121,7 +122,7 @@ func (a *Agent) remember() error {
 		return err
 	}
 	a.clock = health.NewClock(health.System(), newest, health.Built(), offset)
-	return errors.Join(a.loadLink(), a.openPoints())
+	return errors.Join(a.loadLink(), a.loadAllowance(), a.openPoints())
 }
 
 // Store is the station's records.
@@ -190,7 +191,7 @@ func (a *Agent) serve(ctx context.Context, l net.Listener, h http.Handler) error
 func (a *Agent) handler(here Here) (http.Handler, error) {
 	pages, err := web.New(web.Options{
 		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
-		Last: a.compared, Rest: a.face(here.Address), Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
+		Last: a.compared, Link: a.linkUse, Rest: a.face(here.Address), Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
 	})
 	if err != nil {
 		return nil, err
@@ -286,6 +287,10 @@ func (a *Agent) Report() status.Report {
 		a.o.Log.Error("cannot read when the clock was wrong", "err", err)
 	}
 	sticks := a.sticks()
+	if _, bar := a.barred(); bar != "" {
+		codes = append(codes, bar)
+	}
+	used := a.allowance()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	codes = append(codes, a.codes...)
@@ -302,5 +307,8 @@ func (a *Agent) Report() status.Report {
 	r := health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
 	r.Undated = int64(clocks.Open())
 	r.Stick = sticks
+	if used.Bytes > 0 {
+		r.Used = used.Used
+	}
 	return a.tallied(r)
 }

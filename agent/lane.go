@@ -103,6 +103,9 @@ func (a *Agent) due(ctx context.Context) error {
 	if len(a.nudge) > 0 || !time.Now().Before(a.lane.until) || a.unsent() {
 		return errDue
 	}
+	if _, bar := a.barred(); bar != "" {
+		return errDue
+	}
 	return nil
 }
 

@@ -25,13 +25,17 @@ import (
 
 // link is the station's way to its centre.
 type link struct {
-	identity *trust.Identity
-	client   *carry.Client
-	carry    *engine.Carry
-	offered  record.Cursor // how far own entries were offered
-	pace     engine.Pace
-	enrol    status.Code // what keeps it from being enrolled
-	signed   time.Time   // the latest time that the centre signed
+	identity  *trust.Identity
+	client    *carry.Client
+	carry     *engine.Carry
+	offered   record.Cursor // how far own entries were offered
+	pace      engine.Pace
+	enrol     status.Code // what keeps it from being enrolled
+	signed    time.Time   // the latest time that the centre signed
+	allowance allowance
+	urged     uint64 // the place of the last urgent entry that was handed in by itself
+	asked     bool   // somebody asked for an exchange
+	work      progress
 }
 
 // code is the health value of a link that something other than the last
@@ -101,7 +105,8 @@ const (
 
 // speak exchanges with the centre: soon after something was saved, now and then
 // otherwise, and again and again while entries wait and the link is down. Attachments are
-// carried in between.
+// carried in between. While the centre lets the link be used for nothing but what is
+// urgent, it waits for that.
 func (a *Agent) speak(ctx context.Context) error {
 	defer a.hangUp()
 	for {
@@ -110,29 +115,36 @@ func (a *Agent) speak(ctx context.Context) error {
 		if up {
 			a.carryAttachments(ctx, next)
 		}
-		if !a.idle(ctx, time.Until(next), up) {
+		a.keepAllowance(ctx)
+		due := func() bool { return false }
+		if _, bar := a.barred(); bar != "" {
+			due = a.presses
+		} else if up {
+			due = a.unsent
+		}
+		if !a.idle(ctx, time.Until(next), due) {
 			return nil
 		}
 	}
 }
 
 // idle waits until it is time to exchange again: after the pause, when somebody
-// asks, or, while the link is up, soon after an entry was saved. What the
-// exchange itself committed, and who looked at what, is no entry. It reports
-// false when ctx ended.
-func (a *Agent) idle(ctx context.Context, wait time.Duration, up bool) bool {
+// asks, or soon after an entry was saved that is due. It reports false when ctx ended.
+func (a *Agent) idle(ctx context.Context, wait time.Duration, due func() bool) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	soon := false
 	for {
 		changed := a.store.Changed()
-		if up && a.unsent() {
+		if !soon && due() {
 			timer.Reset(a.settings().Sync.Urgent)
-			up = false
+			soon = true
 		}
 		select {
 		case <-ctx.Done():
 			return false
 		case <-a.nudge:
+			a.link.asked = true
 			return true
 		case <-timer.C:
 			return true
@@ -141,7 +153,8 @@ func (a *Agent) idle(ctx context.Context, wait time.Duration, up bool) bool {
 	}
 }
 
-// unsent reports whether an entry was saved that no exchange offered yet.
+// unsent reports whether an entry was saved that no exchange offered yet. What the
+// exchange itself committed, and who looked at what, is no entry.
 func (a *Agent) unsent() bool {
 	page, err := a.store.Offer(store.Upstream, a.link.offered, 1)
 	return err == nil && len(page.Changes) > 0
@@ -160,13 +173,23 @@ func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 	if !a.connect(ctx) {
 		return min(every, redialSlow), false
 	}
+	defer func() { a.link.asked = false }()
 	for ctx.Err() == nil {
-		res, err := a.exchange(ctx)
+		urgent := false
+		if wait, bar := a.barred(); bar != "" && !a.link.asked {
+			if !a.presses() {
+				return min(wait, every), false
+			}
+			urgent = true
+		}
+		res, err := a.exchange(ctx, urgent)
 		switch {
 		case err != nil:
 			return max(a.pause(every), after(err)), false
 		case res.Later > 0:
 			return time.Duration(res.Later) * time.Second, false
+		case urgent && !res.Asked:
+			a.link.urged = max(a.link.urged, res.Urged)
 		case res.Refused != "" || !res.More && !res.Waiting && !res.Healed: // that it is healed is said at once
 			return every, true
 		}
@@ -221,7 +244,10 @@ func (a *Agent) connect(ctx context.Context) bool {
 			a.o.Log.Error("cannot speak with the centre", "err", err)
 			return false
 		}
-		a.link.client = a.client(conf)
+		client := a.client(conf)
+		a.mu.Lock()
+		a.link.client, a.link.allowance.counted, a.link.work = client, 0, progress{}
+		a.mu.Unlock()
 	}
 	return a.link.client != nil
 }
@@ -255,19 +281,19 @@ func (a *Agent) hangUp() {
 	}
 }
 
-// exchange runs one exchange and notes how it went.
-func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
+// exchange runs one exchange, of what is urgent or of everything, and notes how it went.
+func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error) {
 	a.exchanging.Lock()
 	defer a.exchanging.Unlock()
 	began := time.Now()
 	a.lane.clear = false
-	ask, sent, err := a.ask(ctx)
+	ask, sent, err := a.ask(ctx, urgent)
 	switch {
 	case errors.Is(err, engine.ErrWhole):
 		a.link.carry = a.link.carry.Whole()
-		ask, sent, err = a.ask(ctx)
+		ask, sent, err = a.ask(ctx, urgent)
 	case errors.Is(err, carry.ErrOlder):
-		ask, sent, err = a.ask(ctx)
+		ask, sent, err = a.ask(ctx, urgent)
 	}
 	if errors.Is(err, engine.ErrWhole) || errors.Is(err, carry.ErrOlder) { // once more: it makes no sense
 		err = &carry.Error{Failure: status.FailNonsense, Err: err}
@@ -283,7 +309,11 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 	if res.Time != 0 {
 		a.measured(ctx, sent, got, res.Time)
 	}
+	if res.Allowed != nil {
+		a.allow(ctx, *res.Allowed)
+	}
 	a.note(ask, err, got, time.Since(began))
+	a.went(res)
 	if a.lane.clear = err == nil && res.Refused == "" && !res.More && !res.Waiting; a.lane.clear {
 		if err := stick.Called(ctx, a.store); err != nil {
 			a.o.Log.Warn("cannot note that the link did what sticks were to do", "err", err)
@@ -297,11 +327,11 @@ func (a *Agent) exchange(ctx context.Context) (engine.Result, error) {
 
 // ask runs an exchange in the protocol that upstream is thought to speak, and tells
 // when it was begun.
-func (a *Agent) ask(ctx context.Context) (*engine.Ask, int64, error) {
+func (a *Agent) ask(ctx context.Context, urgent bool) (*engine.Ask, int64, error) {
 	ask, err := engine.NewAsk(engine.AskOptions{
 		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
-		Protocol: a.link.client.Protocol(),
-		Verify:   func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },
+		Protocol: a.link.client.Protocol(), Allowed: a.allowance().Allowance, Urgent: urgent,
+		Verify: func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },
 	})
 	sent := a.clock.Stamp().Unix
 	if err == nil {

@@ -117,7 +117,7 @@ func (w *ward) stop() {
 func (w *ward) exchange() engine.Result {
 	w.t.Helper()
 	var err error
-	if w.last, err = w.a.exchange(context.Background()); err != nil {
+	if w.last, err = w.a.exchange(context.Background(), false); err != nil {
 		w.t.Fatalf("%s: exchange: %v", w.name, err)
 	}
 	return w.last

@@ -167,7 +167,7 @@ func Cause(r status.Report, now int64) *status.Health {
 	}
 	// Only what lies on the way to the centre explains why entries stay.
 	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
-		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.NotEnrolled}
+		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.LinkClosed, status.LinkSpent, status.NotEnrolled}
 	for _, h := range status.Judge(r, now) {
 		if slices.Contains(way, h.Code) {
 			h.Params = maps.Clone(h.Params)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"tram/store/audit"
 	"tram/store/record"
 	"tram/sync/status"
+	"tram/sync/wire"
 )
 
 // statePage is how the station is.
@@ -31,7 +33,59 @@ type statePage struct {
 	Checked  bool
 	Findings []store.Finding
 	Mended   *store.Mended // that nobody read of yet
+	Link     Link
+	Hours    string // between which the link may be used; "" for always
+	Share    string // what of its day's bytes was used; "" where they are not bounded
+	Long     *long
 }
+
+// Link is how the link to the centre is used: what it may be used for, and how many bytes
+// went over it today.
+type Link struct {
+	wire.Allowance
+	Used int64
+	Progress
+}
+
+// Progress is how far work is that takes more than one exchange.
+type Progress struct {
+	// Done are the records that went up or came down since it began, and Left those that
+	// are still to do, at most; 0 where nothing takes long.
+	Done, Left uint64
+	Carried    int64         // bytes up and down since it began
+	Time       time.Duration // what the rest takes, as fast as until now; 0 where that cannot be told
+}
+
+// long is long work in words.
+type long struct {
+	Progress
+	All        uint64
+	Moved, End string
+}
+
+// link is how the link is used.
+func (c *call) link() Link {
+	if c.Options.Link == nil {
+		return Link{}
+	}
+	return c.Options.Link()
+}
+
+// long is the work with the centre that takes long; nil where none does.
+func (c *call) long() *long {
+	p := c.link().Progress
+	if p.Left == 0 {
+		return nil
+	}
+	l := &long{Progress: p, All: p.Done + p.Left, Moved: megabytes(p.Carried)}
+	if p.Time > 0 {
+		l.End = c.say("state.hours", int64(p.Time/time.Hour), int64(p.Time/time.Minute%60)+1)
+	}
+	return l
+}
+
+// megabytes is a number of bytes in MB with one digit behind the point.
+func megabytes(n int64) string { return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) }
 
 // drawing is black squares as one path of an SVG.
 type drawing struct {
@@ -51,6 +105,14 @@ func (c *call) stateWith(check bool) error {
 	p.Values = status.In(c.lang, status.Judge(r, c.Now().UnixMilli()+r.Offset))
 	p.Worst = status.Worst(p.Values)
 	p.Up = c.say("state.hours", r.Up/3600, r.Up/60%60)
+	p.Link, p.Long = c.link(), c.long()
+	if p.Link.From != p.Link.Until {
+		clock := func(m int) string { return fmt.Sprintf("%02d:%02d", m/60, m%60) }
+		p.Hours = c.say("state.link-hours", clock(p.Link.From), clock(p.Link.Until))
+	}
+	if p.Link.Bytes > 0 {
+		p.Share = c.say("state.link-share", megabytes(p.Link.Used), megabytes(p.Link.Bytes))
+	}
 	p.QR = code(string(r.Encode()))
 	var err error
 	if p.Receipts, err = c.Store.Receipts(); err != nil {

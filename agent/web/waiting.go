@@ -35,6 +35,7 @@ type waitingPage struct {
 	Day     certificate
 	Cause   *status.Health // what keeps entries here; nil where nothing does
 	CanSync bool
+	Long    *long
 	Tried   int64 // when the last exchange was tried; 0 for never
 	Failed  bool  // that one did not succeed
 	Sticks  *sticks
@@ -131,6 +132,7 @@ func (c *call) waiting() error {
 	}
 	r := c.Report()
 	p.Cause, p.CanSync, p.Tried, p.Failed = c.cause(r), c.SyncNow != nil, r.Tried, r.Failures > 0
+	p.Long = c.long()
 	c.render(http.StatusOK, "waiting", "waiting.title", p)
 	return nil
 }

@@ -40,6 +40,8 @@ type Options struct {
 	SyncNow func()
 	// Last is how the station and its centre compared last; nil for never.
 	Last func() proof.Last
+	// Link is how the link to the centre is used; nil where none is.
+	Link func() Link
 	// Listen is the address that the pages are served on, "127.0.0.1:8642", and
 	// Hosts are further names ("host:port") under which a browser may ask for them.
 	Listen string

@@ -225,7 +225,7 @@ func (c *Centre) serving(peer string, now int64, hear func(wire.Hello) wire.Refu
 	}
 	o := engine.ServeOptions{
 		Replica: c.store, Name: c.store.Name(), Peer: peer, Epoch: epoch, Merger: c.merger, R4: c.r4, Now: now,
-		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit,
+		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit, Allowed: c.allowed(peer),
 		MaxContent: fhir.DefaultLimits().Bytes, Pace: p,
 	}
 	if c.above != nil {

@@ -30,6 +30,7 @@ import (
 	"tram/sync/merge/replay"
 	"tram/sync/proof"
 	"tram/sync/trust"
+	"tram/sync/wire"
 )
 
 // Version is the centre's version.
@@ -43,6 +44,7 @@ type cli struct {
 	Enrol enrolCmd `cmd:"" help:"Make a one-time enrolment kit for a station."`
 	Grant grantCmd `cmd:"" help:"Let a station hold people."`
 	Deny  denyCmd  `cmd:"" help:"End a station's access, or give it back."`
+	Link  linkCmd  `cmd:"" help:"Say for what a station may use its link; what is urgent goes in any case."`
 	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
 
 	Proof   proofCmd   `cmd:"" help:"Certificates of a day that stations print."`
@@ -98,7 +100,7 @@ func explain(words map[string]string, err error) string {
 	for _, known := range []struct {
 		err error
 		key string
-	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}} {
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}, {ErrAllowance, "bad-allowance"}} {
 		if errors.Is(err, known.err) && words[known.key] != "" {
 			return words[known.key]
 		}
@@ -154,6 +156,7 @@ type asked struct {
 	Program string   `json:"program,omitempty"`
 	File    string   `json:"file,omitempty"`
 
+	Allowed wire.Allowance  `json:"allowed,omitzero"`
 	Proof   json.RawMessage `json:"proof,omitempty"`
 	Classes string          `json:"classes,omitempty"`
 	Since   time.Time       `json:"since,omitzero"`
@@ -182,6 +185,8 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		return said{N: n}, err
 	case "deny":
 		return said{}, c.Deny(ctx, a.Replica, !a.Undo)
+	case "link":
+		return said{}, c.Allow(ctx, a.Replica, a.Allowed)
 	case "check":
 		return c.check(ctx)
 	case "proof":
@@ -326,6 +331,36 @@ func (d denyCmd) Run(ctx context.Context, t *tool) error {
 		key = "allowed-now"
 	}
 	fmt.Fprintf(t.out, t.words[key]+"\n", d.Station)
+	return nil
+}
+
+type linkCmd struct {
+	Data    string  `required:"" help:"Data folder." type:"path"`
+	Station string  `required:"" help:"The replica's name."`
+	MB      float64 `name:"mb" help:"Megabytes a day, up and down; 0 is any number."`
+	Hours   string  `help:"By the station's clock, such as 22:00-05:00; left out at any hour."`
+}
+
+// Run bounds what it is told, and nothing else.
+func (l linkCmd) Run(ctx context.Context, t *tool) error {
+	a := wire.Allowance{Bytes: int64(l.MB * 1e6)}
+	if l.Hours != "" {
+		from, until, _ := strings.Cut(l.Hours, "-")
+		for _, of := range []struct {
+			text    string
+			minutes *int
+		}{{from, &a.From}, {until, &a.Until}} {
+			at, err := time.Parse("15:04", of.text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.Hours, ErrAllowance)
+			}
+			*of.minutes = at.Hour()*60 + at.Minute()
+		}
+	}
+	if _, err := t.ask(ctx, l.Data, asked{Do: "link", Replica: l.Station, Allowed: a}); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, t.words["link-now"]+"\n", l.Station, bounds(t.words, a, 0))
 	return nil
 }
 

@@ -40,6 +40,8 @@ type member struct {
 	// Refused is the last file of its name on a stick that was not taken; nil where
 	// one was, since.
 	Refused *stick.Refused `json:"refused,omitempty"`
+	// Allowed is what its link may be used for.
+	Allowed wire.Allowance `json:"allowed,omitzero"`
 }
 
 const fleetSetting = "fleet"
@@ -143,6 +145,28 @@ func (c *Centre) Deny(ctx context.Context, replica string, denied bool) error {
 		return err
 	}
 	return c.keepCodes(ctx)
+}
+
+// ErrAllowance says that bytes or hours of a link mean nothing.
+var ErrAllowance = errors.New("no such bytes or hours")
+
+// Allow says what a replica's link may be used for. It hears it at its next exchange.
+func (c *Centre) Allow(ctx context.Context, replica string, a wire.Allowance) error {
+	if !a.Valid() {
+		return ErrAllowance
+	}
+	_, err := c.change(ctx, replica, func(m *member) { m.Allowed = a })
+	return err
+}
+
+// allowed is what a replica's link may be used for.
+func (c *Centre) allowed(replica string) wire.Allowance {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.fleet[replica]; m != nil {
+		return m.Allowed
+	}
+	return wire.Allowance{}
 }
 
 // hear keeps the status report and tells whether the replica may get anything.
@@ -277,6 +301,7 @@ type Station struct {
 	Denied  bool            `json:"denied,omitempty"`
 	Twin    bool            `json:"secondPC,omitempty"`
 	Stick   *Stick          `json:"stick,omitempty"` // nil where none ever came
+	Allowed wire.Allowance  `json:"allowed,omitzero"`
 }
 
 // Fleet lists every replica by name.
@@ -298,7 +323,7 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 	for i, p := range peers {
 		s := Station{Name: p.Name, Station: p.Station}
 		if m := c.fleet[p.Name]; m != nil {
-			s.Seen, s.Denied, s.Twin = m.Seen, m.Denied, len(m.Twin) > 0
+			s.Seen, s.Denied, s.Twin, s.Allowed = m.Seen, m.Denied, len(m.Twin) > 0, m.Allowed
 			if rep, err := status.Parse(m.Report); err == nil {
 				s.Report = rep
 				rep.Codes = m.trees(rep.Codes, now)

@@ -23,6 +23,7 @@ import (
 	"tram/store/rest"
 	"tram/store/seal"
 	"tram/sync/status"
+	"tram/sync/wire"
 )
 
 //go:embed page.html
@@ -183,6 +184,21 @@ type total struct {
 	Stations int
 }
 
+// bounds is in words what a link may be used for, and what of it was used today.
+func bounds(words map[string]string, a wire.Allowance, used int64) string {
+	var out []string
+	if a.From != a.Until {
+		out = append(out, fmt.Sprintf("%02d:%02d–%02d:%02d", a.From/60, a.From%60, a.Until/60, a.Until%60))
+	}
+	if a.Bytes > 0 {
+		out = append(out, fmt.Sprintf(words["link-share"], float64(used)/1e6, float64(a.Bytes)/1e6))
+	}
+	if len(out) == 0 {
+		return words["link-any"]
+	}
+	return strings.Join(out, ", ")
+}
+
 // line is one station with what is most important about it.
 type line struct {
 	Station
@@ -190,6 +206,7 @@ type line struct {
 	Badge    string
 	Severity status.Severity
 	Worst    []status.Health
+	Link     string // what its link may be used for; "" for anything
 }
 
 func (p *pages) fleet(w http.ResponseWriter, r *http.Request) {
@@ -215,7 +232,11 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request, user, wrong string)
 			return
 		}
 		for _, s := range list {
-			v.Stations = append(v.Stations, newLine(lang, s, v.Now))
+			l := newLine(lang, s, v.Now)
+			if s.Allowed != (wire.Allowance{}) {
+				l.Link = bounds(p.words[lang], s.Allowed, s.Report.Used)
+			}
+			v.Stations = append(v.Stations, l)
 		}
 		v.Contested, v.Rest = addUp(list)
 	}

@@ -23,6 +23,11 @@ type AskOptions struct {
 	Pace   Pace
 	// Carry is what the exchange before left to be done; nil at first.
 	Carry *Carry
+	// Allowed is what the link may be used for, as upstream said last.
+	Allowed wire.Allowance
+	// Urgent hands in what is urgent, and gets nothing but the answers to it; in the first
+	// protocol it asks nothing else than usual.
+	Urgent bool
 	// Protocol is what is spoken, of those of package wire; 0 is the newest.
 	Protocol int
 }
@@ -67,6 +72,11 @@ type Result struct {
 	Sent, Taken, Parked int // own changes, of these in upstream's history, of these parked
 	Received            int // changes that came down
 	More                bool
+	// Urged is the place of the last urgent change that was handed in before others.
+	Urged uint64
+	// Left is how many places the feeds went on behind what came down, where another
+	// exchange does not bring them all: at most as many records.
+	Left uint64
 	// Offered is how far the own changes were offered.
 	Offered record.Cursor
 	Waiting bool // own changes are left to be sent
@@ -81,6 +91,8 @@ type Result struct {
 	Healed  bool
 	Refused wire.Refusal
 	Later   int // seconds
+	// Allowed is what the link may be used for from now on; nil where nothing else than before.
+	Allowed *wire.Allowance
 	// Time is upstream's clock in Unix milliseconds; 0 when it said none.
 	Time  int64
 	Next  Carry
@@ -125,16 +137,17 @@ func NewAsk(o AskOptions) (*Ask, error) {
 	if o.Carry == nil {
 		o.Carry = &Carry{}
 	}
+	o.Urgent = o.Urgent && o.Protocol != wire.First
 	if o.Carry.Told && o.Protocol != wire.First {
 		brief(&st)
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
-	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Report: o.Report}
+	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Allowed: o.Allowed, Report: o.Report}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
 	a.hello, a.out = h, []*wire.Frame{{Hello: h}}
-	if err := a.askFirst(h); err != nil || a.unanswered {
+	if err := a.askFirst(h); err != nil || a.unanswered || o.Urgent {
 		return a, err
 	}
 	h.Cursors, h.Roots = st.Cursors, map[string]record.Digest{}
@@ -223,9 +236,19 @@ func (a *Ask) offer() ([]record.Change, error) {
 	}
 	if !a.hurried && a.o.Protocol != wire.First {
 		a.hurried = true
-		if changes, err := a.o.Replica.Urgent(a.o.Pace.Stretch); err != nil || len(changes) > 0 {
+		most := a.o.Pace.Stretch
+		if a.o.Urgent {
+			most = a.o.Pace.Up
+		}
+		if changes, err := a.o.Replica.Urgent(most); err != nil || len(changes) > 0 {
+			if len(changes) > 0 {
+				a.res.Urged = changes[len(changes)-1].Seq
+			}
 			return changes, err
 		}
+	}
+	if a.o.Urgent {
+		return nil, nil
 	}
 	for left := a.o.Pace.Up - a.res.Sent; left > 0; {
 		page, err := a.o.Replica.Offer(Upstream, a.after, min(left, a.o.Pace.Stretch))
@@ -367,6 +390,10 @@ func (a *Ask) echo(of wire.Echo) error {
 func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	a.welcome = true
 	a.res.Refused, a.res.Later, a.res.Time = w.Refused, w.Later, w.Time
+	a.res.Left = w.Left
+	if w.Allowed != nil && w.Allowed.Valid() {
+		a.res.Allowed = w.Allowed
+	}
 	var rec record.Recovery
 	links := a.links(w.Links)
 	for _, l := range links {

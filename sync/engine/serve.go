@@ -40,6 +40,8 @@ type ServeOptions struct {
 	Compared func(equal bool)
 	// Admit refuses a change that the peer may not make; "" admits.
 	Admit func(v *record.Version, st *record.Stand) record.Reason
+	// Allowed is what the peer's link may be used for.
+	Allowed wire.Allowance
 	// MaxContent bounds a resource in bytes.
 	MaxContent int
 	Pace       Pace
@@ -228,6 +230,13 @@ func (s *Serve) welcome() error {
 		}
 	}
 	if s.refused == "" {
+		if s.o.Allowed != s.hello.Allowed {
+			w.Allowed = &s.o.Allowed
+		}
+		var err error
+		if w.Left, err = s.behind(); err != nil {
+			return err
+		}
 		for _, c := range s.hello.Cursors {
 			_, err := s.o.Replica.Offer(s.o.Peer, c, 1)
 			if errors.Is(err, record.ErrCursor) {
@@ -240,6 +249,24 @@ func (s *Serve) welcome() error {
 	}
 	s.say(&wire.Frame{Welcome: w})
 	return nil
+}
+
+// behind is how far the asker's cursors are behind the ends of the feeds; 0 where this
+// exchange brings them there.
+func (s *Serve) behind() (left uint64, err error) {
+	for _, c := range s.hello.Cursors {
+		have, err := s.o.Replica.Agreed(s.o.Peer, c.Feed, record.Part{}, nil)
+		if err != nil {
+			return 0, err
+		}
+		if have.End.Seq > c.Seq {
+			left += have.End.Seq - c.Seq
+		}
+	}
+	if left <= uint64(s.o.Pace.Down) {
+		return 0, nil
+	}
+	return left, nil
 }
 
 // receipts gives the answers, and a receipt for each chain as far as both sides
@@ -416,7 +443,7 @@ func (s *Serve) wanted(w wire.Want) error {
 
 func (s *Serve) end() error {
 	e := &wire.End{More: s.more}
-	if s.refused == "" {
+	if s.refused == "" && len(s.hello.Cursors) > 0 {
 		e.Roots = map[string]record.Digest{}
 		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
 			have, err := s.o.Replica.Agreed(s.o.Peer, feed, record.Part{}, nil)

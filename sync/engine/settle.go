@@ -36,6 +36,9 @@ func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
 		}
 		before.Feed, before.Turn = c.Feed, c.Turn
 		st.Cursor = &c
+		if c.Seq > before.Seq {
+			a.res.Left -= min(a.res.Left, c.Seq-before.Seq)
+		}
 		a.cursors[c.Feed] = c
 	}
 	if len(st.Arrived) > 0 && st.Cursor == nil {
@@ -97,8 +100,8 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 	if err := a.o.Replica.Recover(ctx, record.Recovery{Offer: a.reoffer}); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if a.res.Next.Told = true; a.unanswered {
-		a.res.Next, a.res.More = *a.o.Carry, true
+	if a.res.Next.Told = true; a.unanswered || a.o.Urgent {
+		a.res.Next, a.res.More = *a.o.Carry, a.unanswered
 		a.res.Next.Cut, a.res.Next.Told = false, true
 		return nil
 	}

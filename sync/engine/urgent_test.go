@@ -110,3 +110,63 @@ func TestUrgentQuestionKeepsItsPlaceInTheFirstProtocol(t *testing.T) {
 		t.Errorf("the last one is a %s", last)
 	}
 }
+
+// Its link may be used for nothing else: what is urgent goes, with what it is about, and
+// nothing comes down. The usual exchange behind it brings the rest.
+func TestNothingButWhatIsUrgent(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a := w.stations["a"]
+	w.once("a")
+	b := w.stations["b"]
+	shared := record.Key{Kind: "Organization", ID: b.NewID()}
+	b.put(t, store.Write{Key: shared, Content: fmt.Appendf(nil, `{"resourceType":"Organization","id":%q,"name":"X"}`, shared.ID)})
+	w.sync("b")
+	other := a.born(t, hoa)
+	about := a.born(t, hoa)
+	urgent := a.asks(t, about, "stat")
+	w.urgent = true
+	request, answer, err := w.spoken(a, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(request); n != 5 { // hello, two changes, mark, end
+		t.Errorf("the request has %d frames", n)
+	}
+	for _, f := range answer {
+		if f.Change != nil || f.Echo != nil {
+			t.Errorf("%+v came down", f)
+		}
+	}
+	if res := a.last; !res.Waiting || res.More || res.Taken != 2 {
+		t.Errorf("it came to %+v", res)
+	}
+	if _, err := w.centre.Get(urgent); err != nil {
+		t.Error("the question is not at the centre")
+	}
+	if _, err := w.centre.Get(other); err == nil {
+		t.Error("what is routine went as well")
+	}
+	w.urgent = false
+	w.sync("a")
+	a.atRest(t)
+	if _, err := a.Get(shared); err != nil {
+		t.Error("what all share did not come down later")
+	}
+}
+
+// What the link may be used for is told once, and again where it changes.
+func TestAllowanceIsToldWhereItDiffers(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	for _, now := range []wire.Allowance{{}, {Bytes: 1 << 20}, {Bytes: 1 << 20, From: 60, Until: 120}, {}} {
+		told := w.allowed != now
+		w.allowed = now
+		for range 2 {
+			w.once("a")
+			if got := a.last.Allowed; (got != nil) != told || got != nil && *got != now {
+				t.Errorf("told %v of %+v", got, now)
+			}
+			a.allowed, told = now, false
+		}
+	}
+}

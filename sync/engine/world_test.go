@@ -30,7 +30,9 @@ type world struct {
 	centre   *store.Store
 	stations map[string]*station
 	refuse   wire.Refusal
-	up       int // the most changes of a request; 0 for 64
+	up       int            // the most changes of a request; 0 for 64
+	urgent   bool           // nothing but what is urgent is handed in
+	allowed  wire.Allowance // of every station's link
 	admit    func(v *record.Version) record.Reason
 	// below and above stand between a half and its store, where set.
 	below func(engine.Asker) engine.Asker
@@ -39,11 +41,12 @@ type world struct {
 
 type station struct {
 	*store.Store
-	dir   string
-	name  string
-	up    *station // its upstream, where that is not the centre
-	carry *engine.Carry
-	last  engine.Result
+	dir     string
+	name    string
+	up      *station // its upstream, where that is not the centre
+	carry   *engine.Carry
+	last    engine.Result
+	allowed wire.Allowance
 }
 
 func newWorld(t *testing.T, names ...string) *world {
@@ -93,7 +96,7 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 		upstream = w.above(upstream)
 	}
 	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: cmp.Or(w.up, 64), Stretch: 8},
-		Carry: s.carry, Protocol: protocol, Verify: func(r record.Receipt) error {
+		Carry: s.carry, Protocol: protocol, Urgent: w.urgent, Allowed: s.allowed, Verify: func(r record.Receipt) error {
 			if string(r.Sig) != "signed" {
 				return errors.New("unsigned")
 			}
@@ -110,7 +113,7 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
 		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
-		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}}
+		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}, Allowed: w.allowed}
 	if s.up != nil {
 		o.Proved, o.Abandon = s.up.Receipt, s.up.Abandon
 	}

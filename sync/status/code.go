@@ -25,6 +25,8 @@ const (
 	CentreBusy     Code = "centre-busy"     // it said: later
 	NoLink         Code = "no-link"         // it cannot be reached
 	LinkCuts       Code = "link-cuts"       // the link breaks before an exchange ends
+	LinkClosed     Code = "link-closed"     // the centre lets it be used at other hours only
+	LinkSpent      Code = "link-spent"      // what the centre lets it carry in a day was carried
 	Silent         Code = "silent"          // no report for a day, as seen at the centre
 	RefusedStick   Code = "stick-refused"   // the last file from a stick yielded nothing
 	SilentStick    Code = "stick-out"       // a stick was written a week ago, and nothing was heard of it
@@ -84,6 +86,8 @@ func rules() []rule {
 		{NoLink, Info, and(NotEnrolled)},
 		{LinkCuts, Info, behind},
 		{CentreBusy, Info, behind},
+		{LinkClosed, Info, behind},
+		{LinkSpent, Info, behind},
 		{NotEnrolled, Warn, behind},
 		{Silent, Warn, behind},
 		{PortInUse, Stop, nil},

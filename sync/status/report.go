@@ -16,9 +16,9 @@ const (
 	maxRead   = 4 << 10
 	maxCodes  = 8
 	maxGroups = 12
-	// maxAttachments is more than a disk holds.
-	maxAttachments = 1 << 30
-	maxInt         = 1 << 50 // above every time in milliseconds and every disk in bytes
+	// maxCount is above every number of things that need somebody.
+	maxCount = 1 << 30
+	maxInt   = 1 << 50 // above every time in milliseconds and every disk in bytes
 )
 
 // ErrReport says that a text is no status report.
@@ -123,6 +123,8 @@ type Report struct {
 	// Undated counts the times that entries were made by a wrong clock and nobody has
 	// said yet when it was.
 	Undated int64 `json:"ud,omitempty"`
+	// Used is how many bytes went over the link today, where the centre bounds them.
+	Used int64 `json:"lu,omitempty"`
 	// Attachments counts those that are not known to be both here and upstream.
 	Attachments int64 `json:"at,omitempty"`
 	// Oldest is when the oldest entry that waits was made; 0 where none waits.
@@ -192,11 +194,13 @@ func (r Report) bounded() Report {
 	for _, n := range []*int64{
 		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
 		&r.Conflicts, &r.Untold, &r.Undated, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
-		&r.Attachments, &r.Stick.Out, &r.Stick.Since,
+		&r.Attachments, &r.Used, &r.Stick.Out, &r.Stick.Since,
 	} {
 		*n = max(0, min(*n, maxInt))
 	}
-	r.Attachments = min(r.Attachments, maxAttachments)
+	for _, n := range []*int64{&r.Parked, &r.Conflicts, &r.Untold, &r.Undated, &r.Attachments, &r.Failures} {
+		*n = min(*n, maxCount)
+	}
 	var codes []Code
 	for _, c := range r.Codes[:min(len(r.Codes), maxCodes)] {
 		if c = Code(plain(string(c), 20)); c != "" {

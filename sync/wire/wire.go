@@ -59,6 +59,8 @@ type Hello struct {
 	// Compare are trees to be held against upstream's, Want records to be sent again.
 	Compare []Compare `json:"compare,omitempty"`
 	Want    []Want    `json:"want,omitempty"`
+	// Allowed is what the asker's link is used for at the most, as it was told last.
+	Allowed Allowance `json:"allowed,omitzero"`
 	// Report is the status report.
 	Report json.RawMessage `json:"report,omitempty"`
 }
@@ -110,6 +112,11 @@ type Welcome struct {
 	Refused Refusal `json:"refused,omitempty"`
 	// Later asks for the next exchange in so many seconds at the earliest.
 	Later int `json:"later,omitempty"`
+	// Allowed is what the asker's link may be used for, where the hello says something else.
+	Allowed *Allowance `json:"allowed,omitempty"`
+	// Left is how many places the asker's cursors are behind the ends of the feeds, where
+	// that is more than an exchange gives.
+	Left uint64 `json:"left,omitempty"`
 	// Unknown names the feeds of which upstream does not know the cursor.
 	Unknown []string `json:"unknown,omitempty"`
 	// Heard says that Hello.Unanswered is answered: by an answer to each change that is kept

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tram/sync/status"
+	"tram/sync/wire"
+)
+
+// allowance is what the centre lets the link be used for, and what of it was used today.
+type allowance struct {
+	wire.Allowance
+	Day  string `json:"day,omitempty"`  // of Used, by the PC's own clock
+	Used int64  `json:"used,omitempty"` // bytes up and down
+	// counted is how many bytes of the client are in Used, or of an earlier day.
+	counted int64
+}
+
+const allowanceSetting = "allowance"
+
+func (a *Agent) loadAllowance() error {
+	b, err := a.store.Setting(allowanceSetting)
+	if err != nil || b == nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &a.link.allowance); err != nil {
+		return fmt.Errorf("read what the link may be used for: %w", err)
+	}
+	return nil
+}
+
+// keepAllowance keeps what the link may be used for, and what was used, where that is bounded.
+func (a *Agent) keepAllowance(ctx context.Context) {
+	use := a.allowance()
+	if use.Bytes == 0 {
+		return
+	}
+	a.saveAllowance(ctx, use)
+}
+
+func (a *Agent) saveAllowance(ctx context.Context, use allowance) {
+	b, err := json.Marshal(use)
+	if err == nil {
+		err = a.store.SetSetting(ctx, allowanceSetting, b)
+	}
+	if err != nil && ctx.Err() == nil {
+		a.o.Log.Error("cannot note what the link was used for", "err", err)
+	}
+}
+
+// allow takes over what the centre lets the link be used for from now on.
+func (a *Agent) allow(ctx context.Context, now wire.Allowance) {
+	a.mu.Lock()
+	a.link.allowance.Allowance = now
+	a.mu.Unlock()
+	a.saveAllowance(ctx, a.allowance())
+	a.o.Log.Info("the centre says what the link may be used for", "bytes a day", now.Bytes, "from", now.From, "until", now.Until)
+}
+
+// allowance is how the link may be used, and was used until now.
+func (a *Agent) allowance() allowance {
+	today := a.now().In(time.Local).Format(time.DateOnly)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	use := &a.link.allowance
+	if use.Day != today {
+		use.Day, use.Used = today, 0
+	}
+	if a.link.client != nil {
+		up, down := a.link.client.Bytes()
+		use.Used += up + down - use.counted
+		use.counted = up + down
+	}
+	return *use
+}
+
+// barred tells for how long, and why, the centre lets the link be used for nothing but what
+// is urgent; "" where it may be used.
+func (a *Agent) barred() (time.Duration, status.Code) {
+	use, now := a.allowance(), a.now().In(time.Local)
+	if closed := use.Opens(now); closed > 0 {
+		return closed, status.LinkClosed
+	}
+	if use.Bytes > 0 && use.Used >= use.Bytes {
+		y, m, d := now.Date()
+		return time.Date(y, m, d+1, 0, 0, 0, 0, now.Location()).Sub(now), status.LinkSpent
+	}
+	return 0, ""
+}
+
+// hurried is the urgent change of the highest place that waits; 0 where none does.
+func (a *Agent) hurried() uint64 {
+	urgent, err := a.store.Urgent(1)
+	if err != nil || len(urgent) == 0 {
+		return 0
+	}
+	return urgent[len(urgent)-1].Seq
+}
+
+// presses reports whether something urgent waits that was not handed in yet.
+func (a *Agent) presses() bool { return a.hurried() > a.link.urged }
