@@ -176,7 +176,7 @@ func (runCmd) Run(ctx context.Context, t *tool) error {
 	level := &slog.LevelVar{}
 	level.Set(Level(t.conf.Log.Level))
 	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: level}))
-	space.Memory(space.StationMemory)
+	space.Memory(ctx, space.StationMemory)
 	return service.Run(ctx, func(ctx context.Context, ready func()) error {
 		a, err := New(Options{Config: t.conf, File: t.file, Log: log, Level: level, Practice: IsPractice(t.conf.Data.Folder), Progress: t.progress(time.Now),
 			Ready: func(h Here) {

@@ -166,8 +166,11 @@ func TestParkedAndRefusedStand(t *testing.T) {
 			t.Errorf("%s is %s, %v; want %s", v.Name, got, err, want)
 		}
 	}
-	if n, err := a.Waiting(); err != nil || n.Waiting != 0 || n.Parked != 2 || n.Records != 2 || n.Agreed != 1 {
+	if n, err := a.Waiting(); err != nil || n.Waiting != 0 || n.Parked != 2 || n.Records != 2 {
 		t.Errorf("counts %+v, %v", n, err)
+	}
+	if n, err := a.Alike(); err != nil || n != 1 {
+		t.Errorf("%d are as upstream has them, %v", n, err)
 	}
 	if left := own(t, a); len(left) != 0 {
 		t.Errorf("offered again: %v", left)

@@ -72,7 +72,7 @@ func (t *tx) dropHeld(ref record.Ref) error {
 		return err
 	}
 	if held.Order > 0 {
-		if err := t.Table(layout.Own).Delete(u64(held.Order)); err != nil {
+		if err := t.dropOwn(held.Order); err != nil {
 			return err
 		}
 	}

@@ -478,7 +478,7 @@ func (t *tx) dropStray() error {
 		return err
 	})
 	for _, k := range stray {
-		err = errors.Join(err, t.Table(layout.Own).Delete(k))
+		err = errors.Join(err, t.dropOwn(num(k)))
 	}
 	return err
 }

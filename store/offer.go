@@ -245,7 +245,7 @@ func (t *tx) reissueOne(order uint64, names renaming) error {
 	}
 	p, ok := r.Find(e.Ref.Name)
 	i := slices.Index(r.Pending, e.Ref)
-	if err := t.Table(layout.Own).Delete(u64(order)); err != nil || !ok || i < 0 && !r.Gone {
+	if err := t.dropOwn(order); err != nil || !ok || i < 0 && !r.Gone {
 		return err // what is not pending went into upstream's version
 	}
 	old, err := t.shown(n, r)
@@ -394,4 +394,97 @@ func (t *tx) links(out *record.Standing, of []record.Lineage, waits map[record.L
 		}
 	}
 	return nil
+}
+
+// Counts tell how a replica stands.
+type Counts struct {
+	Records, People int
+	Waiting         int // own changes without a receipt
+	Parked          int // own changes that upstream did not take
+	Held            int // changes from below that were not taken here
+	Conflicts       int // records with an open conflict
+	Vault           int // values that did not win
+	Attachments     int // not known to be both here and upstream
+	OldestUnsent    int64
+}
+
+// Waiting counts from the books, in time proportional to what is parked or held, not to
+// the records.
+func (s *Store) Waiting() (Counts, error) {
+	var c Counts
+	s.mu.Lock()
+	parked := slices.Collect(maps.Keys(s.parked))
+	s.mu.Unlock()
+	err := s.view(func(tx *tx) error {
+		c.Conflicts = tx.Table(layout.Contested).Len()
+		c.Vault, c.Attachments = tx.Table(layout.Vault).Len(), tx.Table(layout.Unsettled).Len()
+		held, err := tx.heldAll()
+		if err != nil {
+			return err
+		}
+		c.Held = len(slices.DeleteFunc(held, func(r Refused) bool { return r.Version == nil }))
+		c.Records = int(tx.shownCount())
+		for _, order := range parked {
+			e, waits, err := tx.ownAt(order)
+			if err != nil {
+				return err
+			}
+			if waits && e.Verdict == record.Parked {
+				c.Parked++
+			}
+		}
+		c.Waiting = tx.Table(layout.Own).Len() - c.Parked
+		c.OldestUnsent, err = tx.oldestUnsent()
+		return err
+	})
+	c.People = s.people.Len()
+	return c, err
+}
+
+// oldestUnsent is when the oldest own change was made that waits for an answer; 0 for none.
+func (t *tx) oldestUnsent() (int64, error) {
+	c := t.Table(layout.Own).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		e, err := t.openOwn(k, v)
+		if err != nil {
+			return 0, err
+		}
+		if e.Verdict == record.Parked {
+			continue
+		}
+		n := u64(e.Number)
+		r, err := t.row(n)
+		if err != nil {
+			return 0, err
+		}
+		made, _, err := t.ownVersion(n, r, e)
+		if err != nil {
+			return 0, err
+		}
+		return made.Stamp.Corrected(), nil
+	}
+	return 0, nil
+}
+
+// Alike counts the records that are shown just as upstream has them, in time proportional
+// to the own changes that wait.
+func (s *Store) Alike() (int, error) {
+	var alike int
+	err := s.view(func(tx *tx) error {
+		unsettled := map[uint64]bool{}
+		err := tx.Table(layout.Own).ForEach(func(k, v []byte) error {
+			e, err := tx.openOwn(k, v)
+			if err != nil || e.Held || unsettled[e.Number] {
+				return err
+			}
+			r, err := tx.row(u64(e.Number))
+			if err == nil && !r.Gone {
+				unsettled[e.Number] = true
+			}
+			return err
+		})
+		alike = int(tx.shownCount()) - len(unsettled)
+		return err
+	})
+	return alike, err
 }

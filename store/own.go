@@ -159,7 +159,7 @@ func (t *tx) settled(order uint64) error {
 	} else {
 		err = t.dropGone(u64(e.Number), e.Ref.Name)
 	}
-	if err := errors.Join(err, t.Table(layout.Own).Delete(u64(order))); err != nil {
+	if err := errors.Join(err, t.dropOwn(order)); err != nil {
 		return err
 	}
 	return t.handDownAgain(u64(e.Number), e.Ref)
@@ -489,7 +489,7 @@ func (t *tx) cover(r *layout.Row, head *record.Version) error {
 		p, _ := r.Find(ref.Name)
 		e, waits, err := t.ownAt(p.At)
 		if err == nil && waits && e.Foreign {
-			err = t.Table(layout.Own).Delete(u64(p.At))
+			err = t.dropOwn(p.At)
 		}
 		if err != nil {
 			return err

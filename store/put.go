@@ -407,7 +407,45 @@ func (t *tx) own(n []byte, p layout.Past) error {
 }
 
 func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
+	t.noteParked(order, e.Verdict == record.Parked)
 	return t.putRaw(layout.Own, u64(order), e.Encode())
+}
+
+func (t *tx) dropOwn(order uint64) error {
+	t.noteParked(order, false)
+	return t.Table(layout.Own).Delete(u64(order))
+}
+
+// noteParked notes whether upstream did not take an own change, once this commits: they
+// are counted at each page and exchange, and among many they are few.
+func (t *tx) noteParked(order uint64, parked bool) {
+	t.after = append(t.after, func() {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		if parked {
+			t.s.parked[order] = true
+		} else {
+			delete(t.s.parked, order)
+		}
+	})
+}
+
+// loadParked finds the own changes that upstream did not take.
+func (s *Store) loadParked() error {
+	parked := map[uint64]bool{}
+	err := s.view(func(tx *tx) error {
+		return tx.Table(layout.Own).ForEach(func(k, v []byte) error {
+			e, err := tx.openOwn(k, v)
+			if err == nil && e.Verdict == record.Parked {
+				parked[num(k)] = true
+			}
+			return err
+		})
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked = parked
+	return err
 }
 
 // ownAt reads the own change that a version of a record is, and reports whether it

@@ -11,67 +11,6 @@ import (
 	"tram/store/record"
 )
 
-// Counts tell how a replica stands: Records = Agreed + those of which upstream
-// has not said yet that it holds them.
-type Counts struct {
-	Records, People int
-	Agreed          int // shown just as upstream has it
-	Waiting         int // own changes without a receipt
-	Parked          int // own changes that upstream did not take
-	Held            int // changes from below that were not taken here
-	Conflicts       int // records with an open conflict
-	Vault           int // values that did not win
-	Attachments     int // not known to be both here and upstream
-	OldestUnsent    int64
-}
-
-// Waiting counts from the books, in time proportional to what waits, is contested
-// or in the vault, not to the records.
-func (s *Store) Waiting() (Counts, error) {
-	var c Counts
-	err := s.view(func(tx *tx) error {
-		c.Conflicts = tx.Table(layout.Contested).Len()
-		c.Vault, c.Attachments = tx.Table(layout.Vault).Len(), tx.Table(layout.Unsettled).Len()
-		held, err := tx.heldAll()
-		if err != nil {
-			return err
-		}
-		c.Held = len(slices.DeleteFunc(held, func(r Refused) bool { return r.Version == nil }))
-		c.Records = int(tx.shownCount())
-		unsettled := map[uint64]bool{}
-		err = tx.Table(layout.Own).ForEach(func(k, v []byte) error {
-			e, err := tx.openOwn(k, v)
-			if err != nil {
-				return err
-			}
-			r, err := tx.row(u64(e.Number))
-			if err != nil {
-				return err
-			}
-			if !r.Gone && !e.Held {
-				unsettled[e.Number] = true
-			}
-			if e.Verdict == record.Parked {
-				c.Parked++
-				return nil
-			}
-			c.Waiting++
-			if c.OldestUnsent == 0 {
-				ver, _, err := tx.ownVersion(u64(e.Number), r, e)
-				if err != nil {
-					return err
-				}
-				c.OldestUnsent = ver.Stamp.Corrected()
-			}
-			return nil
-		})
-		c.Agreed = c.Records - len(unsettled)
-		return err
-	})
-	c.People = s.people.Len()
-	return c, err
-}
-
 // Entry is one own change and where it is. Verdict and Reason are upstream's answer
 // as long as there is no receipt; empty before any.
 type Entry struct {

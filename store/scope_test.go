@@ -110,8 +110,11 @@ func TestEndedAccessTakesTheCopyAway(t *testing.T) {
 	if _, err := b.History(o.Key); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("history of what b gave up: %v", err)
 	}
-	if n, err := b.Waiting(); err != nil || n.Records != 0 || n.Agreed != 0 || n.People != 0 {
+	if n, err := b.Waiting(); err != nil || n.Records != 0 || n.People != 0 {
 		t.Errorf("b counts %+v, %v; it holds nothing", n, err)
+	}
+	if n, err := b.Alike(); err != nil || n != 0 {
+		t.Errorf("%d are as upstream has them, %v", n, err)
 	}
 	grant(t, c, p.Key, "b")
 	pull(t, c, b)

@@ -114,6 +114,7 @@ type Store struct {
 	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
 	tally   tallied
+	parked  map[uint64]bool // own changes that upstream did not take, by their order
 }
 
 // Open opens the store in a folder, making it when it is missing, and replays
@@ -194,7 +195,7 @@ func (s *Store) resume() error {
 	if err != nil {
 		return err
 	}
-	return s.loadPeople()
+	return errors.Join(s.loadParked(), s.loadPeople())
 }
 
 // Close ends the store after the writes under way.

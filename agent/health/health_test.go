@@ -56,7 +56,7 @@ func TestReportIsWhatWasCollected(t *testing.T) {
 	got := Report(record.Stamp{Unix: 10_000, Offset: 500, Doubt: true},
 		Program{Station: "tram-a", Version: "1.2", Slot: "file", Up: 90*time.Second + time.Millisecond},
 		PC{OS: "linux", Arch: "amd64", DiskFree: 5, DiskTotal: 9, Database: 3, Memory: 77},
-		store.Counts{Records: 40, People: 7, Agreed: 30, Waiting: 6, Parked: 2, Held: 1, Conflicts: 3, Vault: 4, OldestUnsent: 8_500},
+		store.Counts{Records: 40, People: 7, Waiting: 6, Parked: 2, Held: 1, Conflicts: 3, Vault: 4, OldestUnsent: 8_500},
 		Sync{Tried: 9_000, Synced: 7_000, Failures: 1, Failure: status.FailLater, Lineage: lin, Receipt: status.Position{Lineage: lin, N: 8, At: 6}},
 		status.FileAside, status.Practice, status.FileAside)
 	want := status.Report{

@@ -27,6 +27,7 @@ const (
 // waitingPage is what is not at the centre yet, and why.
 type waitingPage struct {
 	Counts  store.Counts
+	Alike   int          // records that are shown just as the centre has them
 	Parked  []parkedLine // what the centre did not take
 	Kept    []keptLine   // of records that left
 	Entries []waitingLine
@@ -99,6 +100,9 @@ func (c *call) waiting() error {
 	var p waitingPage
 	var err error
 	if p.Counts, err = c.Store.Waiting(); err != nil {
+		return err
+	}
+	if p.Alike, err = c.Store.Alike(); err != nil {
 		return err
 	}
 	if err := c.looked(audit.Search, record.Key{}); err != nil {

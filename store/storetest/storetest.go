@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"testing"
 
@@ -57,6 +58,30 @@ func Check(t testing.TB, s *store.Store) {
 	}
 	for _, f := range found {
 		t.Errorf("check of %s: %s: %s %s", s.Name(), f.Code, f.Key, f.Text)
+	}
+	counted(t, s)
+}
+
+// counted fails the test where what waits and is parked is counted otherwise than it
+// stands in the books.
+func counted(t testing.TB, s *store.Store) {
+	t.Helper()
+	counts, err := s.Waiting()
+	if err != nil {
+		t.Error(err)
+	}
+	list, err := s.WaitingList(math.MaxInt)
+	if err != nil {
+		t.Error(err)
+	}
+	parked := 0
+	for _, e := range list {
+		if e.Verdict == record.Parked {
+			parked++
+		}
+	}
+	if counts.Parked != parked || counts.Waiting != len(list)-parked {
+		t.Errorf("%s counts %d that wait and %d parked; of %d there are %d parked", s.Name(), counts.Waiting, counts.Parked, len(list), parked)
 	}
 }
 

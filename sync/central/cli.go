@@ -122,7 +122,7 @@ type runCmd struct {
 func (r runCmd) Run(ctx context.Context, t *tool) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	space.Memory(space.CentreMemory)
+	space.Memory(ctx, space.CentreMemory)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(r.Level)); err != nil {
 		return err

@@ -70,7 +70,7 @@ func (c runCmd) Run(ctx context.Context, out io.Writer) error {
 		c.From = rand.Uint64N(1 << 40)
 	}
 	fmt.Fprintf(out, "seeds %d to %d, %d steps each\n", c.From, c.From+uint64(c.Seeds)-1, c.Steps)
-	space.Memory(memory)
+	space.Memory(ctx, memory)
 	began := time.Now()
 	var sum tally
 	stopped := c.play(ctx, o, out, &sum)

@@ -113,7 +113,7 @@ func (c matrixCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	space.Memory(memory)
+	space.Memory(ctx, memory)
 	began, tasks := time.Now(), script(c.Seed, c.Tasks)
 	plain, err := rehearse(ctx, o, tasks, spot{seed: c.Seed, at: -1}, nil)
 	if err != nil {

@@ -201,7 +201,7 @@ type Command struct {
 
 // Run runs it.
 func (c *Command) Run(ctx context.Context, out io.Writer) error {
-	space.Memory(space.StationMemory) // as a station's program does
+	space.Memory(ctx, space.StationMemory) // as a station's program does
 	if c.Look != "" {
 		return look(ctx, c.Look, c.Ask, c.Profile, out)
 	}

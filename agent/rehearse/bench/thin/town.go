@@ -195,6 +195,7 @@ type passage struct {
 	link.Traffic
 	records int64            // that the station holds at its end
 	peak    [2]int64         // most memory of station and centre, in bytes
+	own     [2]int64         // the same without the pages of files, as seen every 20 ms
 	worked  [2]time.Duration // that their processors took
 }
 
@@ -230,13 +231,14 @@ func (t *town) await(ctx context.Context, i int, expected int64, weather []link.
 	ctx, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
 	k, s := t.link[i], t.station[i]
-	stormy := false
+	stormy, own := false, [2]int64{}
 	for {
 		select {
 		case <-ctx.Done():
 			return p, fmt.Errorf("%s is not done: %w", s.Name(), ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
+		own = [2]int64{max(own[0], s.Own()), max(own[1], t.centre.Own())}
 		now := k.Read()
 		if now.First.IsZero() {
 			continue
@@ -261,6 +263,6 @@ func (t *town) await(ctx context.Context, i int, expected int64, weather []link.
 		if rep.Parked > 0 {
 			return p, fmt.Errorf("%d entries of %s were parked", rep.Parked, s.Name())
 		}
-		return passage{now, rep.Records, [2]int64{s.Peak(), t.centre.Peak()}, [2]time.Duration{s.Worked(), t.centre.Worked()}}, nil
+		return passage{now, rep.Records, [2]int64{s.Peak(), t.centre.Peak()}, own, [2]time.Duration{s.Worked(), t.centre.Worked()}}, nil
 	}
 }

@@ -90,6 +90,9 @@ func (c *Centre) Grant(ctx context.Context, to string, ids []string) error {
 // Peak is the most memory that the centre held so far, in bytes; 0 for unknown.
 func (c *Centre) Peak() int64 { return c.peak() }
 
+// Own is what the centre holds now without the pages of files, in bytes.
+func (c *Centre) Own() int64 { return c.own() }
+
 // Worked is the time that the centre's processor took so far.
 func (c *Centre) Worked() time.Duration { return c.worked() }
 

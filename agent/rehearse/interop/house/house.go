@@ -128,6 +128,14 @@ func (p *process) peak() int64 {
 	return Peak(p.cmd.Process.Pid)
 }
 
+// own is what the program holds now without the pages of files, in bytes.
+func (p *process) own() int64 {
+	if p == nil {
+		return 0
+	}
+	return Own(p.cmd.Process.Pid)
+}
+
 func (p *process) worked() time.Duration {
 	if p == nil {
 		return 0
@@ -137,12 +145,18 @@ func (p *process) worked() time.Duration {
 
 // Peak is the most memory that a process held so far, in bytes; 0 where the system
 // does not tell (Linux: VmHWM of proc_pid_status(5)).
-func Peak(pid int) int64 {
+func Peak(pid int) int64 { return held(pid, "VmHWM") }
+
+// Own is what a process holds now without the pages of files, in bytes; 0 where the
+// system does not tell (Linux: RssAnon of proc_pid_status(5)).
+func Own(pid int) int64 { return held(pid, "RssAnon") }
+
+func held(pid int, what string) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
-	return highWater(string(b))
+	return kilobytes(string(b), what)
 }
 
 // Worked is how long a process has kept processors busy so far, to 10 ms; 0 where
@@ -172,10 +186,10 @@ func ticks(stat string) time.Duration {
 	return time.Duration(sum) * time.Second / 100 // USER_HZ, the same on every Linux
 }
 
-func highWater(status string) int64 {
+func kilobytes(status, what string) int64 {
 	for line := range strings.Lines(status) {
 		var kb int64
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(line, what+": %d kB", &kb); n == 1 {
 			return kb << 10
 		}
 	}

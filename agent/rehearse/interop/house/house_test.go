@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-func TestHighWater(t *testing.T) {
+func TestKilobytes(t *testing.T) {
 	for text, want := range map[string]int64{
 		"Name:\ttram\nVmPeak:\t  99 kB\nVmHWM:\t   2048 kB\nVmRSS:\t 10 kB\n": 2 << 20,
 		"Name:\ttram\n": 0,
 		"":              0,
 	} {
-		if got := highWater(text); got != want {
+		if got := kilobytes(text, "VmHWM"); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}

@@ -125,6 +125,9 @@ func (s *Station) Stop() error {
 // Peak is the most memory that the running station held so far, in bytes.
 func (s *Station) Peak() int64 { return s.peak() }
 
+// Own is what the running station holds now without the pages of files, in bytes.
+func (s *Station) Own() int64 { return s.own() }
+
 // Worked is the time that the running station's processor took so far.
 func (s *Station) Worked() time.Duration { return s.worked() }
 
