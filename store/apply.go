@@ -295,13 +295,14 @@ func (t *tx) arrive(a record.Arrival, cursor *record.Cursor) error {
 }
 
 func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.Arrival, feed string) error {
-	old, err := t.shown(n, r)
+	ref := v.Ref()
+	old, err := t.shownOr(n, r, v, ref)
 	if err != nil {
 		return err
 	}
 	_, again := r.Find(v.Name)
 	line := r.Line()
-	if err := t.dropHeld(v.Ref()); err != nil {
+	if err := t.dropHeld(ref); err != nil {
 		return err
 	}
 	if err := t.remember(n, r, v); err != nil {
@@ -315,7 +316,7 @@ func (t *tx) arriveVersion(n []byte, r *layout.Row, v *record.Version, a record.
 			return err
 		}
 	}
-	r.Head, r.Feed, r.Seq, r.Gone, r.Grown, r.Waits = v.Ref(), feed, a.Seq, false, true, a.Waits
+	r.Head, r.Feed, r.Seq, r.Gone, r.Grown, r.Waits = ref, feed, a.Seq, false, true, a.Waits
 	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}
@@ -364,13 +365,6 @@ func (t *tx) forgotten(n []byte, r *layout.Row, head *record.Version) error {
 		return t.s.startLineage(t)
 	}
 	return nil
-}
-
-func lastOf(refs []record.Ref) record.Ref {
-	if len(refs) == 0 {
-		return record.Ref{}
-	}
-	return refs[len(refs)-1]
 }
 
 // forget removes a record that left this replica's scope. Names stay, content

@@ -125,6 +125,9 @@ func long(k []byte) []byte {
 // show brings everything that depends on what a record shows from the old state
 // to the new one: index, people, conflicts. Nil is nothing.
 func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
+	if old == now && now != nil {
+		return nil
+	}
 	before, _, err := t.indexKeys(n, old)
 	if err != nil {
 		return err

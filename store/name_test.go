@@ -167,8 +167,12 @@ func TestNamesAreFoundAsTheRecordsSay(t *testing.T) {
 	}
 	s = openNames(t, dir)
 	defer s.Close()
-	if sameNames(t, s, r, 200) == 0 || found == 0 {
-		t.Errorf("%d found, too few to say anything", found)
+	again := 0
+	for tries := 0; tries < 50 && again == 0; tries++ {
+		again = sameNames(t, s, r, 200)
+	}
+	if again == 0 || found == 0 {
+		t.Errorf("%d and %d found, too few to say anything", found, again)
 	}
 }
 

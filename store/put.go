@@ -406,6 +406,26 @@ func (t *tx) own(n []byte, p layout.Past) error {
 	return t.chain(before, p.Ref)
 }
 
+func lastOf(refs []record.Ref) record.Ref {
+	if len(refs) == 0 {
+		return record.Ref{}
+	}
+	return refs[len(refs)-1]
+}
+
+// shownOr is what a record shows, which is v itself where it bears ref: nothing that
+// follows from it is worked out again then.
+func (t *tx) shownOr(n []byte, r *layout.Row, v *record.Version, ref record.Ref) (*record.Version, error) {
+	shows := lastOf(r.Pending)
+	if shows.IsZero() {
+		shows = r.Head
+	}
+	if shows == ref && !r.Preview && !r.Gone {
+		return v, nil
+	}
+	return t.shown(n, r)
+}
+
 func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
 	t.noteParked(order, e.Verdict == record.Parked)
 	return t.putRaw(layout.Own, u64(order), e.Encode())
