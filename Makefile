@@ -104,9 +104,11 @@ bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of R
 	$(REHEARSE) bench-store --records $(RECORDS) --people $(PEOPLE) --pouch-records $(POUCH_RECORDS) \
 		--sqlite $(PEERS)/sqlite --pouchdb $(PEERS)/pouchdb/pouchdb.js $(BENCH)
 
-known: $(BUILD)/bin/tram-rehearse ## make anew what both sides of a packed stream know before it; needs zstd
+known: ## make anew what both sides of a packed stream know before it; needs zstd
 	@command -v zstd >/dev/null || { echo "zstd is missing: apt-get install zstd" >&2; exit 1; }
-	$< known --blocks $(BUILD)/known
+	@mkdir -p $(BUILD)/bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BUILD)/bin/ ./agent/rehearse/tram-rehearse
+	$(REHEARSE) known --blocks $(BUILD)/known
 	zstd --train -r $(BUILD)/known --maxdict=112640 -f -o sync/wire/known.zdict
 	cat sync/wire/known.ndjson sync/wire/known.zdict | sha256sum | head -c 12 > sync/wire/known.sum
 

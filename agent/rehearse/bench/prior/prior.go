@@ -8,6 +8,7 @@ package prior
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"tram/agent/rehearse/bench/storage"
@@ -85,21 +87,28 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// choose takes one line of each form, and then whole stretches while there is room.
+// choose takes one line of each form, of those that come most often first, and then whole
+// stretches while there is room.
 func choose(of [][][][]byte) []byte {
 	var out bytes.Buffer
-	forms := map[string]bool{}
 	add := func(line []byte) {
 		if out.Len()+len(line) < room {
 			out.Write(append(line[:len(line):len(line)], '\n'))
 		}
 	}
+	often := map[string]int{}
+	var forms []string // in the order in which they came
+	first := map[string][]byte{}
 	each(of, func(line []byte) {
-		if f := columns.Form(line); !forms[f] {
-			forms[f] = true
-			add(line)
+		f := columns.Form(line)
+		if often[f]++; often[f] == 1 {
+			forms, first[f] = append(forms, f), line
 		}
 	})
+	slices.SortStableFunc(forms, func(a, b string) int { return cmp.Compare(often[b], often[a]) })
+	for _, f := range forms {
+		add(first[f])
+	}
 	each(of[len(of)-1:], add)
 	return out.Bytes()
 }
