@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"time"
 
 	"tram/agent/rehearse/link"
 	"tram/store"
@@ -31,20 +30,21 @@ func (b *bench) photo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	weather := link.Cuts(3*time.Second, 30*time.Second, 200)
-	cut, err := b.photographed(ctx, size, weather)
-	if err != nil {
-		return err
-	}
 	b.table.part("The same day and a photo of %.1f MB behind it", float64(size)/1e6)
 	b.table.add(row{name: "uncut: kB", tram: kilo(fair.Bytes())})
 	b.table.add(row{name: "  of the photo's bytes", tram: hundredths(over(fair.Bytes()-b.whole.Bytes(), int64(size)))})
 	b.table.add(row{name: "  seconds", tram: tenths(fair.Seconds())})
-	b.table.add(row{name: "cut each 30 s, first after 3: kB", tram: kilo(cut.Bytes()),
-		targets: []target{atMost("of an uncut run", over(cut.Bytes(), fair.Bytes()), 1.15, "")}})
-	ideal := link.Through(weather, fair.Last.Sub(fair.First))
-	b.table.add(row{name: fmt.Sprintf("  seconds (ideal: %.1f)", ideal.Seconds()), tram: tenths(cut.Seconds())})
-	b.table.add(row{name: "  outages; connections", tram: fmt.Sprintf("%d; %d", cut.Cuts, cut.Connections)})
+	for _, w := range b.weathers() {
+		cut, err := b.photographed(ctx, size, w.when)
+		if err != nil {
+			return err
+		}
+		b.table.add(row{name: w.name + ": kB", tram: kilo(cut.Bytes()),
+			targets: []target{atMost("of an uncut run", over(cut.Bytes(), fair.Bytes()), 1.15, "")}})
+		ideal := link.Through(w.when, fair.Last.Sub(fair.First))
+		b.table.add(row{name: fmt.Sprintf("  seconds (ideal: %.1f)", ideal.Seconds()), tram: tenths(cut.Seconds())})
+		b.table.add(row{name: "  outages; connections", tram: fmt.Sprintf("%d; %d", cut.Cuts, cut.Connections)})
+	}
 	return nil
 }
 
@@ -89,14 +89,23 @@ func (t *town) photograph(ctx context.Context, s *store.Store, size int) (string
 	if err != nil {
 		return "", err
 	}
-	for _, line := range t.past.lines {
+	who, err := t.past.person()
+	if err != nil {
+		return "", err
+	}
+	doc := record.Key{Kind: "DocumentReference", ID: s.NewID()}
+	_, err = s.Put(ctx, store.Write{Key: doc, Author: "hoa", Content: fmt.Appendf(nil,
+		`{"resourceType":"DocumentReference","id":%q,"status":"current","subject":{"reference":%q},"content":[{"attachment":{"contentType":"image/jpeg","size":%d,"url":"Binary/%s"}}]}`,
+		doc.ID, who, size, id)})
+	return id, err
+}
+
+// person is somebody of a load.
+func (l load) person() (record.Key, error) {
+	for _, line := range l.lines {
 		if who, err := keyOf(line); err == nil && who.Kind == "Patient" {
-			doc := record.Key{Kind: "DocumentReference", ID: s.NewID()}
-			_, err := s.Put(ctx, store.Write{Key: doc, Author: "hoa", Content: fmt.Appendf(nil,
-				`{"resourceType":"DocumentReference","id":%q,"status":"current","subject":{"reference":%q},"content":[{"attachment":{"contentType":"image/jpeg","size":%d,"url":"Binary/%s"}}]}`,
-				doc.ID, who, size, id)})
-			return id, err
+			return who, nil
 		}
 	}
-	return "", errors.New("nobody is there to be photographed")
+	return record.Key{}, errors.New("nobody is there to be photographed, or asked about")
 }

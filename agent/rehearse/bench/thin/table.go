@@ -3,6 +3,7 @@ package thin
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -64,8 +65,12 @@ func (t *table) add(r row) {
 	t.rows = append(t.rows, r)
 }
 
-// leave notes what was left out.
-func (t *table) leave(what string) { t.left = append(t.left, what) }
+// leave notes what was left out, once.
+func (t *table) leave(what string) {
+	if !slices.Contains(t.left, what) {
+		t.left = append(t.left, what)
+	}
+}
 
 func (t *table) print(out io.Writer) {
 	const columns = "%-34s %14s %14s %14s %10s   "

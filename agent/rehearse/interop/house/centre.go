@@ -2,11 +2,14 @@ package house
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -16,6 +19,8 @@ type Centre struct {
 	dir      string
 	*process
 	address string // for stations, "host:port"
+	page    string // of the page and the FHIR face, the same
+	token   string // of a program; "" before Admit
 }
 
 // StartCentre starts a centre on a data folder, on free ports of loopback.
@@ -33,12 +38,14 @@ func StartCentre(ctx context.Context, programs Programs, dir string) (*Centre, e
 		return nil, err
 	}
 	c := &Centre{programs: programs, dir: dir, process: p}
-	// It prints the address for stations first, in a sentence of its language.
-	address := regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	// It prints the address for stations, and that of the page, in a sentence of its language.
+	address := regexp.MustCompile(`(?s)(127\.0\.0\.1:\d+).*?http://(127\.0\.0\.1:\d+)`)
 	err = p.await(ctx, func() bool {
 		b, err := os.ReadFile(p.log.Name())
 		if err == nil {
-			c.address = address.FindString(string(b[before:]))
+			if found := address.FindStringSubmatch(string(b[before:])); found != nil {
+				c.address, c.page = found[1], found[2]
+			}
 		}
 		return c.address != ""
 	})
@@ -85,6 +92,35 @@ func (c *Centre) Grant(ctx context.Context, to string, ids []string) error {
 		ids = ids[n:]
 	}
 	return nil
+}
+
+// Admit makes an account and a token for Holds, once for a data folder.
+func (c *Centre) Admit(ctx context.Context) error {
+	pin := filepath.Join(filepath.Dir(c.dir), "pin")
+	if err := os.WriteFile(pin, []byte("cau-may-"+rand.Text()), 0o600); err != nil {
+		return err
+	}
+	out, err := command(ctx, c.programs.Central, "staff", "--data", c.dir, "--user", "it", "--pin-file", pin)
+	c.token = strings.TrimSpace(string(out))
+	return err
+}
+
+// Holds reports whether the centre has a record "Kind/id".
+func (c *Centre) Holds(ctx context.Context, key string) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.page+"/fhir/"+key, http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer drain(resp.Body)
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNotFound {
+		return false, fmt.Errorf("the centre answers %s", resp.Status)
+	}
+	return resp.StatusCode == http.StatusOK, nil
 }
 
 // Peak is the most memory that the centre held so far, in bytes; 0 for unknown.
