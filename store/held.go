@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -143,10 +144,14 @@ func (t *tx) answeredHeld(a record.Answer) error {
 // where the chains of the peer's former lives end before it: who made it lost it, and with
 // it the base. What stands above a gap in such a chain goes up without the chain: nobody
 // closes the gap. Where it was a twin that told so, its maker hands it in again.
-func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Lineage]uint64) error {
+func (s *Store) Abandon(ctx context.Context, peer string, lives record.Lives) error {
+	reach, err := s.reach(ctx, peer, lives)
+	if err != nil {
+		return err
+	}
 	var lost []Refused
 	above := map[uint64]layout.OwnEntry{}
-	err := s.view(func(tx *tx) error {
+	err = s.view(func(tx *tx) error {
 		all, err := tx.heldAll()
 		lost = slices.DeleteFunc(all, func(h Refused) bool {
 			end, former := reach[h.Ref.Name.Lineage]
@@ -178,6 +183,45 @@ func (s *Store) Abandon(ctx context.Context, peer string, reach map[record.Linea
 		}
 		return nil
 	})
+}
+
+// maxLives bounds how many lineages are remembered of a peer.
+const maxLives = 256
+
+// reach is how far the lineages go that a peer writes under no more. Of one that it spoke
+// under before its present one, and does not name, it has nothing: it was put back to
+// before that began. Who speaks under one before the last is late, or a twin, and tells
+// of those alone that it names.
+func (s *Store) reach(ctx context.Context, peer string, lives record.Lives) (map[record.Lineage]uint64, error) {
+	var heard []record.Lineage
+	name := "lives/" + peer
+	b, err := s.Setting(name)
+	if err == nil && b != nil {
+		err = json.Unmarshal(b, &heard)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(heard, lives.Now) {
+		heard = append(heard, lives.Now)
+		if b, err = json.Marshal(heard[max(0, len(heard)-maxLives):]); err == nil {
+			err = s.SetSetting(ctx, name, b)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := maps.Clone(lives.Former)
+	before := heard[:len(heard)-1]
+	if lives.Brief || slices.Contains(before, lives.Now) {
+		return out, nil
+	}
+	for _, l := range before {
+		if _, named := out[l]; !named {
+			out[l] = 0
+		}
+	}
+	return out, nil
 }
 
 // aboveGaps adds what waits in a chain behind changes that neither this replica nor who

@@ -123,6 +123,15 @@ type Standing struct {
 	Cursors []Cursor
 }
 
+// Lives is what a replica says of the lineages that it writes and wrote under.
+type Lives struct {
+	Now Lineage
+	// Former are those before, each with how far its chain reaches.
+	Former map[Lineage]uint64
+	// Brief says that further ones before may be left out.
+	Brief bool
+}
+
 // Recovery is what the asking half learnt about an upstream that lost things or
 // about a twin of itself.
 type Recovery struct {

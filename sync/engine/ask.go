@@ -138,11 +138,12 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		o.Carry = &Carry{}
 	}
 	o.Urgent = o.Urgent && o.Protocol != wire.First
+	lives := len(st.Lives)
 	if o.Carry.Told && o.Protocol != wire.First {
 		brief(&st)
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
-	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Allowed: o.Allowed, Report: o.Report}
+	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Brief: len(st.Lives) < lives, Allowed: o.Allowed, Report: o.Report}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}

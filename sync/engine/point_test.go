@@ -292,3 +292,36 @@ func TestWhatIsHeldAsideAndItsMakerLostIsTakenWithoutItsBase(t *testing.T) {
 		t.Errorf("a waits: %+v, %v", c, err)
 	}
 }
+
+// p: U0 -> P1, handed to a, which is put back to before it. p starts again, and makes P2 on
+// P1 under its next lineage: a holds P2 aside. p is put back to before both, and does not
+// know of that lineage: nobody brings P1, and what P2 says is in what all show all the same.
+func TestLineageThatItsMakerForgotIsTakenWithoutItsBase(t *testing.T) {
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	old, older := w.snapshot("a"), w.snapshot("p")
+	p.edit(t, k, hoa+phone("0911"))
+	w.once("p")
+	again := func(dir string) {
+		w.restore("p", dir)
+		p = w.stations["p"]
+		p.up = a
+	}
+	again(w.snapshot("p"))
+	w.restore("a", old)
+	a = w.stations["a"]
+	p.up = a
+	p2 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+	w.once("p")
+	if held, err := a.Held(); err != nil || len(held) != 1 || held[0].Ref != p2.Ref() {
+		t.Fatalf("the window is not met: %+v, %v", held, err)
+	}
+	again(older)
+	w.sync("p", "a", "b")
+	w.want(k, "0911", "female")
+	if c, err := a.Waiting(); err != nil || c.Waiting+c.Parked+c.Held != 0 {
+		t.Errorf("a waits: %+v, %v", c, err)
+	}
+}

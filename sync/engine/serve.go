@@ -29,9 +29,9 @@ type ServeOptions struct {
 	// for a lineage, zero where none did. What such a replica cannot take in it passes
 	// on, and the asker waits for upstream's word.
 	Proved func(record.Lineage) (record.Receipt, error)
-	// Abandon is set with Proved. It is told how far the asker's former lives reach: what
-	// is held aside for it beyond, its maker has lost, and nobody brings the base.
-	Abandon func(ctx context.Context, peer string, reach map[record.Lineage]uint64) error
+	// Abandon is set with Proved. It is told of the asker's lives: what is held aside for it
+	// beyond its former ones, its maker has lost, and nobody brings the base.
+	Abandon func(ctx context.Context, peer string, lives record.Lives) error
 	// Hear tells whether the asker may get anything; what it hands in is heard
 	// anyway. It also keeps the status report.
 	Hear func(wire.Hello) wire.Refusal
@@ -114,7 +114,7 @@ func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 		return nil
 	}
 	if s.o.Abandon != nil {
-		if err := s.o.Abandon(ctx, s.o.Peer, ended(h)); err != nil {
+		if err := s.o.Abandon(ctx, s.o.Peer, lives(h)); err != nil {
 			return fmt.Errorf("serve: %w", err)
 		}
 	}
@@ -124,9 +124,8 @@ func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 	return s.roots(h)
 }
 
-// ended is how far the asker's former lives reach, which grow no more. Its present one may
-// reach further than a late request says.
-func ended(h *wire.Hello) map[record.Lineage]uint64 {
+// lives are the asker's. Its present one may reach further than a late request says.
+func lives(h *wire.Hello) record.Lives {
 	reach := map[record.Lineage]uint64{}
 	for _, l := range h.Continues {
 		reach[l] = 0
@@ -136,7 +135,7 @@ func ended(h *wire.Hello) map[record.Lineage]uint64 {
 			reach[k.Lineage] = k.N
 		}
 	}
-	return reach
+	return record.Lives{Now: h.Life, Former: reach, Brief: h.Brief}
 }
 
 // roots holds the asker's roots against those here, where its cursors are at the end.
