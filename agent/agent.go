@@ -74,6 +74,9 @@ type Agent struct {
 
 	exchanging sync.Mutex // one exchange with the centre at a time, whatever carries it
 
+	box     store.Box  // of what is kept in the folder of the identity
+	storing sync.Mutex // who writes there
+
 	mu       sync.Mutex
 	sync     health.Sync
 	link     link

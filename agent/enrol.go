@@ -73,6 +73,12 @@ func (a *Agent) enrol(ctx context.Context) (status.Code, error) {
 	return "", os.Remove(a.enrolFile())
 }
 
+func (a *Agent) storeIdentity(id *trust.Identity) error {
+	a.storing.Lock()
+	defer a.storing.Unlock()
+	return id.Store(a.identityDir(), a.box)
+}
+
 // identityFor is the key with which a code is spent: the same one however often
 // it is tried, since another key would be a second PC, and a new one for another
 // code. It is kept before the code is sent.
@@ -82,7 +88,7 @@ func (a *Agent) identityFor(ctx context.Context, code, spent string) (*trust.Ide
 	}
 	id, err := trust.NewIdentity()
 	if err == nil {
-		err = id.Store(a.identityDir(), a.store.Box())
+		err = a.storeIdentity(id)
 	}
 	if err == nil {
 		err = a.store.SetSetting(ctx, spentSetting, []byte(code))
@@ -143,7 +149,7 @@ func (a *Agent) certify(ctx context.Context, id *trust.Identity, req trust.Enrol
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(fresh.Store(a.identityDir(), a.store.Box()), a.store.SetSetting(ctx, centreSetting, []byte(url))); err != nil {
+	if err := errors.Join(a.storeIdentity(fresh), a.store.SetSetting(ctx, centreSetting, []byte(url))); err != nil {
 		return err
 	}
 	a.hangUp()

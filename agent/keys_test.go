@@ -3,11 +3,13 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"tram/agent/config"
 	"tram/store/seal"
 	"tram/store/seal/slot"
 	"tram/sync/status"
@@ -66,4 +68,47 @@ func TestEnrolmentBringsTheRecoveryKey(t *testing.T) {
 	}
 	a.SyncNow()
 	eventually(t, "it is refused", func() bool { return slices.Contains(a.Report().Codes, status.EnrolRefused) })
+}
+
+// Keys rotate: who the station is to its centre, and what it has, open as before, also
+// after a restart. What does not open any more stops nothing but the link.
+func TestStationIsKnownAfterKeysRotate(t *testing.T) {
+	c, centre := startCentre(t)
+	w := openWard(t, c, centre, "tram-a", "quang")
+	w.settle()
+	ctx := context.Background()
+	if err := errors.Join(w.a.store.Rotate(ctx), c.Store().Rotate(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	w.start()
+	k := bornAt(t, w.a)
+	w.settle()
+	if !holds(c, k) {
+		t.Error("what was entered afterwards is not at the centre")
+	}
+	file := filepath.Join(w.a.identityDir(), "identity.sealed")
+	sealed, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed[len(sealed)-1]++
+	if err := os.WriteFile(file, sealed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	a, err := New(Options{Config: config.Default(w.dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if codes := a.Report().Codes; !slices.Contains(codes, status.NotEnrolled) {
+		t.Errorf("with an identity that does not open it says %v", codes)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, append(sealed[:len(sealed)-1], sealed[len(sealed)-1]-1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
 }

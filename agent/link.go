@@ -14,6 +14,7 @@ import (
 	"tram/store"
 	"tram/store/audit"
 	"tram/store/record"
+	"tram/store/seal"
 	"tram/sync/carry"
 	"tram/sync/carry/stick"
 	"tram/sync/engine"
@@ -51,8 +52,15 @@ func (l *link) code() []status.Code {
 func (a *Agent) loadLink() error {
 	a.link.pace = engine.DefaultPace()
 	a.station = a.o.Config.Station.Name
-	id, err := trust.LoadIdentity(a.identityDir(), a.store.Box())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	a.box = a.store.Box(func() error {
+		a.storing.Lock()
+		defer a.storing.Unlock()
+		return trust.Reseal(a.identityDir(), a.box)
+	})
+	id, err := trust.LoadIdentity(a.identityDir(), a.box)
+	if errors.Is(err, seal.ErrAltered) { // the station works alone, and is enrolled anew
+		a.o.Log.Error("the identity does not open; ask the central IT for a new enrol.json", "err", err)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	a.link.identity = id

@@ -371,7 +371,7 @@ func (s *Store) reseal(ctx context.Context) error {
 	if err := s.alone(ctx, s.journal.Next); err != nil {
 		return err
 	}
-	if err := s.journal.Reseal(ctx); err != nil {
+	if err := errors.Join(s.journal.Reseal(ctx), s.resealBoxed()); err != nil {
 		return err
 	}
 	for _, n := range ring[:len(ring)-1] {

@@ -460,3 +460,38 @@ func (t *tx) takeAgain(e layout.Entry) error {
 	}
 	return t.accept(d.Merge) // lost, while what went into it was not
 }
+
+// Box seals small values that are kept in files of their own.
+type Box struct{ keys *seal.Keys }
+
+// Box is under the store's own keys. Reseal seals anew what was sealed in it and is kept
+// elsewhere: it is called when keys rotate, before the old ones are gone.
+func (s *Store) Box(reseal func() error) Box {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.boxed = append(s.boxed, reseal)
+	return Box{s.keys}
+}
+
+// Seal seals a value for a place.
+func (b Box) Seal(place string, plain []byte) ([]byte, error) {
+	return b.keys.Seal([]byte("box/"+place), plain), nil
+}
+
+// Open opens what was sealed for the place.
+func (b Box) Open(place string, sealed []byte) ([]byte, error) {
+	return b.keys.Open([]byte("box/"+place), sealed)
+}
+
+// resealBoxed lets what is in boxes be sealed under the newest key.
+func (s *Store) resealBoxed() error {
+	s.mu.Lock()
+	boxed := slices.Clone(s.boxed)
+	s.mu.Unlock()
+	for _, reseal := range boxed {
+		if err := reseal(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

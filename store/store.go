@@ -114,6 +114,7 @@ type Store struct {
 	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
 	tally   tallied
+	boxed   []func() error // seal anew what is in boxes
 	parked  map[uint64]bool // own changes that upstream did not take, by their order
 }
 
@@ -319,22 +320,6 @@ func (t *tx) mine() (map[record.Lineage]bool, error) {
 		return err
 	})
 	return out, err
-}
-
-// Box seals small values that are kept in files of their own.
-type Box struct{ keys *seal.Keys }
-
-// Box is under the store's own keys.
-func (s *Store) Box() Box { return Box{s.keys} }
-
-// Seal seals a value for a place.
-func (b Box) Seal(place string, plain []byte) ([]byte, error) {
-	return b.keys.Seal([]byte("box/"+place), plain), nil
-}
-
-// Open opens what was sealed for the place.
-func (b Box) Open(place string, sealed []byte) ([]byte, error) {
-	return b.keys.Open([]byte("box/"+place), sealed)
 }
 
 // Dir is the data folder.

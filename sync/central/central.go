@@ -102,10 +102,12 @@ func (c *Centre) load() error { return errors.Join(c.loadAuthority(), c.loadCode
 
 func (c *Centre) loadAuthority() error {
 	dir := authorityDir(c.o.Dir)
-	a, err := trust.LoadAuthority(dir, c.store.Box())
+	box := store.Box{}
+	box = c.store.Box(func() error { return trust.Reseal(dir, box) })
+	a, err := trust.LoadAuthority(dir, box)
 	if errors.Is(err, fs.ErrNotExist) {
 		if a, err = trust.NewAuthority(c.o.Now()); err == nil {
-			err = a.Store(dir, c.store.Box())
+			err = a.Store(dir, box)
 		}
 	}
 	c.authority = a

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -82,6 +83,25 @@ func LoadIdentity(dir string, s Sealer) (*Identity, error) {
 		return nil, fmt.Errorf("load the identity: %w", err)
 	}
 	return i, nil
+}
+
+// Reseal seals what is kept in dir anew, so that it opens when older keys are gone.
+// Nothing else may store there meanwhile.
+func Reseal(dir string, s Sealer) error {
+	for name, place := range map[string]string{authorityFile: authorityPlace, identityFile: identityPlace} {
+		plain, err := read(dir, name, place, s)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = write(dir, name, place, plain, s)
+			clear(plain)
+		}
+		if err != nil {
+			return fmt.Errorf("seal %s anew: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func read(dir, name, place string, s Sealer) ([]byte, error) {
