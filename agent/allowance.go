@@ -62,7 +62,7 @@ func (a *Agent) allow(ctx context.Context, now wire.Allowance) {
 
 // allowance is how the link may be used, and was used until now.
 func (a *Agent) allowance() allowance {
-	today := a.now().In(time.Local).Format(time.DateOnly)
+	today := a.today()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	use := &a.link.allowance

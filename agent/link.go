@@ -37,6 +37,7 @@ type link struct {
 	urged     uint64 // the place of the last urgent entry that was handed in by itself
 	asked     bool   // somebody asked for an exchange
 	work      progress
+	acts      acts
 }
 
 // code is the health value of a link that something other than the last
@@ -336,14 +337,18 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 // ask runs an exchange in the protocol that upstream is thought to speak, and tells
 // when it was begun.
 func (a *Agent) ask(ctx context.Context, urgent bool) (*engine.Ask, int64, error) {
+	acts := a.actsDue()
 	ask, err := engine.NewAsk(engine.AskOptions{
 		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
-		Protocol: a.link.client.Protocol(), Allowed: a.allowance().Allowance, Urgent: urgent,
+		Protocol: a.link.client.Protocol(), Allowed: a.allowance().Allowance, Urgent: urgent, Acts: acts,
 		Verify: func(r record.Receipt) error { return trust.VerifyReceipt(a.link.identity.ReceiptKey(), r) },
 	})
 	sent := a.clock.Stamp().Unix
 	if err == nil {
 		err = a.link.client.Exchange(ctx, ask)
+	}
+	if err == nil && !urgent && !ask.Result().Asked {
+		a.acted(ctx, acts, ask.Result())
 	}
 	return ask, sent, err
 }

@@ -3,9 +3,11 @@ package store
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"slices"
 
+	"tram/store/audit"
 	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
@@ -431,4 +433,44 @@ func (s *Store) Standing() (record.Standing, error) {
 		return nil
 	})
 	return out, err
+}
+
+// Acts are the audit's entries behind a number, at most max, up to where one is missing.
+func (s *Store) Acts(after uint64, max int) (audit.Segment, error) {
+	seg := audit.Segment{From: after + 1}
+	err := s.view(func(tx *tx) error {
+		acts := tx.Table(layout.Audit)
+		if plain, err := tx.getRaw(layout.Audit, u64(after)); err != nil {
+			return err
+		} else if plain != nil {
+			before, err := tx.decodeAudit(plain)
+			if err != nil {
+				return err
+			}
+			seg.Before, seg.After = before.Chain, before.Chain
+		}
+		c := acts.Cursor()
+		for k, v := c.Seek(u64(after + 1)); k != nil && len(seg.Acts) < max; k, v = c.Next() {
+			if len(seg.Acts) == 0 {
+				seg.From = num(k)
+			} else if num(k) != seg.Last()+1 {
+				return nil
+			}
+			plain, err := tx.unseal(layout.Audit, k, v)
+			if err != nil {
+				return err
+			}
+			l, err := tx.decodeAudit(plain)
+			if err != nil {
+				return err
+			}
+			text, err := json.Marshal(l.Entry)
+			if err != nil {
+				return err
+			}
+			seg.Acts, seg.After = append(seg.Acts, text), l.Chain
+		}
+		return nil
+	})
+	return seg, err
 }

@@ -74,3 +74,40 @@ func TestChainShowsEveryChange(t *testing.T) {
 		}
 	}
 }
+
+// A segment leads from one digest to another, and whatever is done to it shows.
+func TestSegmentShowsWhatWasDoneToIt(t *testing.T) {
+	c := chain(t, Entry{At: 1, Who: "hoa", Action: Search}, Entry{At: 2, Who: "hoa", Action: Read, Key: record.Key{Kind: "Patient", ID: "p1"}},
+		Entry{At: 3, Who: "lan", Action: Read, Key: record.Key{Kind: "Patient", ID: "p1"}}, Entry{At: 4, Who: "lan", Action: Read})
+	whole := func() Segment {
+		s := Segment{From: 2, Before: c[0].Chain, After: c[3].Chain}
+		for _, l := range c[1:] {
+			text, err := json.Marshal(l.Entry)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Acts = append(s.Acts, text)
+		}
+		return s
+	}
+	s := whole()
+	entries, err := s.Entries()
+	if err != nil || !s.Sound() || s.Last() != 4 || entries[0] != c[1].Entry {
+		t.Errorf("%v, last %d, %v, %v", s.Sound(), s.Last(), entries, err)
+	}
+	for name, spoil := range map[string]func(*Segment){
+		"altered":       func(s *Segment) { s.Acts[1][len(s.Acts[1])-3]++ },
+		"taken out":     func(s *Segment) { s.Acts = slices.Delete(s.Acts, 1, 2) },
+		"put in":        func(s *Segment) { s.Acts = slices.Insert(s.Acts, 1, s.Acts[0]) },
+		"out of order":  func(s *Segment) { s.Acts[0], s.Acts[1] = s.Acts[1], s.Acts[0] },
+		"behind others": func(s *Segment) { s.Before = c[1].Chain },
+	} {
+		s := whole()
+		if spoil(&s); s.Sound() {
+			t.Errorf("%s, and it is taken for sound", name)
+		}
+	}
+	if none := (Segment{}); none.Last() != 0 || !none.Sound() {
+		t.Error("nothing is unsound")
+	}
+}

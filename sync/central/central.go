@@ -59,6 +59,7 @@ type Centre struct {
 	authority *trust.Authority
 	merger    *merge.Merger
 	r4        *fhir.R4
+	box       store.Box // of what is kept beside the records
 
 	// above gives the key of the receipts that come down; nil at the centre itself.
 	above func() ed25519.PublicKey
@@ -102,12 +103,11 @@ func (c *Centre) load() error { return errors.Join(c.loadAuthority(), c.loadCode
 
 func (c *Centre) loadAuthority() error {
 	dir := authorityDir(c.o.Dir)
-	box := store.Box{}
-	box = c.store.Box(func() error { return trust.Reseal(dir, box) })
-	a, err := trust.LoadAuthority(dir, box)
+	c.box = c.store.Box(func() error { return errors.Join(trust.Reseal(dir, c.box), c.resealActs()) })
+	a, err := trust.LoadAuthority(dir, c.box)
 	if errors.Is(err, fs.ErrNotExist) {
 		if a, err = trust.NewAuthority(c.o.Now()); err == nil {
-			err = a.Store(dir, box)
+			err = a.Store(dir, c.box)
 		}
 	}
 	c.authority = a
@@ -227,7 +227,7 @@ func (c *Centre) serving(peer string, now int64, hear func(wire.Hello) wire.Refu
 	}
 	o := engine.ServeOptions{
 		Replica: c.store, Name: c.store.Name(), Peer: peer, Epoch: epoch, Merger: c.merger, R4: c.r4, Now: now,
-		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit, Allowed: c.allowed(peer),
+		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit, Allowed: c.allowed(peer), Acts: c.keepActs,
 		MaxContent: fhir.DefaultLimits().Bytes, Pace: p,
 	}
 	if c.above != nil {

@@ -45,6 +45,7 @@ type cli struct {
 	Grant grantCmd `cmd:"" help:"Let a station hold people."`
 	Deny  denyCmd  `cmd:"" help:"End a station's access, or give it back."`
 	Link  linkCmd  `cmd:"" help:"Say for what a station may use its link; what is urgent goes in any case."`
+	Acts  actsCmd  `cmd:"" help:"List who did and who looked, as far as stations handed it in: a line of JSON each."`
 	Staff staffCmd `cmd:"" help:"Make an administrator's account and a program's token."`
 
 	Proof   proofCmd   `cmd:"" help:"Certificates of a day that stations print."`
@@ -100,7 +101,7 @@ func explain(words map[string]string, err error) string {
 	for _, known := range []struct {
 		err error
 		key string
-	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}, {ErrAllowance, "bad-allowance"}} {
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}, {ErrAllowance, "bad-allowance"}, {ErrManyActs, "many-acts"}} {
 		if errors.Is(err, known.err) && words[known.key] != "" {
 			return words[known.key]
 		}
@@ -163,6 +164,7 @@ type asked struct {
 }
 
 type said struct {
+	Acts  []Act      `json:"acts,omitempty"`
 	Kit   *trust.Kit `json:"kit,omitempty"`
 	N     int        `json:"n,omitempty"`
 	Token string     `json:"token,omitempty"`
@@ -187,6 +189,9 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		return said{}, c.Deny(ctx, a.Replica, !a.Undo)
 	case "link":
 		return said{}, c.Allow(ctx, a.Replica, a.Allowed)
+	case "acts":
+		acts, err := c.Acts(a.Replica, strings.Join(a.People, ""))
+		return said{Acts: acts}, err
 	case "check":
 		return c.check(ctx)
 	case "proof":
@@ -231,6 +236,9 @@ func (p *pages) local() http.Handler {
 	})
 }
 
+// maxSaid bounds what a running centre says, in bytes.
+const maxSaid = 64 << 20
+
 // ask does a thing through the running centre, or by itself where none runs.
 func (t *tool) ask(ctx context.Context, dir string, a asked) (said, error) {
 	c, err := New(Options{Dir: dir})
@@ -260,7 +268,7 @@ func (t *tool) ask(ctx context.Context, dir string, a asked) (said, error) {
 		return said{}, fmt.Errorf("the running centre does not answer: %w", err)
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxSaid))
 	if err != nil {
 		return said{}, err
 	}
@@ -361,6 +369,31 @@ func (l linkCmd) Run(ctx context.Context, t *tool) error {
 		return err
 	}
 	fmt.Fprintf(t.out, t.words["link-now"]+"\n", l.Station, bounds(t.words, a, 0))
+	return nil
+}
+
+type actsCmd struct {
+	Data    string `required:"" help:"Data folder." type:"path"`
+	Station string `help:"Of this replica alone; left out of all."`
+	Person  string `help:"About the record of the Patient with this id alone."`
+}
+
+// Run prints a line for each entry, each replica's in their order.
+func (l actsCmd) Run(ctx context.Context, t *tool) error {
+	a := asked{Do: "acts", Replica: l.Station}
+	if l.Person != "" {
+		a.People = []string{l.Person}
+	}
+	s, err := t.ask(ctx, l.Data, a)
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(t.out)
+	for _, act := range s.Acts {
+		if err := out.Encode(act); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -193,3 +193,14 @@ func TestStrangersGetNothing(t *testing.T) {
 		t.Errorf("refused as %q", r.Refused)
 	}
 }
+
+// The authority opens after keys rotated: its stations know it.
+func TestCentreIsKnownAfterKeysRotate(t *testing.T) {
+	s := newSite(t)
+	p := s.enrolledPC("tram-a")
+	must(t, s.Store().Rotate(context.Background()))
+	s.restart()
+	if _, err := p.tell(status.Report{Station: "tram-a", Made: s.clock().UnixMilli()}.Encode()); err != nil {
+		t.Error(err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"tram/store/audit"
 	"tram/store/record"
 	"tram/sync/merge"
 	"tram/sync/wire"
@@ -28,6 +29,9 @@ type AskOptions struct {
 	// Urgent hands in what is urgent, and gets nothing but the answers to it; in the first
 	// protocol it asks nothing else than usual.
 	Urgent bool
+	// Acts is of the audit what is to be handed in; one without entries asks whether
+	// upstream keeps such. Nil does neither.
+	Acts *audit.Segment
 	// Protocol is what is spoken, of those of package wire; 0 is the newest.
 	Protocol int
 }
@@ -82,6 +86,9 @@ type Result struct {
 	Waiting bool // own changes are left to be sent
 	// Asked says that it asked only what arrived of one that was cut.
 	Asked bool
+	// Acts is up to which number upstream keeps the audit now; nil where it keeps none, or
+	// was not asked.
+	Acts *uint64
 	// Equal says that both sides' trees were equal, feed by feed.
 	Equal bool
 	// Proved says that the trees could be compared.
@@ -143,7 +150,8 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		brief(&st)
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
-	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Brief: len(st.Lives) < lives, Allowed: o.Allowed, Report: o.Report}
+	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Brief: len(st.Lives) < lives, Allowed: o.Allowed, Report: o.Report,
+		Acts: o.Acts != nil && o.Protocol != wire.First}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
 	}
@@ -224,6 +232,7 @@ func (a *Ask) fill() error {
 	if len(changes) > 0 {
 		return a.send(changes)
 	}
+	a.acts()
 	a.res.Ended = true
 	a.out = append(a.out, &wire.Frame{End: &wire.End{More: a.res.Waiting}})
 	return nil
@@ -391,7 +400,7 @@ func (a *Ask) echo(of wire.Echo) error {
 func (a *Ask) greeted(ctx context.Context, w *wire.Welcome) error {
 	a.welcome = true
 	a.res.Refused, a.res.Later, a.res.Time = w.Refused, w.Later, w.Time
-	a.res.Left = w.Left
+	a.res.Left, a.res.Acts = w.Left, w.Acts
 	if w.Allowed != nil && w.Allowed.Valid() {
 		a.res.Allowed = w.Allowed
 	}

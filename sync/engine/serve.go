@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"tram/store/audit"
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/sync/merge"
@@ -40,6 +41,9 @@ type ServeOptions struct {
 	Compared func(equal bool)
 	// Admit refuses a change that the peer may not make; "" admits.
 	Admit func(v *record.Version, st *record.Stand) record.Reason
+	// Acts keeps a segment of the peer's audit as it came, sound or not; nil keeps none. Where
+	// it fails the peer hands it in again.
+	Acts func(ctx context.Context, peer string, seg audit.Segment) error
 	// Allowed is what the peer's link may be used for.
 	Allowed wire.Allowance
 	// MaxContent bounds a resource in bytes.
@@ -64,6 +68,8 @@ type Serve struct {
 	more    bool
 	unknown map[string]bool
 	upTo    map[string]uint64 // how far each feed was given
+	acts    *wire.Acts        // of the audit, as it comes
+	kept    uint64            // up to which number it is kept
 }
 
 // NewServe begins the serving half.
@@ -83,6 +89,10 @@ func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 		if len(s.pending) > maxStretch {
 			return fmt.Errorf("%w: a stretch without end", wire.ErrNonsense)
 		}
+	case f.Acts != nil, f.Act != nil:
+		return s.act(f)
+	case f.Mark != nil && s.acts != nil:
+		s.keepActs(ctx)
 	case f.Mark != nil:
 		return s.integrate(ctx, f.Mark.Sum)
 	case f.End != nil:
@@ -208,6 +218,9 @@ func (s *Serve) welcome() error {
 	speaks := map[record.Lineage]record.Link{s.hello.Life: {Lineage: s.hello.Life}}
 	for _, l := range s.hello.Links {
 		speaks[l.Lineage] = l
+	}
+	if s.hello.Acts && s.o.Acts != nil {
+		w.Acts = &s.kept
 	}
 	if s.o.Proved != nil {
 		w.Proved = map[record.Lineage]uint64{}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tram/store"
+	"tram/store/audit"
 	"tram/store/record"
 	"tram/store/storetest"
 	"tram/sync/carry"
@@ -32,6 +33,8 @@ type world struct {
 	refuse   wire.Refusal
 	up       int            // the most changes of a request; 0 for 64
 	urgent   bool           // nothing but what is urgent is handed in
+	acts     *audit.Segment // handed in by every station
+	keep     func(context.Context, string, audit.Segment) error
 	allowed  wire.Allowance // of every station's link
 	admit    func(v *record.Version) record.Reason
 	// below and above stand between a half and its store, where set.
@@ -96,7 +99,7 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 		upstream = w.above(upstream)
 	}
 	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: cmp.Or(w.up, 64), Stretch: 8},
-		Carry: s.carry, Protocol: protocol, Urgent: w.urgent, Allowed: s.allowed, Verify: func(r record.Receipt) error {
+		Carry: s.carry, Protocol: protocol, Urgent: w.urgent, Allowed: s.allowed, Acts: w.acts, Verify: func(r record.Receipt) error {
 			if string(r.Sig) != "signed" {
 				return errors.New("unsigned")
 			}
@@ -113,7 +116,7 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
 		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
-		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}, Allowed: w.allowed}
+		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}, Allowed: w.allowed, Acts: w.keep}
 	if s.up != nil {
 		o.Proved, o.Abandon = s.up.Receipt, s.up.Abandon
 	}

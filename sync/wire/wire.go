@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"tram/store/audit"
 	"tram/store/record"
 )
 
@@ -34,6 +35,8 @@ type Frame struct {
 	Receipt *record.Receipt `json:"receipt,omitempty"`
 	Proof   *Proof          `json:"proof,omitempty"`
 	Leaves  *Leaves         `json:"leaves,omitempty"`
+	Acts    *Acts           `json:"acts,omitempty"`
+	Act     json.RawMessage `json:"act,omitempty"`
 	Mark    *Mark           `json:"mark,omitempty"`
 	End     *End            `json:"end,omitempty"`
 }
@@ -58,6 +61,9 @@ type Hello struct {
 	Full bool `json:"full,omitempty"`
 	// Unanswered asks, and nothing else, what arrived of an exchange that was cut.
 	Unanswered bool `json:"unanswered,omitempty"`
+	// Acts asks whether upstream keeps who did and who looked, and hands that in where the
+	// asker knows.
+	Acts bool `json:"acts,omitempty"`
 	// Compare are trees to be held against upstream's, Want records to be sent again.
 	Compare []Compare `json:"compare,omitempty"`
 	Want    []Want    `json:"want,omitempty"`
@@ -116,6 +122,9 @@ type Welcome struct {
 	Later int `json:"later,omitempty"`
 	// Allowed is what the asker's link may be used for, where the hello says something else.
 	Allowed *Allowance `json:"allowed,omitempty"`
+	// Acts is up to which number upstream kept what Hello.Acts handed in, 0 where that was
+	// nothing; nil where it keeps none.
+	Acts *uint64 `json:"acts,omitempty"`
 	// Left is how many places the asker's cursors are behind the ends of the feeds, where
 	// that is more than an exchange gives.
 	Left uint64 `json:"left,omitempty"`
@@ -167,6 +176,13 @@ type Echo struct {
 	Seq  uint64 `json:"s"`
 	From int    `json:"f"`
 	N    int    `json:"n"`
+}
+
+// Acts begins a segment of the asker's audit; its N entries follow as Act, each as it was
+// chained, and a mark.
+type Acts struct {
+	N int `json:"n"`
+	audit.Segment
 }
 
 // Mark ends a stretch: what came since the last mark is one transaction, and

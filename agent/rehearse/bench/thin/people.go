@@ -3,11 +3,14 @@ package thin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"tram/agent/rehearse/bench/storage"
 	"tram/store"
+	"tram/store/audit"
 	"tram/store/practice"
 	"tram/store/record"
 )
@@ -32,8 +35,10 @@ const seed = 20_261_128
 type clinic struct {
 	made  *practice.Station
 	store *store.Store
-	days  int // of history
-	next  int // the next day
+	days  int              // of history
+	next  int              // the next day
+	last  []practice.Entry // those of the day that was put last
+	told  uint64           // the number of the audit's last entry before that day
 }
 
 // load is what was put.
@@ -85,10 +90,17 @@ func (c *clinic) elsewhere(ctx context.Context, s *store.Store) (load, error) {
 // day puts the next day and its edits.
 func (c *clinic) day(ctx context.Context, s *store.Store) (load, error) {
 	c.store = s
-	l, err := put(ctx, s, storage.Births(c.made.Day(c.next)))
+	before, err := s.Acts(0, math.MaxInt)
+	if err != nil {
+		return load{}, err
+	}
+	c.told = before.Last()
+	made := c.made.Day(c.next)
+	l, err := put(ctx, s, storage.Births(made))
 	if err != nil {
 		return l, err
 	}
+	c.last = made
 	var writes []store.Write
 	for _, e := range c.made.Edits(c.next, 4*edits) {
 		st, err := s.Get(record.Key{Kind: e.Kind, ID: e.ID})
@@ -102,6 +114,34 @@ func (c *clinic) day(ctx context.Context, s *store.Store) (load, error) {
 	l.edited = changed.born
 	l.lines = append(l.lines, changed.lines...)
 	return l, err
+}
+
+// look lets everybody who has a record of the last day be searched for and looked at twice, and
+// it be the day after the audit was handed in.
+func (c *clinic) look(ctx context.Context, s *store.Store) (int, error) {
+	seen := map[string]bool{}
+	for _, e := range c.last {
+		if e.Patient == "" || seen[e.Patient] {
+			continue
+		}
+		seen[e.Patient] = true
+		who := record.Key{Kind: "Patient", ID: e.Patient}
+		for _, act := range []audit.Entry{{Action: audit.Search}, {Action: audit.Read, Key: who}, {Action: audit.Read, Key: who}} {
+			act.Who = e.Author
+			if err := s.Audit(ctx, act); err != nil {
+				return 0, err
+			}
+		}
+	}
+	day, err := s.Acts(c.told, math.MaxInt)
+	if err != nil {
+		return 0, err
+	}
+	told, err := json.Marshal(map[string]any{"told": c.told, "day": "2026-01-01", "takes": true})
+	if err != nil {
+		return 0, err
+	}
+	return len(day.Acts), s.SetSetting(ctx, "acts", told)
 }
 
 // weeks puts so many days of 60 visits, and at least so many doses of vaccines.

@@ -1,0 +1,103 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"tram/store/audit"
+	"tram/sync/engine"
+	"tram/sync/wire"
+)
+
+// What of the audit is handed in comes whole behind everything else, and is answered where
+// it was kept; where it was not, the rest of the exchange goes on.
+func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		keep error
+		want uint64
+	}{"kept": {nil, 3}, "not kept": {errors.New("no room"), 0}} {
+		w := newWorld(t, "a")
+		a := w.stations["a"]
+		k := a.born(t, hoa)
+		for range 2 {
+			if err := a.Audit(t.Context(), audit.Entry{Who: "hoa", Action: audit.Read, Key: k}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seg, err := a.Acts(0, 100)
+		if err != nil || len(seg.Acts) != 3 || !seg.Sound() {
+			t.Fatalf("%+v, %v", seg, err)
+		}
+		var came audit.Segment
+		w.acts = &seg
+		w.keep = func(_ context.Context, peer string, s audit.Segment) error {
+			if came = s; peer != "a" {
+				t.Errorf("of %s", peer)
+			}
+			return c.keep
+		}
+		request, _, err := w.spoken(a, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := request[len(request)-3]; last.Act == nil {
+			t.Errorf("%s: in front of the last mark there is %+v", name, last)
+		}
+		if res := a.last; res.Acts == nil || *res.Acts != c.want || res.Taken != 1 {
+			t.Errorf("%s: it came to %+v", name, res)
+		}
+		if came.Last() != 3 || !came.Sound() {
+			t.Errorf("%s: %+v came", name, came)
+		}
+		w.sync("a")
+	}
+}
+
+// Upstream is asked first, by a segment without entries; one that keeps none says nothing.
+func TestAuditIsNotHandedInToWhoKeepsNone(t *testing.T) {
+	w := newWorld(t, "a")
+	w.acts = &audit.Segment{}
+	if w.once("a"); w.stations["a"].last.Acts != nil {
+		t.Error("who keeps none says that it does")
+	}
+	w.keep = func(context.Context, string, audit.Segment) error { return errors.New("nothing came") }
+	if w.once("a"); w.stations["a"].last.Acts == nil {
+		t.Error("who keeps them does not say so")
+	}
+}
+
+func TestAuditFromOutsideIsBounded(t *testing.T) {
+	begin := func(n int) *wire.Frame { return &wire.Frame{Acts: &wire.Acts{N: n, Segment: audit.Segment{From: 1}}} }
+	act := &wire.Frame{Act: []byte(`{"at":1}`)}
+	for name, frames := range map[string][]*wire.Frame{
+		"an entry of no segment":   {act},
+		"more entries than said":   {begin(1), act, act},
+		"fewer entries than said":  {begin(2), act, {Mark: &wire.Mark{}}},
+		"a segment in another one": {begin(2), act, begin(1)},
+		"a segment without end":    {begin(engine.MaxActs + 1)},
+		"a segment of none":        {begin(0)},
+		"an entry without end":     {begin(1), {Act: []byte(`"` + strings.Repeat("x", 5000) + `"`)}},
+	} {
+		w := newWorld(t, "a")
+		w.keep = func(context.Context, string, audit.Segment) error {
+			t.Errorf("%s: it is kept", name)
+			return nil
+		}
+		ask, serve := w.halvesIn(wire.Protocol, w.stations["a"])
+		hello, err := ask.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := serve.Take(t.Context(), hello); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range frames {
+			err = serve.Take(t.Context(), f)
+		}
+		if name != "fewer entries than said" && !errors.Is(err, wire.ErrNonsense) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
