@@ -114,7 +114,7 @@ type Store struct {
 	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
 	tally   tallied
-	boxed   []func() error // seal anew what is in boxes
+	boxed   []func() error  // seal anew what is in boxes
 	parked  map[uint64]bool // own changes that upstream did not take, by their order
 }
 
