@@ -34,15 +34,18 @@ func (a *Agent) loadActs() error {
 
 func (a *Agent) today() string { return a.now().In(time.Local).Format(time.DateOnly) }
 
-// actsDue is what of the audit is handed in: once a day, and when there is much of it. A
-// centre that is not known to take it is asked first.
+// actsDue is what of the audit is handed in, once a day. A centre that is not known to take
+// it is asked first.
 func (a *Agent) actsDue() *audit.Segment {
+	if a.link.acts.Day == a.today() {
+		return nil
+	}
 	seg, err := a.store.Acts(a.link.acts.Told, engine.MaxActs)
 	if err != nil {
 		a.o.Log.Error("the audit cannot be read", "err", err)
 		return nil
 	}
-	if len(seg.Acts) == 0 || len(seg.Acts) < engine.MaxActs && a.link.acts.Day == a.today() {
+	if len(seg.Acts) == 0 {
 		return nil
 	}
 	if !a.link.acts.Takes {

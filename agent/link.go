@@ -322,7 +322,9 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 		a.allow(ctx, *res.Allowed)
 	}
 	a.note(ask, err, got, time.Since(began))
-	a.went(res)
+	if !urgent {
+		a.went(res)
+	}
 	if a.lane.clear = err == nil && res.Refused == "" && !res.More && !res.Waiting; a.lane.clear {
 		if err := stick.Called(ctx, a.store); err != nil {
 			a.o.Log.Warn("cannot note that the link did what sticks were to do", "err", err)

@@ -120,8 +120,10 @@ func (a *Agent) linkUse() web.Link {
 	return web.Link{Allowance: use.Allowance, Used: use.Used, Progress: a.progress}
 }
 
-// went notes what an exchange brought forward. It is long work where more is left than
-// another exchange would take.
+// long is how many records are left where work takes long enough to be shown.
+const long = 500
+
+// went notes what an exchange brought forward.
 func (a *Agent) went(res engine.Result) {
 	left := res.Left
 	if res.Waiting {
@@ -132,7 +134,7 @@ func (a *Agent) went(res engine.Result) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if left == 0 || res.Refused != "" {
+	if left < long || res.Refused != "" {
 		a.link.work, a.progress = progress{}, web.Progress{}
 		return
 	}
