@@ -13,8 +13,8 @@ import (
 // acts is how far the audit was handed in.
 type acts struct {
 	Told uint64 `json:"told"` // the number up to which the centre keeps it
-	// Day is when it last took all that there was, by the PC's own clock; Takes says
-	// that it takes any.
+	// Day is when it last took all that there was, or could not, by the PC's own clock;
+	// Takes says that it takes any.
 	Day   string `json:"day,omitempty"`
 	Takes bool   `json:"takes,omitempty"`
 }
@@ -34,44 +34,47 @@ func (a *Agent) loadActs() error {
 
 func (a *Agent) today() string { return a.now().In(time.Local).Format(time.DateOnly) }
 
-// actsDue is what of the audit is handed in, once a day. A centre that is not known to take
-// it is asked first.
-func (a *Agent) actsDue() *audit.Segment {
+// actsDue is what of the audit is handed in, once a day, in as many exchanges as the pace
+// wants. A centre that is not known to take it is asked first.
+func (a *Agent) actsDue() (seg *audit.Segment, all bool) {
 	if a.link.acts.Day == a.today() {
-		return nil
+		return nil, false
 	}
-	seg, err := a.store.Acts(a.link.acts.Told, engine.MaxActs)
+	most := min(a.link.pace.Up, engine.MaxActs)
+	some, err := a.store.Acts(a.link.acts.Told, most)
 	if err != nil {
 		a.o.Log.Error("the audit cannot be read", "err", err)
-		return nil
-	}
-	if len(seg.Acts) == 0 {
-		return nil
+		return nil, false
 	}
 	if !a.link.acts.Takes {
-		return &audit.Segment{}
+		return &audit.Segment{}, false
 	}
-	return &seg
+	return &some, len(some.Acts) < most
 }
 
 // acted notes how far the centre keeps the audit after an exchange that handed some of it
-// in, or asked.
-func (a *Agent) acted(ctx context.Context, handed *audit.Segment, res engine.Result) {
-	if handed == nil {
+// in, or asked. A centre that keeps less than before gets it again.
+func (a *Agent) acted(ctx context.Context, due *audit.Segment, all bool, res engine.Result) {
+	if due == nil || res.Refused != "" {
 		return
 	}
 	now := a.link.acts
 	now.Takes = res.Acts != nil
 	switch {
-	case !now.Takes:
-		now.Day = a.today() // it is asked again tomorrow
-	case *res.Acts > now.Told:
-		if now.Told = *res.Acts; len(handed.Acts) < engine.MaxActs {
+	case !now.Takes: // it is asked again tomorrow
+		now.Day = a.today()
+	case *res.Acts < now.Told:
+		now.Told = *res.Acts
+	case res.Handed:
+		if now.Told = *res.Acts; all || now.Told != due.Last() { // there is no more, or it could not keep it
 			now.Day = a.today()
 		}
 	}
+	if now == a.link.acts {
+		return
+	}
 	b, err := json.Marshal(now)
-	if err == nil && now != a.link.acts {
+	if err == nil {
 		err = a.store.SetSetting(ctx, actsSetting, b)
 	}
 	if err != nil {

@@ -153,6 +153,7 @@ func (a *Agent) certify(ctx context.Context, id *trust.Identity, req trust.Enrol
 		return err
 	}
 	a.hangUp()
+	a.allowance() // of the client before
 	a.mu.Lock()
 	a.link.identity, a.link.client, a.station = fresh, nil, fresh.Replica()
 	a.mu.Unlock()

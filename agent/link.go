@@ -17,6 +17,7 @@ import (
 	"tram/store/seal"
 	"tram/sync/carry"
 	"tram/sync/carry/stick"
+	"tram/sync/central"
 	"tram/sync/engine"
 	"tram/sync/proof"
 	"tram/sync/status"
@@ -34,8 +35,8 @@ type link struct {
 	enrol     status.Code // what keeps it from being enrolled
 	signed    time.Time   // the latest time that the centre signed
 	allowance allowance
-	urged     uint64 // the place of the last urgent entry that was handed in by itself
-	asked     bool   // somebody asked for an exchange
+	urged     map[uint64]bool // the places of urgent entries that were handed in by themselves
+	asked     bool            // somebody asked for an exchange
 	work      progress
 	acts      acts
 }
@@ -56,7 +57,7 @@ func (a *Agent) loadLink() error {
 	a.box = a.store.Box(func() error {
 		a.storing.Lock()
 		defer a.storing.Unlock()
-		return trust.Reseal(a.identityDir(), a.box)
+		return errors.Join(trust.Reseal(a.identityDir(), a.box), central.Reseal(a.o.Config.Data.Folder, a.box)) // points may be off now
 	})
 	id, err := trust.LoadIdentity(a.identityDir(), a.box)
 	if errors.Is(err, seal.ErrAltered) { // the station works alone, and is enrolled anew
@@ -191,6 +192,7 @@ func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 			}
 			urgent = true
 		}
+		hurried := a.hurried()
 		res, err := a.exchange(ctx, urgent)
 		switch {
 		case err != nil:
@@ -198,7 +200,7 @@ func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 		case res.Later > 0:
 			return time.Duration(res.Later) * time.Second, false
 		case urgent && !res.Asked:
-			a.link.urged = max(a.link.urged, res.Urged)
+			a.link.urged = hurried
 		case res.Refused != "" || !res.More && !res.Waiting && !res.Healed: // that it is healed is said at once
 			return every, true
 		}
@@ -253,6 +255,7 @@ func (a *Agent) connect(ctx context.Context) bool {
 			a.o.Log.Error("cannot speak with the centre", "err", err)
 			return false
 		}
+		a.allowance() // of the client before
 		client := a.client(conf)
 		a.mu.Lock()
 		a.link.client, a.link.allowance.counted, a.link.work = client, 0, progress{}
@@ -322,7 +325,8 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 		a.allow(ctx, *res.Allowed)
 	}
 	a.note(ask, err, got, time.Since(began))
-	if !urgent {
+	a.keepAllowance(ctx)
+	if err == nil && !urgent && !res.Asked {
 		a.went(res)
 	}
 	if a.lane.clear = err == nil && res.Refused == "" && !res.More && !res.Waiting; a.lane.clear {
@@ -339,7 +343,7 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 // ask runs an exchange in the protocol that upstream is thought to speak, and tells
 // when it was begun.
 func (a *Agent) ask(ctx context.Context, urgent bool) (*engine.Ask, int64, error) {
-	acts := a.actsDue()
+	acts, all := a.actsDue()
 	ask, err := engine.NewAsk(engine.AskOptions{
 		Replica: a.store, Name: a.link.identity.Replica(), Merger: a.merger, Report: a.Report().Encode(), Pace: a.link.pace, Carry: a.link.carry,
 		Protocol: a.link.client.Protocol(), Allowed: a.allowance().Allowance, Urgent: urgent, Acts: acts,
@@ -350,7 +354,7 @@ func (a *Agent) ask(ctx context.Context, urgent bool) (*engine.Ask, int64, error
 		err = a.link.client.Exchange(ctx, ask)
 	}
 	if err == nil && !urgent && !ask.Result().Asked {
-		a.acted(ctx, acts, ask.Result())
+		a.acted(ctx, acts, all, ask.Result())
 	}
 	return ask, sent, err
 }

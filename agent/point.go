@@ -34,7 +34,11 @@ func (a *Agent) openPoints() error {
 	}
 	a.points, err = central.Points(central.Options{Dir: c.Data.Folder, Listen: listen, Hosts: []string{host}, Log: a.o.Log, Now: a.now},
 		a.store, a.merger, a.r4, a.receiptKey)
-	return err
+	if err != nil { // the station goes on without
+		a.o.Log.Error("points are not answered", "err", err)
+		a.closed(true)
+	}
+	return nil
 }
 
 // receiptKey is the key of the centre's receipts; nil while the station is not enrolled.

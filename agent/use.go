@@ -93,17 +93,28 @@ func (a *Agent) barred() (time.Duration, status.Code) {
 	return 0, ""
 }
 
-// hurried is the urgent change of the highest place that waits; 0 where none does.
-func (a *Agent) hurried() uint64 {
-	urgent, err := a.store.Urgent(1)
-	if err != nil || len(urgent) == 0 {
-		return 0
+// hurried are the places of the urgent changes that wait, as many as one exchange takes.
+func (a *Agent) hurried() map[uint64]bool {
+	urgent, err := a.store.Urgent(a.link.pace.Up)
+	if err != nil {
+		a.o.Log.Error("what is urgent cannot be read", "err", err)
 	}
-	return urgent[len(urgent)-1].Seq
+	out := map[uint64]bool{}
+	for _, c := range urgent {
+		out[c.Seq] = true
+	}
+	return out
 }
 
 // presses reports whether something urgent waits that was not handed in yet.
-func (a *Agent) presses() bool { return a.hurried() > a.link.urged }
+func (a *Agent) presses() bool {
+	for at := range a.hurried() {
+		if !a.link.urged[at] {
+			return true
+		}
+	}
+	return false
+}
 
 // progress is how far long work with the centre is.
 type progress struct {
@@ -143,7 +154,7 @@ func (a *Agent) went(res engine.Result) {
 	if w.began.IsZero() {
 		w.began, w.bytes = time.Now(), up+down
 	} else {
-		w.done += uint64(res.Taken + res.Received)
+		w.done += uint64(res.Taken + max(0, res.Received-res.Echoed))
 	}
 	a.progress = web.Progress{Done: w.done, Left: left, Carried: up + down - w.bytes}
 	if w.done > 0 {

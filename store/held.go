@@ -213,10 +213,16 @@ func (s *Store) reach(ctx context.Context, peer string, lives record.Lives) (map
 	}
 	out := maps.Clone(lives.Former)
 	before := heard[:len(heard)-1]
-	if lives.Brief || slices.Contains(before, lives.Now) {
+	if !lives.Run || slices.Contains(before, lives.Now) {
 		return out, nil
 	}
-	for _, l := range before {
+	from := 0
+	if !lives.All { // what it spoke under before the oldest that it names may be left out
+		if from = slices.IndexFunc(before, func(l record.Lineage) bool { _, named := lives.Former[l]; return named }); from < 0 {
+			return out, nil
+		}
+	}
+	for _, l := range before[from:] {
 		if _, named := out[l]; !named {
 			out[l] = 0
 		}

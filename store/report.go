@@ -346,9 +346,6 @@ func (s *Store) Tally() (Tally, error) {
 	return out, nil
 }
 
-// recentLives is how many lineages a replica names when it asks.
-const recentLives = 16
-
 // maxLinks bounds the chains that a replica names when it asks.
 const maxLinks = 200
 
@@ -357,8 +354,8 @@ const maxLinks = 200
 const recentProofs = 16
 
 const (
-	maxWanted = 4 * recentLives // lineages that an exchange is about
-	hour      = 3_600_000       // in milliseconds
+	maxWanted = 4 * record.RecentLives // lineages that an exchange is about
+	hour      = 3_600_000              // in milliseconds
 )
 
 // toProve are the lineages that an exchange is about: the present one, those with the
@@ -393,7 +390,7 @@ func (t *tx) toProve(now record.Lineage) ([]record.Lineage, error) {
 // Standing is what this replica says of itself to its upstream.
 func (s *Store) Standing() (record.Standing, error) {
 	var out record.Standing
-	lives, err := s.Lives(recentLives)
+	lives, err := s.Lives(record.RecentLives)
 	if err != nil {
 		return out, err
 	}

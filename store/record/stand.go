@@ -128,9 +128,13 @@ type Lives struct {
 	Now Lineage
 	// Former are those before, each with how far its chain reaches.
 	Former map[Lineage]uint64
-	// Brief says that further ones before may be left out.
-	Brief bool
+	// Run says that none between them are left out, All that older ones are not either.
+	Run, All bool
 }
+
+// RecentLives is how many lineages a replica names when it asks, the newest; all where it
+// has no more.
+const RecentLives = 16
 
 // Recovery is what the asking half learnt about an upstream that lost things or
 // about a twin of itself.

@@ -103,7 +103,7 @@ func (c *Centre) load() error { return errors.Join(c.loadAuthority(), c.loadCode
 
 func (c *Centre) loadAuthority() error {
 	dir := authorityDir(c.o.Dir)
-	c.box = c.store.Box(func() error { return errors.Join(trust.Reseal(dir, c.box), c.resealActs()) })
+	c.box = c.store.Box(func() error { return Reseal(c.o.Dir, c.box) })
 	a, err := trust.LoadAuthority(dir, c.box)
 	if errors.Is(err, fs.ErrNotExist) {
 		if a, err = trust.NewAuthority(c.o.Now()); err == nil {
@@ -227,7 +227,7 @@ func (c *Centre) serving(peer string, now int64, hear func(wire.Hello) wire.Refu
 	}
 	o := engine.ServeOptions{
 		Replica: c.store, Name: c.store.Name(), Peer: peer, Epoch: epoch, Merger: c.merger, R4: c.r4, Now: now,
-		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit, Allowed: c.allowed(peer), Acts: c.keepActs,
+		Sign: c.authority.SignReceipt, Hear: hear, Compared: c.compared(peer, now), Admit: c.admit, Allowed: c.allowed(peer), Acts: acts{c},
 		MaxContent: fhir.DefaultLimits().Bytes, Pace: p,
 	}
 	if c.above != nil {

@@ -272,6 +272,9 @@ func (t *tool) ask(ctx context.Context, dir string, a asked) (said, error) {
 	if err != nil {
 		return said{}, err
 	}
+	if len(b) == maxSaid {
+		return said{}, ErrManyActs
+	}
 	if resp.StatusCode != http.StatusOK {
 		return said{}, errors.New(strings.TrimSpace(string(b)))
 	}

@@ -11,13 +11,31 @@ import (
 	"tram/sync/wire"
 )
 
+// keeper keeps what is handed in of an audit, or fails.
+type keeper struct {
+	kept uint64
+	came []audit.Segment
+	fail error
+}
+
+func (k *keeper) Kept(string) uint64 { return k.kept }
+
+func (k *keeper) Keep(_ context.Context, _ string, s audit.Segment) error {
+	k.came = append(k.came, s)
+	return k.fail
+}
+
 // What of the audit is handed in comes whole behind everything else, and is answered where
 // it was kept; where it was not, the rest of the exchange goes on.
 func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
 	for name, c := range map[string]struct {
-		keep error
+		keep keeper
 		want uint64
-	}{"kept": {nil, 3}, "not kept": {errors.New("no room"), 0}} {
+	}{
+		"kept":              {keeper{}, 3},
+		"not kept":          {keeper{fail: errors.New("no room")}, 0},
+		"others are before": {keeper{kept: 9}, 3},
+	} {
 		w := newWorld(t, "a")
 		a := w.stations["a"]
 		k := a.born(t, hoa)
@@ -30,14 +48,7 @@ func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
 		if err != nil || len(seg.Acts) != 3 || !seg.Sound() {
 			t.Fatalf("%+v, %v", seg, err)
 		}
-		var came audit.Segment
-		w.acts = &seg
-		w.keep = func(_ context.Context, peer string, s audit.Segment) error {
-			if came = s; peer != "a" {
-				t.Errorf("of %s", peer)
-			}
-			return c.keep
-		}
+		w.acts, w.keep = &seg, &c.keep
 		request, _, err := w.spoken(a, nil, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -48,10 +59,53 @@ func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
 		if res := a.last; res.Acts == nil || *res.Acts != c.want || res.Taken != 1 {
 			t.Errorf("%s: it came to %+v", name, res)
 		}
-		if came.Last() != 3 || !came.Sound() {
+		if came := c.keep.came; len(came) != 1 || came[0].Last() != 3 || !came[0].Sound() {
 			t.Errorf("%s: %+v came", name, came)
 		}
 		w.sync("a")
+	}
+}
+
+// An upstream that was replaced does not have what came before: it says so, and keeps what
+// comes now all the same.
+func TestReplacedUpstreamSaysHowFarItKeepsTheAudit(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	k := a.born(t, hoa)
+	for range 3 {
+		if err := a.Audit(t.Context(), audit.Entry{Who: "hoa", Action: audit.Read, Key: k}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seg, err := a.Acts(2, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.acts, w.keep = &seg, &keeper{kept: 1}
+	w.once("a")
+	w.once("a")
+	if res := a.last; res.Acts == nil || *res.Acts != 1 || len(w.keep.came) == 0 {
+		t.Errorf("it came to %+v, and %d segments came", res, len(w.keep.came))
+	}
+}
+
+// Nothing of the audit goes while entries wait for another exchange, or after a cut.
+func TestAuditIsBehindWhatWaits(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	for range 100 {
+		a.born(t, hoa)
+	}
+	seg, err := a.Acts(0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.acts, w.keep = &seg, &keeper{}
+	if w.once("a"); a.last.Handed || !a.last.Waiting {
+		t.Errorf("with 36 entries left it came to %+v", a.last)
+	}
+	if w.once("a"); !a.last.Handed {
+		t.Errorf("with none left it came to %+v", a.last)
 	}
 }
 
@@ -62,7 +116,7 @@ func TestAuditIsNotHandedInToWhoKeepsNone(t *testing.T) {
 	if w.once("a"); w.stations["a"].last.Acts != nil {
 		t.Error("who keeps none says that it does")
 	}
-	w.keep = func(context.Context, string, audit.Segment) error { return errors.New("nothing came") }
+	w.keep = &keeper{}
 	if w.once("a"); w.stations["a"].last.Acts == nil {
 		t.Error("who keeps them does not say so")
 	}
@@ -78,13 +132,12 @@ func TestAuditFromOutsideIsBounded(t *testing.T) {
 		"a segment in another one": {begin(2), act, begin(1)},
 		"a segment without end":    {begin(engine.MaxActs + 1)},
 		"a segment of none":        {begin(0)},
+		"an entry that is none":    {begin(1), {Act: []byte("5")}},
+		"an entry on two lines":    {begin(1), {Act: []byte("{\n}")}},
 		"an entry without end":     {begin(1), {Act: []byte(`"` + strings.Repeat("x", 5000) + `"`)}},
 	} {
 		w := newWorld(t, "a")
-		w.keep = func(context.Context, string, audit.Segment) error {
-			t.Errorf("%s: it is kept", name)
-			return nil
-		}
+		w.keep = &keeper{}
 		ask, serve := w.halvesIn(wire.Protocol, w.stations["a"])
 		hello, err := ask.Next()
 		if err != nil {
@@ -98,6 +151,9 @@ func TestAuditFromOutsideIsBounded(t *testing.T) {
 		}
 		if name != "fewer entries than said" && !errors.Is(err, wire.ErrNonsense) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if len(w.keep.came) != 0 {
+			t.Errorf("%s: it is kept", name)
 		}
 	}
 }

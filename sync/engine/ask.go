@@ -75,9 +75,8 @@ func (c *Carry) heals(feed string) bool {
 type Result struct {
 	Sent, Taken, Parked int // own changes, of these in upstream's history, of these parked
 	Received            int // changes that came down
+	Echoed              int // of these as what was sent
 	More                bool
-	// Urged is the place of the last urgent change that was handed in before others.
-	Urged uint64
 	// Left is how many places the feeds went on behind what came down, where another
 	// exchange does not bring them all: at most as many records.
 	Left uint64
@@ -87,8 +86,9 @@ type Result struct {
 	// Asked says that it asked only what arrived of one that was cut.
 	Asked bool
 	// Acts is up to which number upstream keeps the audit now; nil where it keeps none, or
-	// was not asked.
-	Acts *uint64
+	// was not asked. Handed says that some of it was handed in.
+	Acts   *uint64
+	Handed bool
 	// Equal says that both sides' trees were equal, feed by feed.
 	Equal bool
 	// Proved says that the trees could be compared.
@@ -145,12 +145,11 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		o.Carry = &Carry{}
 	}
 	o.Urgent = o.Urgent && o.Protocol != wire.First
-	lives := len(st.Lives)
 	if o.Carry.Told && o.Protocol != wire.First {
 		brief(&st)
 	}
 	a := &Ask{o: o, st: st, asked: map[record.Ref]bool{}, sent: map[record.Ref]bool{}, cursors: map[string]record.Cursor{}}
-	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Brief: len(st.Lives) < lives, Allowed: o.Allowed, Report: o.Report,
+	h := &wire.Hello{Protocol: o.Protocol, Replica: o.Name, Links: st.Links, Proved: st.Proved, Run: !o.Carry.Told, Allowed: o.Allowed, Report: o.Report,
 		Acts: o.Acts != nil && o.Protocol != wire.First}
 	if len(st.Lives) > 0 {
 		h.Life, h.Continues = st.Lives[0], st.Lives[1:]
@@ -251,9 +250,6 @@ func (a *Ask) offer() ([]record.Change, error) {
 			most = a.o.Pace.Up
 		}
 		if changes, err := a.o.Replica.Urgent(most); err != nil || len(changes) > 0 {
-			if len(changes) > 0 {
-				a.res.Urged = changes[len(changes)-1].Seq
-			}
 			return changes, err
 		}
 	}
@@ -394,6 +390,7 @@ func (a *Ask) echo(of wire.Echo) error {
 			return err
 		}
 	}
+	a.res.Echoed = a.echoed
 	return nil
 }
 

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
-	"tram/store/audit"
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/sync/merge"
@@ -41,9 +41,8 @@ type ServeOptions struct {
 	Compared func(equal bool)
 	// Admit refuses a change that the peer may not make; "" admits.
 	Admit func(v *record.Version, st *record.Stand) record.Reason
-	// Acts keeps a segment of the peer's audit as it came, sound or not; nil keeps none. Where
-	// it fails the peer hands it in again.
-	Acts func(ctx context.Context, peer string, seg audit.Segment) error
+	// Acts keep the peer's audit; nil keeps none.
+	Acts Acts
 	// Allowed is what the peer's link may be used for.
 	Allowed wire.Allowance
 	// MaxContent bounds a resource in bytes.
@@ -69,6 +68,7 @@ type Serve struct {
 	unknown map[string]bool
 	upTo    map[string]uint64 // how far each feed was given
 	acts    *wire.Acts        // of the audit, as it comes
+	heard   bool              // there was a segment
 	kept    uint64            // up to which number it is kept
 }
 
@@ -123,6 +123,9 @@ func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 	if s.refused != "" {
 		return nil
 	}
+	if h.Acts && s.o.Acts != nil {
+		s.kept = s.o.Acts.Kept(s.o.Peer)
+	}
 	if s.o.Abandon != nil {
 		if err := s.o.Abandon(ctx, s.o.Peer, lives(h)); err != nil {
 			return fmt.Errorf("serve: %w", err)
@@ -143,9 +146,11 @@ func lives(h *wire.Hello) record.Lives {
 	for _, k := range h.Links {
 		if _, former := reach[k.Lineage]; former {
 			reach[k.Lineage] = k.N
+		} else if k.Lineage != h.Life {
+			reach[k.Lineage] = math.MaxUint64 // of those below it, or older: it may hand in more
 		}
 	}
-	return record.Lives{Now: h.Life, Former: reach, Brief: h.Brief}
+	return record.Lives{Now: h.Life, Former: reach, Run: h.Run, All: h.Run && len(h.Continues)+1 < record.RecentLives}
 }
 
 // roots holds the asker's roots against those here, where its cursors are at the end.

@@ -34,7 +34,7 @@ type world struct {
 	up       int            // the most changes of a request; 0 for 64
 	urgent   bool           // nothing but what is urgent is handed in
 	acts     *audit.Segment // handed in by every station
-	keep     func(context.Context, string, audit.Segment) error
+	keep     *keeper        // of what is handed in; nil for none
 	allowed  wire.Allowance // of every station's link
 	admit    func(v *record.Version) record.Reason
 	// below and above stand between a half and its store, where set.
@@ -116,7 +116,10 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 		Sign:       func(r record.Receipt) record.Receipt { r.Sig = []byte("signed"); return r },
 		Hear:       func(wire.Hello) wire.Refusal { return w.refuse },
 		Admit:      func(v *record.Version, _ *record.Stand) record.Reason { return w.admits(v) },
-		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}, Allowed: w.allowed, Acts: w.keep}
+		MaxContent: 1 << 20, Pace: engine.Pace{Down: 64, Stretch: 8}, Allowed: w.allowed}
+	if w.keep != nil {
+		o.Acts = w.keep
+	}
 	if s.up != nil {
 		o.Proved, o.Abandon = s.up.Receipt, s.up.Abandon
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"tram/store/seal"
 )
 
 // The files that this package keeps, each whole in one so that no cut leaves a
@@ -85,13 +87,14 @@ func LoadIdentity(dir string, s Sealer) (*Identity, error) {
 	return i, nil
 }
 
-// Reseal seals what is kept in dir anew, so that it opens when older keys are gone.
+// Reseal seals what is kept in dir anew, so that it opens when older keys are gone. What
+// does not open stays as it is.
 // Nothing else may store there meanwhile.
 func Reseal(dir string, s Sealer) error {
 	for name, place := range map[string]string{authorityFile: authorityPlace, identityFile: identityPlace} {
 		plain, err := read(dir, name, place, s)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, seal.ErrAltered) {
+			continue // what does not open now opens under no key that is left
 		}
 		if err == nil {
 			err = write(dir, name, place, plain, s)

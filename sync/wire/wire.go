@@ -48,8 +48,8 @@ type Hello struct {
 	// Life is the lineage that speaks, Continues those it came from, newest first.
 	Life      record.Lineage   `json:"life"`
 	Continues []record.Lineage `json:"continues,omitempty"`
-	// Brief says that some of those that upstream was told of lately are left out.
-	Brief bool `json:"brief,omitempty"`
+	// Run says that Continues leaves none out but, behind the newest fifteen, older ones.
+	Run bool `json:"run,omitempty"`
 	// Links are the chains of the asker's own changes, each as far as it reaches.
 	Links []record.Link `json:"links,omitempty"`
 	// Proved says how many of them, the first ones, need no other receipt.
