@@ -483,6 +483,9 @@ func (b Box) Open(place string, sealed []byte) ([]byte, error) {
 	return b.keys.Open([]byte("box/"+place), sealed)
 }
 
+// Newest reports whether a value is sealed under the newest key.
+func (b Box) Newest(sealed []byte) bool { return b.keys.Newest(sealed) }
+
 // resealBoxed lets what is in boxes be sealed under the newest key.
 func (s *Store) resealBoxed() error {
 	s.mu.Lock()

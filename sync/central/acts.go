@@ -78,12 +78,18 @@ func (c *Centre) writeActs(name string, text []byte) error {
 	return writeSealed(c.box, path, actsPlace(name), text)
 }
 
+// writeSealed writes once more where keys rotated meanwhile: who seals anew what is there
+// may not have seen the file.
 func writeSealed(box store.Box, path, place string, text []byte) error {
-	sealed, err := box.Seal(place, text)
-	if err != nil {
-		return err
+	for {
+		sealed, err := box.Seal(place, text)
+		if err == nil {
+			err = seal.WriteFile(path, sealed)
+		}
+		if err != nil || box.Newest(sealed) {
+			return err
+		}
 	}
-	return seal.WriteFile(path, sealed)
 }
 
 func readSealed(box store.Box, path, place string) ([]byte, error) {
