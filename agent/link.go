@@ -109,7 +109,7 @@ func (a *Agent) SyncNow() {
 // Pauses of the loop that speaks with the centre.
 const (
 	redial      = 2 * time.Second // while entries wait; a flapping link is not backed off from
-	redialAfter = 20              // tries in a row, after which the pause grows
+	redialAfter = 150             // tries in a row, some five minutes, after which the pause grows
 	redialSlow  = 30 * time.Second
 )
 
