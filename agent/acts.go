@@ -2,9 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"time"
 
 	"tram/store/audit"
 	"tram/sync/engine"
@@ -20,19 +17,6 @@ type acts struct {
 }
 
 const actsSetting = "acts"
-
-func (a *Agent) loadActs() error {
-	b, err := a.store.Setting(actsSetting)
-	if err != nil || b == nil {
-		return err
-	}
-	if err := json.Unmarshal(b, &a.link.acts); err != nil {
-		return fmt.Errorf("read how far the audit was handed in: %w", err)
-	}
-	return nil
-}
-
-func (a *Agent) today() string { return a.now().In(time.Local).Format(time.DateOnly) }
 
 // actsDue is what of the audit is handed in, once a day, in as many exchanges as the pace
 // wants. A centre that is not known to take it is asked first.
@@ -73,11 +57,7 @@ func (a *Agent) acted(ctx context.Context, due *audit.Segment, all bool, res eng
 	if now == a.link.acts {
 		return
 	}
-	b, err := json.Marshal(now)
-	if err == nil {
-		err = a.store.SetSetting(ctx, actsSetting, b)
-	}
-	if err != nil {
+	if err := a.keep(ctx, actsSetting, now); err != nil {
 		a.o.Log.Error("cannot note how far the audit was handed in", "err", err)
 		return
 	}

@@ -125,7 +125,7 @@ func (a *Agent) remember() error {
 		return err
 	}
 	a.clock = health.NewClock(health.System(), newest, health.Built(), offset)
-	return errors.Join(a.loadLink(), a.loadAllowance(), a.loadActs(), a.openPoints())
+	return errors.Join(a.loadLink(), a.recall(allowanceSetting, &a.link.allowance), a.recall(actsSetting, &a.link.acts), a.openPoints())
 }
 
 // Store is the station's records.

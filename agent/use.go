@@ -23,15 +23,24 @@ type allowance struct {
 
 const allowanceSetting = "allowance"
 
-func (a *Agent) loadAllowance() error {
-	b, err := a.store.Setting(allowanceSetting)
-	if err != nil || b == nil {
-		return err
+// recall reads what keep kept, and leaves v as it is where there is nothing.
+func (a *Agent) recall(name string, v any) error {
+	b, err := a.store.Setting(name)
+	if err == nil && b != nil {
+		err = json.Unmarshal(b, v)
 	}
-	if err := json.Unmarshal(b, &a.link.allowance); err != nil {
-		return fmt.Errorf("read what the link may be used for: %w", err)
+	if err != nil {
+		return fmt.Errorf("read the setting %s: %w", name, err)
 	}
 	return nil
+}
+
+func (a *Agent) keep(ctx context.Context, name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return a.store.SetSetting(ctx, name, b)
 }
 
 // keepAllowance keeps what the link may be used for, and what was used, where that is bounded.
@@ -44,11 +53,7 @@ func (a *Agent) keepAllowance(ctx context.Context) {
 }
 
 func (a *Agent) saveAllowance(ctx context.Context, use allowance) {
-	b, err := json.Marshal(use)
-	if err == nil {
-		err = a.store.SetSetting(ctx, allowanceSetting, b)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := a.keep(ctx, allowanceSetting, use); err != nil && ctx.Err() == nil {
 		a.o.Log.Error("cannot note what the link was used for", "err", err)
 	}
 }
@@ -61,6 +66,9 @@ func (a *Agent) allow(ctx context.Context, now wire.Allowance) {
 	a.saveAllowance(ctx, a.allowance())
 	a.o.Log.Info("the centre says what the link may be used for", "bytes a day", now.Bytes, "from", now.From, "until", now.Until)
 }
+
+// today is the day by the PC's own clock, as it is known to be off.
+func (a *Agent) today() string { return a.now().In(time.Local).Format(time.DateOnly) }
 
 // allowance is how the link may be used, and was used until now.
 func (a *Agent) allowance() allowance {

@@ -84,8 +84,8 @@ func (c *call) long() *long {
 	return l
 }
 
-// megabytes is a number of bytes in MB with one digit behind the point.
-func megabytes(n int64) string { return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) }
+// megabytes is a number of bytes in MB with two digits behind the point.
+func megabytes(n int64) string { return strconv.FormatFloat(float64(n)/1e6, 'f', 2, 64) }
 
 // drawing is black squares as one path of an SVG.
 type drawing struct {

@@ -371,7 +371,7 @@ func (l linkCmd) Run(ctx context.Context, t *tool) error {
 	if _, err := t.ask(ctx, l.Data, asked{Do: "link", Replica: l.Station, Allowed: a}); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, t.words["link-now"]+"\n", l.Station, bounds(t.words, a, 0))
+	fmt.Fprintf(t.out, t.words["link-now"]+"\n", l.Station, bounds(t.words, a, -1))
 	return nil
 }
 

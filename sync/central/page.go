@@ -184,13 +184,17 @@ type total struct {
 	Stations int
 }
 
-// bounds is in words what a link may be used for, and what of it was used today.
+// bounds is in words what a link may be used for, and what of it was used today; -1 where
+// that is not known.
 func bounds(words map[string]string, a wire.Allowance, used int64) string {
 	var out []string
 	if a.From != a.Until {
 		out = append(out, fmt.Sprintf("%02d:%02d–%02d:%02d", a.From/60, a.From%60, a.Until/60, a.Until%60))
 	}
-	if a.Bytes > 0 {
+	switch {
+	case a.Bytes > 0 && used < 0:
+		out = append(out, fmt.Sprintf(words["link-bytes"], float64(a.Bytes)/1e6))
+	case a.Bytes > 0:
 		out = append(out, fmt.Sprintf(words["link-share"], float64(used)/1e6, float64(a.Bytes)/1e6))
 	}
 	if len(out) == 0 {

@@ -158,7 +158,7 @@ func TestFleetPage(t *testing.T) {
 		t.Error("an unknown language is not Vietnamese")
 	}
 	must(t, s.Allow(context.Background(), "tram-a", wire.Allowance{Bytes: 2e6, From: 22 * 60, Until: 5*60 + 30}))
-	if _, text := b.get("/?lang=en"); !strings.Contains(text, "Link: 22:00–05:30, 0.0 of 2.0 MB a day") {
+	if _, text := b.get("/?lang=en"); !strings.Contains(text, "Link: 22:00–05:30, 0.00 of 2.00 MB a day") {
 		t.Error("the page does not tell what a link may be used for")
 	}
 	must(t, s.Deny(context.Background(), "tram-a", true))

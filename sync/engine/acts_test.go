@@ -25,6 +25,22 @@ func (k *keeper) Keep(_ context.Context, _ string, s audit.Segment) error {
 	return k.fail
 }
 
+// looks makes a person, looks at it so often, and gives what the audit has behind a number.
+func (s *station) looks(t *testing.T, often int, after uint64) audit.Segment {
+	t.Helper()
+	k := s.born(t, hoa)
+	for range often {
+		if err := s.Audit(t.Context(), audit.Entry{Who: "hoa", Action: audit.Read, Key: k}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seg, err := s.Acts(after, 100)
+	if err != nil || len(seg.Acts) != 1+often-int(after) || !seg.Sound() {
+		t.Fatalf("%+v, %v", seg, err)
+	}
+	return seg
+}
+
 // What of the audit is handed in comes whole behind everything else, and is answered where
 // it was kept; where it was not, the rest of the exchange goes on.
 func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
@@ -38,16 +54,7 @@ func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
 	} {
 		w := newWorld(t, "a")
 		a := w.stations["a"]
-		k := a.born(t, hoa)
-		for range 2 {
-			if err := a.Audit(t.Context(), audit.Entry{Who: "hoa", Action: audit.Read, Key: k}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		seg, err := a.Acts(0, 100)
-		if err != nil || len(seg.Acts) != 3 || !seg.Sound() {
-			t.Fatalf("%+v, %v", seg, err)
-		}
+		seg := a.looks(t, 2, 0)
 		w.acts, w.keep = &seg, &c.keep
 		request, _, err := w.spoken(a, nil, nil)
 		if err != nil {
@@ -71,16 +78,7 @@ func TestAuditIsHandedInBehindEverythingElse(t *testing.T) {
 func TestReplacedUpstreamSaysHowFarItKeepsTheAudit(t *testing.T) {
 	w := newWorld(t, "a")
 	a := w.stations["a"]
-	k := a.born(t, hoa)
-	for range 3 {
-		if err := a.Audit(t.Context(), audit.Entry{Who: "hoa", Action: audit.Read, Key: k}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	seg, err := a.Acts(2, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
+	seg := a.looks(t, 3, 2)
 	w.acts, w.keep = &seg, &keeper{kept: 1}
 	w.once("a")
 	w.once("a")
@@ -104,7 +102,12 @@ func TestAuditIsBehindWhatWaits(t *testing.T) {
 	if w.once("a"); a.last.Handed || !a.last.Waiting {
 		t.Errorf("with 36 entries left it came to %+v", a.last)
 	}
-	if w.once("a"); !a.last.Handed {
+	a.carry.Cut = true
+	if w.once("a"); a.last.Handed {
+		t.Errorf("after a cut it came to %+v", a.last)
+	}
+	w.sync("a")
+	if !a.last.Handed {
 		t.Errorf("with none left it came to %+v", a.last)
 	}
 }

@@ -27,6 +27,16 @@ func withPoint(t *testing.T) (*world, *station, *station) {
 	return w, a, p
 }
 
+// withPerson is withPoint and somebody whom the centre, both stations and the point hold.
+func withPerson(t *testing.T) (*world, *station, *station, record.Key) {
+	t.Helper()
+	w, a, p := withPoint(t)
+	k := w.bornAtCentre()
+	w.share(k)
+	w.sync("a", "b", "p")
+	return w, a, p, k
+}
+
 // leaves lets a person move from a to elsewhere.
 func (w *world) leaves(k record.Key) {
 	w.t.Helper()
@@ -66,10 +76,7 @@ func TestPointIsNotGreenByItsStation(t *testing.T) {
 // U0 at the centre. a: U0 -> A1, waiting. p takes A1 from a and makes P1 from it, while
 // b: U0 -> B1 gets to the centre first. All three are in what all show in the end.
 func TestPointGoesOnFromItsStationsLine(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	a1 := a.edit(t, k, hoa+phone("0911"))
 	w.sync("p")
 	p.isAt(t, a1, record.Here)
@@ -91,10 +98,7 @@ func TestPointGoesOnFromItsStationsLine(t *testing.T) {
 
 // b deletes a person whom a and p hold: the deletion gets to the second level.
 func TestDeletionReachesThePoint(t *testing.T) {
-	w, _, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, _, p, k := withPerson(t)
 	w.stations["b"].put(t, store.Write{Key: k, Base: store.Any, Delete: true})
 	w.sync("b", "a", "p")
 	if got := content(t, p.Store, k); got != "deleted" {
@@ -106,10 +110,7 @@ func TestDeletionReachesThePoint(t *testing.T) {
 // on, and p is put back to before: nobody closes the chain over the edit, and the record
 // waits for no receipt of it.
 func TestChainOfAPointThatWasPutBackIsLeft(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	old := w.snapshot("p")
 	w.leaves(k)
 	w.sync("a")
@@ -133,10 +134,7 @@ func TestChainOfAPointThatWasPutBackIsLeft(t *testing.T) {
 // p makes a person and an urgent question about another one; the question alone gets to a,
 // and p is put back to before both: nobody closes the gap below it.
 func TestQuestionOfAPointThatWasPutBackWaitsForNoGap(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	old := w.snapshot("p")
 	p.born(t, hoa)
 	urgent := p.asks(t, k, "urgent")
@@ -155,10 +153,7 @@ func TestQuestionOfAPointThatWasPutBackWaitsForNoGap(t *testing.T) {
 // p edits somebody who left a, and who says that it lost that is a copy of p's folder on a
 // second PC: p itself goes on, and its chain is proved in the end.
 func TestTwinOfAPointTellsNothingOfItsChain(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	twin := storetest.Open(t, store.Options{Name: "p", Dir: w.snapshot("p"), R4: p.R4()})
 	w.stations["p'"] = &station{Store: twin, dir: twin.Dir(), name: "p", up: a}
 	w.leaves(k)
@@ -179,10 +174,7 @@ func TestTwinOfAPointTellsNothingOfItsChain(t *testing.T) {
 // A person moves away from a while p edits the record: a passes P1 on without holding the
 // record, and p hears that it is gone, and that P1 is at the centre.
 func TestPointEditsWhoLeftItsStation(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	w.leaves(k)
 	w.sync("a")
 	p.edit(t, k, hoa+phone("0912"))
@@ -224,10 +216,7 @@ func TestPointTakesAnIDThatItsStationHasWaiting(t *testing.T) {
 // back to before A1, and P1's request reaches it once more: it holds P1 aside. Then p hands
 // A3 back, into which P1 went: P1 is passed on all the same.
 func TestWhatIsHeldAsideAndWentIntoAMergeIsPassedOn(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	from := w.snapshot("a")
 	a.edit(t, k, hoa+phone("0911"))
 	w.sync("p")
@@ -258,10 +247,7 @@ func TestWhatIsHeldAsideAndWentIntoAMergeIsPassedOn(t *testing.T) {
 // reaches it once more, and it holds P2 aside. p is put back to before P1 too: nobody brings
 // P1, and what P2 says is in what all show all the same.
 func TestWhatIsHeldAsideAndItsMakerLostIsTakenWithoutItsBase(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
+	w, a, p, k := withPerson(t)
 	old, older := w.snapshot("a"), w.snapshot("p")
 	p.edit(t, k, hoa+phone("0911"))
 	w.once("p")
@@ -295,33 +281,37 @@ func TestWhatIsHeldAsideAndItsMakerLostIsTakenWithoutItsBase(t *testing.T) {
 
 // p: U0 -> P1, handed to a, which is put back to before it. p starts again, and makes P2 on
 // P1 under its next lineage: a holds P2 aside. p is put back to before both, and does not
-// know of that lineage: nobody brings P1, and what P2 says is in what all show all the same.
+// know of that lineage: nobody brings P1, and what P2 says is in what all show all the same,
+// also where p has started so often that it does not name all lineages.
 func TestLineageThatItsMakerForgotIsTakenWithoutItsBase(t *testing.T) {
-	w, a, p := withPoint(t)
-	k := w.bornAtCentre()
-	w.share(k)
-	w.sync("a", "b", "p")
-	old, older := w.snapshot("a"), w.snapshot("p")
-	p.edit(t, k, hoa+phone("0911"))
-	w.once("p")
-	again := func(dir string) {
-		w.restore("p", dir)
-		p = w.stations["p"]
+	for _, starts := range []int{0, record.RecentLives + 2} {
+		w, a, p, k := withPerson(t)
+		again := func(dir string) {
+			w.restore("p", dir)
+			p = w.stations["p"]
+			p.up = a
+		}
+		for range starts {
+			again(w.snapshot("p"))
+			w.once("p")
+		}
+		old, older := w.snapshot("a"), w.snapshot("p")
+		p.edit(t, k, hoa+phone("0911"))
+		w.once("p")
+		again(w.snapshot("p"))
+		w.restore("a", old)
+		a = w.stations["a"]
 		p.up = a
-	}
-	again(w.snapshot("p"))
-	w.restore("a", old)
-	a = w.stations["a"]
-	p.up = a
-	p2 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
-	w.once("p")
-	if held, err := a.Held(); err != nil || len(held) != 1 || held[0].Ref != p2.Ref() {
-		t.Fatalf("the window is not met: %+v, %v", held, err)
-	}
-	again(older)
-	w.sync("p", "a", "b")
-	w.want(k, "0911", "female")
-	if c, err := a.Waiting(); err != nil || c.Waiting+c.Parked+c.Held != 0 {
-		t.Errorf("a waits: %+v, %v", c, err)
+		p2 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+		w.once("p")
+		if held, err := a.Held(); err != nil || len(held) != 1 || held[0].Ref != p2.Ref() {
+			t.Fatalf("the window is not met: %+v, %v", held, err)
+		}
+		again(older)
+		w.sync("p", "a", "b")
+		w.want(k, "0911", "female")
+		if c, err := a.Waiting(); err != nil || c.Waiting+c.Parked+c.Held != 0 {
+			t.Errorf("after %d starts a waits: %+v, %v", starts, c, err)
+		}
 	}
 }
