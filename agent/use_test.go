@@ -66,6 +66,11 @@ func TestHoursOfUseLetOnlyWhatIsUrgentThrough(t *testing.T) {
 	if !w.a.presses() {
 		t.Error("what is urgent does not press")
 	}
+	w.a.link.urged = w.a.hurried()
+	if w.a.presses() {
+		t.Error("what was handed in, and waits at the centre, still presses")
+	}
+	w.a.link.urged = nil
 	w.a.round(ctx)
 	for _, k := range []record.Key{about, urgent} {
 		if !holds(c, k) {
@@ -108,11 +113,11 @@ func TestBytesOfADayAreUsedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
+	w.exchange()
 	used := w.a.Report().Used
 	if wait, why := w.a.barred(); why != status.LinkSpent || wait > 25*time.Hour || used == 0 {
 		t.Errorf("%d bytes used: %q for %s", used, why, wait)
 	}
-	w.a.keepAllowance(ctx)
 	w.stop()
 	w.start()
 	if now := w.a.Report().Used; now < used {
@@ -208,5 +213,17 @@ func TestLongWorkSaysHowFarItIs(t *testing.T) {
 	}
 	if p := w.a.linkUse().Progress; p != (web.Progress{}) {
 		t.Errorf("when all is done it says %+v", p)
+	}
+
+	// Where nothing goes up, all that is left is what did not come yet.
+	all, _ := w.a.Store().Waiting()
+	w = openWard(t, c, centre, "tram-c", "mai")
+	for came, more := 0, true; more; {
+		res := w.exchange()
+		came += res.Received
+		more = res.More
+		if left := int(w.a.linkUse().Progress.Left); left > 0 && came+left != all.Records {
+			t.Errorf("%d came and %d are left, of %d", came, left, all.Records)
+		}
 	}
 }

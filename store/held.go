@@ -189,8 +189,8 @@ func (s *Store) Abandon(ctx context.Context, peer string, lives record.Lives) er
 const maxLives = 256
 
 // reach is how far the lineages go that a peer writes under no more. Of one that it spoke
-// under before its present one, and does not name, it has nothing: it was put back to
-// before that began. Who speaks under one before the last is late, or a twin, and tells
+// under before its present one, and does not name, it has nothing that waits: it was put back
+// to before that began, or is through with it. Who speaks under one before the last is late, or a twin, and tells
 // of those alone that it names.
 func (s *Store) reach(ctx context.Context, peer string, lives record.Lives) (map[record.Lineage]uint64, error) {
 	var heard []record.Lineage
@@ -216,13 +216,7 @@ func (s *Store) reach(ctx context.Context, peer string, lives record.Lives) (map
 	if !lives.Run || slices.Contains(before, lives.Now) {
 		return out, nil
 	}
-	from := 0
-	if !lives.All { // what it spoke under before the oldest that it names may be left out
-		if from = slices.IndexFunc(before, func(l record.Lineage) bool { _, named := lives.Former[l]; return named }); from < 0 {
-			return out, nil
-		}
-	}
-	for _, l := range before[from:] {
+	for _, l := range before {
 		if _, named := out[l]; !named {
 			out[l] = 0
 		}

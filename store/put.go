@@ -420,7 +420,7 @@ func (t *tx) shownOr(n []byte, r *layout.Row, v *record.Version, ref record.Ref)
 	if shows.IsZero() {
 		shows = r.Head
 	}
-	if shows == ref && !r.Preview && !r.Gone {
+	if shows == ref && !r.Preview {
 		return v, nil
 	}
 	return t.shown(n, r)

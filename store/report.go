@@ -354,8 +354,9 @@ const maxLinks = 200
 const recentProofs = 16
 
 const (
-	maxWanted = 4 * record.RecentLives // lineages that an exchange is about
-	hour      = 3_600_000              // in milliseconds
+	recentLives = 16              // lineages that a replica names when it asks, the newest
+	maxWanted   = 4 * recentLives // lineages that an exchange is about
+	hour        = 3_600_000       // in milliseconds
 )
 
 // toProve are the lineages that an exchange is about: the present one, those with the
@@ -390,7 +391,7 @@ func (t *tx) toProve(now record.Lineage) ([]record.Lineage, error) {
 // Standing is what this replica says of itself to its upstream.
 func (s *Store) Standing() (record.Standing, error) {
 	var out record.Standing
-	lives, err := s.Lives(record.RecentLives)
+	lives, err := s.Lives(recentLives)
 	if err != nil {
 		return out, err
 	}

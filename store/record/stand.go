@@ -128,13 +128,9 @@ type Lives struct {
 	Now Lineage
 	// Former are those before, each with how far its chain reaches.
 	Former map[Lineage]uint64
-	// Run says that none between them are left out, All that older ones are not either.
-	Run, All bool
+	// Run says that none is left out but old ones under which nothing waits.
+	Run bool
 }
-
-// RecentLives is how many lineages a replica names when it asks, the newest; all where it
-// has no more.
-const RecentLives = 16
 
 // Recovery is what the asking half learnt about an upstream that lost things or
 // about a twin of itself.

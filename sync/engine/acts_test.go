@@ -102,13 +102,12 @@ func TestAuditIsBehindWhatWaits(t *testing.T) {
 	if w.once("a"); a.last.Handed || !a.last.Waiting {
 		t.Errorf("with 36 entries left it came to %+v", a.last)
 	}
-	a.carry.Cut = true
-	if w.once("a"); a.last.Handed {
-		t.Errorf("after a cut it came to %+v", a.last)
-	}
-	w.sync("a")
-	if !a.last.Handed {
+	if w.sync("a"); !a.last.Handed {
 		t.Errorf("with none left it came to %+v", a.last)
+	}
+	a.carry.Cut = true
+	if w.once("a"); a.last.Handed || a.last.Asked {
+		t.Errorf("after a cut it came to %+v", a.last)
 	}
 }
 

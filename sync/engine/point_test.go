@@ -284,7 +284,7 @@ func TestWhatIsHeldAsideAndItsMakerLostIsTakenWithoutItsBase(t *testing.T) {
 // know of that lineage: nobody brings P1, and what P2 says is in what all show all the same,
 // also where p has started so often that it does not name all lineages.
 func TestLineageThatItsMakerForgotIsTakenWithoutItsBase(t *testing.T) {
-	for _, starts := range []int{0, record.RecentLives + 2} {
+	for _, starts := range []int{0, 18} {
 		w, a, p, k := withPerson(t)
 		again := func(dir string) {
 			w.restore("p", dir)

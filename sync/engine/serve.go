@@ -150,7 +150,7 @@ func lives(h *wire.Hello) record.Lives {
 			reach[k.Lineage] = math.MaxUint64 // of those below it, or older: it may hand in more
 		}
 	}
-	return record.Lives{Now: h.Life, Former: reach, Run: h.Run, All: h.Run && len(h.Continues)+1 < record.RecentLives}
+	return record.Lives{Now: h.Life, Former: reach, Run: h.Run}
 }
 
 // roots holds the asker's roots against those here, where its cursors are at the end.

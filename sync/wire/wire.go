@@ -48,7 +48,8 @@ type Hello struct {
 	// Life is the lineage that speaks, Continues those it came from, newest first.
 	Life      record.Lineage   `json:"life"`
 	Continues []record.Lineage `json:"continues,omitempty"`
-	// Run says that Continues leaves none out but, behind the newest fifteen, older ones.
+	// Run says that Continues and Links leave none out but, behind the newest fifteen, those
+	// under which nothing waits.
 	Run bool `json:"run,omitempty"`
 	// Links are the chains of the asker's own changes, each as far as it reaches.
 	Links []record.Link `json:"links,omitempty"`
