@@ -51,6 +51,8 @@ type tx struct {
 	after, undo []func()
 	// newPeer says that a peer was added and is not committed yet.
 	newPeer bool
+	// at is when it takes in what it does; zero before it was asked for.
+	at int64
 	// replaying says that the journal holds it already.
 	replaying bool
 }

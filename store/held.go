@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -351,5 +352,79 @@ func (s *Store) Untaken(of func(record.Lineage) bool) ([]record.Answer, error) {
 		}
 		out = append(out, a)
 	}
+	return out, err
+}
+
+// toProve are the lineages that an exchange is about: the present one, those with the
+// newest receipts, and those whose chain goes on beyond its receipt, be it of a former
+// life or of a replica below.
+func (t *tx) toProve(now record.Lineage) ([]record.Lineage, error) {
+	out := []record.Lineage{now}
+	var proved []record.Receipt
+	c := t.Table(layout.Links).Cursor()
+	k, _ := c.First()
+	for len(k) == record.LineageLen+8 {
+		l := record.Lineage(k[:record.LineageLen])
+		r := record.Receipt{Link: record.Link{Lineage: l}}
+		if _, err := t.get(layout.Receipts, []byte(l), &r); err != nil {
+			return nil, err
+		}
+		if t.chainTop(l).N > r.N && l != now && len(out) < maxLinks {
+			out = append(out, l)
+		}
+		proved = append(proved, r)
+		k, _ = c.Seek(linkKey(l, ^uint64(0)))
+	}
+	slices.SortFunc(proved, func(a, b record.Receipt) int { return cmp.Compare(b.At, a.At) })
+	for _, r := range proved[:min(recentProofs, len(proved))] {
+		if !slices.Contains(out, r.Lineage) {
+			out = append(out, r.Lineage)
+		}
+	}
+	return out, nil
+}
+
+// Standing is what this replica says of itself to its upstream.
+func (s *Store) Standing() (record.Standing, error) {
+	var out record.Standing
+	lives, err := s.Lives(recentLives)
+	if err != nil {
+		return out, err
+	}
+	for _, l := range lives {
+		out.Lives = append(out.Lives, l.Lineage)
+	}
+	err = s.view(func(tx *tx) error {
+		wanted, err := tx.toProve(out.Lives[0])
+		if err != nil {
+			return err
+		}
+		waits := map[record.Lineage]bool{} // also what is to be proved once more
+		c := tx.Table(layout.Own).Cursor()
+		for k, v := c.First(); k != nil && len(wanted) < maxWanted; k, v = c.Next() {
+			e, err := tx.openOwn(k, v)
+			if err != nil {
+				return err
+			}
+			l := e.Ref.Name.Lineage
+			if waits[l] = true; !slices.Contains(wanted, l) {
+				wanted = append(wanted, l)
+			}
+			if e.Ref.Name.Lineage == out.Lives[0] {
+				break // the present lineage is the last
+			}
+		}
+		if err := tx.links(&out, wanted, waits); err != nil {
+			return err
+		}
+		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
+			cur := record.Cursor{Feed: feed}
+			if _, err := tx.get(layout.Cursors, []byte(feed), &cur); err != nil {
+				return err
+			}
+			out.Cursors = append(out.Cursors, cur)
+		}
+		return nil
+	})
 	return out, err
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -57,14 +56,14 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 			return nil, nil, err
 		}
 		patients = append(patients, num(pn))
-		keys = append(keys, join([]byte(ixPatient), short(pn), kind, date, short(n)))
+		keys = append(keys, join([]byte(ixPatient), layout.Short(pn), kind, date, layout.Short(n)))
 	}
 	if v.Deleted {
 		return keys, patients, nil // a tombstone stays in its compartments, to be offered there
 	}
-	keys = append(keys, join([]byte(ixKind), kind, date, short(n)))
+	keys = append(keys, join([]byte(ixKind), kind, date, layout.Short(n)))
 	for _, code := range f.codes {
-		keys = append(keys, join([]byte(ixCode), kind, code, date, short(n)))
+		keys = append(keys, join([]byte(ixCode), kind, code, date, layout.Short(n)))
 	}
 	return keys, patients, nil
 }
@@ -79,18 +78,11 @@ type found struct {
 // find works it out.
 func (s *Store) find(content *fhir.Value) *found {
 	in := query.FoundBy(s.opt.R4, content)
-	f := &found{people: in.People, date: sortable(in.Date)}
+	f := &found{people: in.People, date: layout.Sortable(in.Date)}
 	for _, code := range in.Codes {
 		f.codes = append(f.codes, s.codeID("", code))
 	}
 	return f
-}
-
-// sortable is a date in bytes that sort as it does.
-func sortable(at int64) []byte {
-	const most = 1<<47 - 1
-	at = max(-most, min(at, most))
-	return binary.BigEndian.AppendUint64(nil, uint64(at)+1<<47)[2:]
 }
 
 func (t *tx) found(v *record.Version) (*found, error) {
@@ -105,29 +97,17 @@ func (t *tx) found(v *record.Version) (*found, error) {
 	return f.found, nil
 }
 
-// dateLen and numberLen are how long dates and numbers are in the index, in bytes.
-const (
-	dateLen   = 6
-	numberLen = 5
-)
-
-// dateIn is the date in a key of ixKind.
-func dateIn(k []byte) people.Date { return people.Date(k[len(k)-numberLen-dateLen:][:dateLen]) }
-
-// short is a number as it stands in the index.
-func short(n []byte) []byte { return n[len(n)-numberLen:] }
-
-// long is the number at the end of a key of the index.
-func long(k []byte) []byte {
-	return append(make([]byte, 8-numberLen, 8), k[len(k)-numberLen:]...)
-}
-
 // show brings everything that depends on what a record shows from the old state
 // to the new one: index, people, conflicts. Nil is nothing.
 func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 	if old == now && now != nil {
 		return nil
 	}
+	at, err := t.came()
+	if err != nil {
+		return err
+	}
+	r.Came = at
 	before, _, err := t.indexKeys(n, old)
 	if err != nil {
 		return err
@@ -210,7 +190,7 @@ func (s *Store) loadPeople() error {
 		g.Go(func() error {
 			return s.view(func(tx *tx) error {
 				for _, k := range some {
-					n := long(k)
+					n := layout.Long(k)
 					r, err := tx.row(n)
 					if err != nil {
 						return err
@@ -219,7 +199,7 @@ func (s *Store) loadPeople() error {
 					if err != nil {
 						return err
 					}
-					s.people.Set(num(n), r.Key, v, dateIn(k))
+					s.people.Set(num(n), r.Key, v, layout.DateIn(k))
 				}
 				return nil
 			})
@@ -320,7 +300,7 @@ func (s *Store) openPage(page string) ([]byte, error) {
 func (t *tx) hits(q query.Query) ([]hit, error) {
 	var out []hit
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
-		t.each(q.Kind, func(k []byte) { out = append(out, hitOf(num(long(k)), dateIn(k))) })
+		t.each(q.Kind, func(k []byte) { out = append(out, hitOf(num(layout.Long(k)), layout.DateIn(k))) })
 		slices.Reverse(out)
 		return out, nil
 	}
@@ -352,13 +332,14 @@ func (t *tx) looked(q query.Query) ([]hit, error) {
 		if v == nil || v.Deleted {
 			continue
 		}
+		v.Came = r.Came
 		content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
 		if err != nil {
 			return nil, err
 		}
-		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Stamp.Corrected()}
+		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Updated().UnixMilli()}
 		if query.Matches(r4, q, content, meta) {
-			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + latest(sortable(query.FoundBy(t.s.opt.R4, content).Date), n)})
+			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + layout.Latest(layout.Sortable(query.FoundBy(t.s.opt.R4, content).Date), n)})
 		}
 	}
 	slices.SortFunc(out, hit.compare)
@@ -369,7 +350,7 @@ func (t *tx) looked(q query.Query) ([]hit, error) {
 func (t *tx) each(kind string, f func(k []byte)) {
 	prefix := join([]byte(ixKind), t.s.kindID(kind))
 	c := t.Table(layout.Index).Cursor()
-	for k, _ := c.Seek(prefix); len(k) == len(prefix)+dateLen+numberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
+	for k, _ := c.Seek(prefix); len(k) == len(prefix)+layout.DateLen+layout.NumberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		f(k)
 	}
 }
@@ -377,21 +358,11 @@ func (t *tx) each(kind string, f func(k []byte)) {
 // lists reports whether a person is shown at that date: the index of people may be
 // ahead of what the transaction sees.
 func (t *tx) lists(kind string, p people.Hit) bool {
-	return t.Table(layout.Index).Get(join([]byte(ixKind), t.s.kindID(kind), p.Date[:], short(u64(p.Number)))) != nil
+	return t.Table(layout.Index).Get(join([]byte(ixKind), t.s.kindID(kind), p.Date[:], layout.Short(u64(p.Number)))) != nil
 }
 
 func hitOf(number uint64, date people.Date) hit {
-	return hit{number, latest(date[:], u64(number))}
-}
-
-// latest is an order in which the newest date comes first, and of one date the
-// record that came last.
-func latest(date, n []byte) string {
-	out := join(date, n)
-	for i := range out {
-		out[i] = ^out[i]
-	}
-	return string(out)
+	return hit{number, layout.Latest(date[:], u64(number))}
 }
 
 // candidates are the records in which the matches are, each once: those of one
@@ -415,7 +386,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
-					prefixes = append(prefixes, join([]byte(ixPatient), short(n), kind))
+					prefixes = append(prefixes, join([]byte(ixPatient), layout.Short(n), kind))
 				}
 			}
 			return t.scan(prefixes)
@@ -471,8 +442,8 @@ func (t *tx) scan(prefixes [][]byte) [][]byte {
 	for _, p := range prefixes {
 		var some [][]byte
 		c := t.Table(layout.Index).Cursor()
-		for k, _ := c.Seek(p); len(k) >= len(p)+numberLen && string(k[:len(p)]) == string(p); k, _ = c.Next() {
-			n := long(k)
+		for k, _ := c.Seek(p); len(k) >= len(p)+layout.NumberLen && string(k[:len(p)]) == string(p); k, _ = c.Next() {
+			n := layout.Long(k)
 			if !seen[string(n)] {
 				seen[string(n)] = true
 				some = append(some, n)

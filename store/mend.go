@@ -296,7 +296,7 @@ func (t *tx) mendRecord(n []byte, m *Mended) error {
 		}
 	}
 	for _, p := range have {
-		if !slices.Contains(r.Past, p) { // let go of, but for the page it stood on
+		if !slices.ContainsFunc(r.Past, p.Same) { // let go of, but for the page it stood on
 			if err := t.Table(layout.Versions).Delete(join(n, u64(p.At))); err != nil {
 				return err
 			}
@@ -400,9 +400,11 @@ func (t *tx) derive(n []byte) error {
 	if err != nil {
 		return err
 	}
+	since := r.Came
 	if err := t.show(n, r, nil, shown); err != nil {
 		return err
 	}
+	r.Came = since
 	if err := t.leaf("up/"+r.Feed, grown(r), r.Key); err != nil {
 		return err
 	}

@@ -120,8 +120,7 @@ func (s *Store) marked() bool {
 	return err == nil
 }
 
-// openDatabase opens the database: made where there is none, rebuilt where it is
-// damaged.
+// openDatabase opens the database: made where there is none, rebuilt where damaged.
 func (s *Store) openDatabase(state fileState) error {
 	back, err := s.stepBack(state)
 	switch {
@@ -173,6 +172,7 @@ func (s *Store) migrate(from uint64) error {
 		2: {(*tx).countKeys, (*tx).listVault, (*tx).listAttached},
 		3: {(*tx).countKeys, (*tx).listAttached},
 		4: {(*tx).listAttached},
+		5: {}, // its rows are read as they are
 	}[from]
 	if !known {
 		return fmt.Errorf("%w: schema %d", ErrForeign, from)

@@ -333,6 +333,7 @@ func (t *tx) accept(v *record.Version) error {
 	if err := t.show(n, r, old, v); err != nil {
 		return err
 	}
+	v.Came = r.Came
 	if err := t.keepLost(n, v); err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -197,7 +197,7 @@ func (s *Store) Place(st *record.Stand) (record.Place, error) {
 // Since pages through the history of a kind, or of all with Kind "".
 type Since struct {
 	Kind  string
-	After int64 // Unix milliseconds; versions stamped before are left out
+	After int64 // Unix milliseconds; versions that came before are left out
 	Limit int
 	Page  string
 }
@@ -205,14 +205,14 @@ type Since struct {
 // HistoryAll lists versions, those that came last first, and the next page.
 func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 	var out []*record.Version
-	var lastOrder []byte
+	var last []byte
 	next := ""
 	err := s.view(func(tx *tx) error {
 		c := tx.Table(layout.Order).Cursor()
 		k, n := c.Last()
-		if at, err := base64.RawURLEncoding.DecodeString(q.Page); err != nil || len(at) != 0 && len(at) != 8 {
-			return &query.ParamError{Param: "page", Why: "value"}
-		} else if len(at) == 8 {
+		if at, err := openPlace(q.Page); err != nil {
+			return err
+		} else if at != nil {
 			if k, n = c.Seek(at); k == nil {
 				k, n = c.Last()
 			} else {
@@ -220,32 +220,122 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 			}
 		}
 		for ; k != nil; k, n = c.Prev() {
-			if r, err := tx.row(n); err != nil || r.Gone {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			v, err := tx.versionAt(n, num(k))
-			if err == record.ErrNotFound {
-				continue
-			}
+			v, err := tx.ordered(n, num(k))
 			if err != nil {
 				return err
 			}
-			if q.Kind != "" && v.Key.Kind != q.Kind || v.Stamp.Corrected() < q.After {
+			if v != nil && v.Came != 0 && v.Came < q.After {
+				return nil // and so did all before it
+			}
+			if v == nil || !q.wants(v) {
 				continue
 			}
 			if len(out) == q.Limit {
-				next = base64.RawURLEncoding.EncodeToString(lastOrder)
+				next = sealPlace(last)
 				return nil
 			}
-			out = append(out, v)
-			lastOrder = append([]byte(nil), k...)
+			out, last = append(out, v), bytes.Clone(k)
 		}
 		return nil
 	})
 	return out, next, err
+}
+
+// Changes lists versions in the order in which they came, those behind the place of an
+// earlier answer; from "" on the first. The place that it answers is behind the last of
+// them, also where more may follow: it is what to ask with next time.
+func (s *Store) Changes(q Since) (out []*record.Version, place string, more bool, err error) {
+	place = q.Page
+	err = s.view(func(tx *tx) error {
+		at, err := openPlace(q.Page)
+		if err != nil {
+			return err
+		}
+		c := tx.Table(layout.Order).Cursor()
+		k, n := c.Seek(at)
+		if at != nil && string(k) == string(at) {
+			k, n = c.Next()
+		}
+		for ; k != nil; k, n = c.Next() {
+			v, err := tx.ordered(n, num(k))
+			if err != nil {
+				return err
+			}
+			if v != nil && q.wants(v) {
+				if more = len(out) == q.Limit; more {
+					return nil
+				}
+				out = append(out, v)
+			}
+			place = sealPlace(k)
+		}
+		return nil
+	})
+	return out, place, more, err
+}
+
+func (q Since) wants(v *record.Version) bool {
+	return (q.Kind == "" || v.Key.Kind == q.Kind) && v.Updated().UnixMilli() >= q.After
+}
+
+// A place among all versions is the order of one; it says nothing of anybody.
+func sealPlace(order []byte) string { return base64.RawURLEncoding.EncodeToString(order) }
+
+func openPlace(place string) ([]byte, error) {
+	order, err := base64.RawURLEncoding.DecodeString(place)
+	switch {
+	case err != nil || len(order) != 0 && len(order) != 8:
+		return nil, &query.ParamError{Param: "page", Why: "value"}
+	case len(order) == 0:
+		return nil, nil
+	}
+	return order, nil
+}
+
+// ordered reads the version of an order; nil where it is not held any more.
+func (t *tx) ordered(n []byte, order uint64) (*record.Version, error) {
+	r, err := t.row(n)
+	if err != nil || r.Gone {
+		return nil, err
+	}
+	i := slices.IndexFunc(r.Past, func(p layout.Past) bool { return p.At == order })
+	if i < 0 {
+		return nil, nil
+	}
+	v, err := t.pastVersion(n, r.Past[i])
+	if err == record.ErrNotFound {
+		return nil, nil
+	}
+	return v, err
+}
+
+// pastVersion reads a version with when it came here.
+func (t *tx) pastVersion(n []byte, p layout.Past) (*record.Version, error) {
+	v, err := t.versionAt(n, p.At)
+	if err == nil {
+		v.Came = p.Came
+	}
+	return v, err
+}
+
+// Newest is the stamp of the version that came last; zero in an empty store.
+func (s *Store) Newest() (record.Stamp, error) {
+	var out record.Stamp
+	err := s.view(func(tx *tx) error {
+		c := tx.Table(layout.Order).Cursor()
+		for k, n := c.Last(); k != nil; k, n = c.Prev() {
+			v, err := tx.versionAt(n, num(k))
+			if err == nil {
+				out = v.Stamp
+				return nil
+			}
+			if err != record.ErrNotFound {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Contest is an element of a kind about which people disagree; Path as in
@@ -358,80 +448,6 @@ const (
 	maxWanted   = 4 * recentLives // lineages that an exchange is about
 	hour        = 3_600_000       // in milliseconds
 )
-
-// toProve are the lineages that an exchange is about: the present one, those with the
-// newest receipts, and those whose chain goes on beyond its receipt, be it of a former
-// life or of a replica below.
-func (t *tx) toProve(now record.Lineage) ([]record.Lineage, error) {
-	out := []record.Lineage{now}
-	var proved []record.Receipt
-	c := t.Table(layout.Links).Cursor()
-	k, _ := c.First()
-	for len(k) == record.LineageLen+8 {
-		l := record.Lineage(k[:record.LineageLen])
-		r := record.Receipt{Link: record.Link{Lineage: l}}
-		if _, err := t.get(layout.Receipts, []byte(l), &r); err != nil {
-			return nil, err
-		}
-		if t.chainTop(l).N > r.N && l != now && len(out) < maxLinks {
-			out = append(out, l)
-		}
-		proved = append(proved, r)
-		k, _ = c.Seek(linkKey(l, ^uint64(0)))
-	}
-	slices.SortFunc(proved, func(a, b record.Receipt) int { return cmp.Compare(b.At, a.At) })
-	for _, r := range proved[:min(recentProofs, len(proved))] {
-		if !slices.Contains(out, r.Lineage) {
-			out = append(out, r.Lineage)
-		}
-	}
-	return out, nil
-}
-
-// Standing is what this replica says of itself to its upstream.
-func (s *Store) Standing() (record.Standing, error) {
-	var out record.Standing
-	lives, err := s.Lives(recentLives)
-	if err != nil {
-		return out, err
-	}
-	for _, l := range lives {
-		out.Lives = append(out.Lives, l.Lineage)
-	}
-	err = s.view(func(tx *tx) error {
-		wanted, err := tx.toProve(out.Lives[0])
-		if err != nil {
-			return err
-		}
-		waits := map[record.Lineage]bool{} // also what is to be proved once more
-		c := tx.Table(layout.Own).Cursor()
-		for k, v := c.First(); k != nil && len(wanted) < maxWanted; k, v = c.Next() {
-			e, err := tx.openOwn(k, v)
-			if err != nil {
-				return err
-			}
-			l := e.Ref.Name.Lineage
-			if waits[l] = true; !slices.Contains(wanted, l) {
-				wanted = append(wanted, l)
-			}
-			if e.Ref.Name.Lineage == out.Lives[0] {
-				break // the present lineage is the last
-			}
-		}
-		if err := tx.links(&out, wanted, waits); err != nil {
-			return err
-		}
-		for _, feed := range []string{record.OwnFeed, record.SharedFeed} {
-			cur := record.Cursor{Feed: feed}
-			if _, err := tx.get(layout.Cursors, []byte(feed), &cur); err != nil {
-				return err
-			}
-			out.Cursors = append(out.Cursors, cur)
-		}
-		return nil
-	})
-	return out, err
-}
 
 // Acts are the audit's entries behind a number, at most max, up to where one is missing.
 func (s *Store) Acts(after uint64, max int) (audit.Segment, error) {

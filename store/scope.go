@@ -316,10 +316,10 @@ func (t *tx) rescope(v *record.Version) error {
 // offerCompartment brings a person's records into the feeds they belong in.
 func (t *tx) offerCompartment(patient []byte) error {
 	var members [][]byte
-	prefix := join([]byte(ixPatient), short(patient))
+	prefix := join([]byte(ixPatient), layout.Short(patient))
 	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		members = append(members, long(k))
+		members = append(members, layout.Long(k))
 	}
 	slices.SortFunc(members, bytes.Compare) // as they came: the person before what is about them
 	for _, n := range members {
@@ -398,14 +398,14 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 
 // findScope finds the record that names a person's stations.
 func (t *tx) findScope(patient []byte, key *record.Key) error {
-	prefix := join([]byte(ixPatient), short(patient), t.s.kindID("Basic"))
+	prefix := join([]byte(ixPatient), layout.Short(patient), t.s.kindID("Basic"))
 	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		r, err := t.row(long(k))
+		r, err := t.row(layout.Long(k))
 		if err != nil {
 			return err
 		}
-		v, err := t.shown(long(k), r)
+		v, err := t.shown(layout.Long(k), r)
 		if err != nil || v == nil {
 			return err
 		}

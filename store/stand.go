@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"tram/store/fhir"
@@ -261,15 +260,33 @@ func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 		}
 		return nil
 	}
+	at, err := t.came()
+	if err != nil {
+		return err
+	}
 	order := t.Table(layout.Order).Next()
 	if err := t.addVersion(join(n, u64(order)), b); err != nil {
 		return err
 	}
-	r.Past = append(r.Past, layout.Past{Ref: ref, At: order})
+	r.Past = append(r.Past, layout.Past{Ref: ref, At: order, Came: at})
 	if err := t.Table(layout.Order).Add(u64(order), n); err != nil {
 		return err
 	}
 	return t.attach(n, order, v)
+}
+
+// came is when this transaction takes in what it does, in Unix milliseconds: by the clock,
+// but never before another did, so that who asks for what came since misses nothing.
+func (t *tx) came() (int64, error) {
+	if t.at != 0 {
+		return t.at, nil
+	}
+	meta, at := t.Table(layout.Meta), t.s.opt.Clock().Corrected()
+	if last := meta.Get([]byte(layout.Came)); len(last) == 8 {
+		at = max(at, int64(num(last)))
+	}
+	t.at = at
+	return at, meta.Put([]byte(layout.Came), u64(uint64(at)))
 }
 
 // shown is what the row shows; nil for nothing.
@@ -317,6 +334,9 @@ func (t *tx) stand(key record.Key, names ...record.Ref) (st *record.Stand, found
 		if st.Shown, err = t.shown(n, r); err != nil {
 			return nil, false, err
 		}
+	}
+	if st.Shown != nil {
+		st.Shown.Came = r.Came
 	}
 	for _, ref := range names {
 		if p, ok := r.Find(ref.Name); ok {
@@ -390,7 +410,7 @@ func (s *Store) Version(key record.Key, name record.Name) (*record.Version, erro
 		if !ok || r.Gone {
 			return record.ErrNotFound
 		}
-		v, err = tx.versionAt(n, p.At)
+		v, err = tx.pastVersion(n, p)
 		return err
 	})
 	return v, err
@@ -409,7 +429,7 @@ func (s *Store) History(key record.Key) ([]*record.Version, error) {
 			return record.ErrNotFound
 		}
 		for _, p := range r.Past {
-			v, err := tx.versionAt(n, p.At)
+			v, err := tx.pastVersion(n, p)
 			if err != nil {
 				return err
 			}
@@ -417,43 +437,7 @@ func (s *Store) History(key record.Key) ([]*record.Version, error) {
 		}
 		return nil
 	})
-	return newestFirst(out), err
-}
-
-// newestFirst turns versions round, which stand as they came. One that was lost and came
-// again stands below those that were made from it.
-func newestFirst(came []*record.Version) []*record.Version {
-	var before record.Seen
-	for i, v := range came {
-		if before.Has(v.Name) {
-			at := slices.IndexFunc(came[:i], func(o *record.Version) bool { return o.Seen.Has(v.Name) })
-			copy(came[at+1:i+1], came[at:i])
-			came[at] = v
-		}
-		before = before.Union(v.Seen)
-	}
-	slices.Reverse(came)
-	return came
-}
-
-// Newest is the stamp of the version that came last; zero in an empty store.
-func (s *Store) Newest() (record.Stamp, error) {
-	var out record.Stamp
-	err := s.view(func(tx *tx) error {
-		c := tx.Table(layout.Order).Cursor()
-		for k, n := c.Last(); k != nil; k, n = c.Prev() {
-			v, err := tx.versionAt(n, num(k))
-			if err == nil {
-				out = v.Stamp
-				return nil
-			}
-			if err != record.ErrNotFound {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, err
+	return record.NewestFirst(out), err
 }
 
 // ErrLow says that the disk is nearly full: what is new is refused, so that what is

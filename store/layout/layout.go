@@ -10,7 +10,7 @@ import "tram/store/table"
 
 // Schema is the number of the layout below. A newer one is refused untouched, an
 // older one is brought up to it.
-const Schema = 5
+const Schema = 6
 
 // The tables. Records stand under internal numbers that say nothing; every value is
 // sealed but for numbers, digests of digests and what stands under blind keys as such.
@@ -62,6 +62,7 @@ const (
 	Journal = "journal"  // position up to which the journal is in the database
 	Chain   = "audit"    // digest of the audit's last entry
 	Shown   = "shown"    // how many records show something, tombstones too
+	Came    = "came"     // when the last transaction took something in, Unix milliseconds, 8 bytes
 	Settled = "settled-" // and a segment of the journal: since when the centre has all of it
 	Voided  = "voided"   // how often receipts were taken back, 8 bytes
 	Epoch   = "epoch"    // of this replica's feeds, sealed

@@ -15,8 +15,10 @@ type Row struct {
 	Head    record.Ref
 	Pending []record.Ref
 	Preview bool
-	Parked  record.Reason
-	Gone    bool
+	// Came is since when the record shows what it does; zero where that is not known.
+	Came   int64
+	Parked record.Reason
+	Gone   bool
 	// Feed, Turn and Seq are where the record stands in upstream's feed; Grown says
 	// that its head is a leaf of the tree there.
 	Feed  string
@@ -33,11 +35,16 @@ type Row struct {
 	Left []record.Ref
 }
 
-// Past is one version of a record, and its order among all versions.
+// Past is one version of a record, its order among all versions, and when it came, in Unix
+// milliseconds; zero where that is not known.
 type Past struct {
-	Ref record.Ref
-	At  uint64
+	Ref  record.Ref
+	At   uint64
+	Came int64
 }
+
+// Same says that both are one version in one place, whenever they came.
+func (p Past) Same(o Past) bool { return p.Ref == o.Ref && p.At == o.At }
 
 // Find looks for a version by its name.
 func (r *Row) Find(name record.Name) (Past, bool) {
@@ -60,8 +67,12 @@ func (r *Row) Line() record.Ref {
 	return r.Head
 }
 
-// rowForm is the first byte of an encoded row.
-const rowForm = 1
+// The first byte of an encoded row: the form in which it stands, and the older one
+// without any moment.
+const (
+	rowForm  = 2
+	rowForm5 = 1 // up to schema 5
+)
 
 // Encode writes the row.
 func (r *Row) Encode() []byte {
@@ -73,6 +84,7 @@ func (r *Row) Encode() []byte {
 	for _, p := range r.Past {
 		w.ref(p.Ref)
 		w.number(p.At)
+		w.number(uint64(p.Came))
 	}
 	r.place(w, r.Head)
 	w.number(uint64(len(r.Pending)))
@@ -80,6 +92,7 @@ func (r *Row) Encode() []byte {
 		r.place(w, p)
 	}
 	w.flags(r.Preview, r.Gone, r.Grown, r.Waits)
+	w.number(uint64(r.Came - r.lastCame())) // nearly always nothing
 	w.text(string(r.Parked))
 	w.text(r.Feed)
 	w.number(r.Turn)
@@ -99,6 +112,14 @@ func (r *Row) Encode() []byte {
 		}
 	}
 	return w.b
+}
+
+// lastCame is when the last version came.
+func (r *Row) lastCame() int64 {
+	if len(r.Past) == 0 {
+		return 0
+	}
+	return r.Past[len(r.Past)-1].Came
 }
 
 // place writes a version as its place in the past, which nearly all have.
@@ -130,12 +151,17 @@ func (r *Row) placed(b *reader) record.Ref {
 // DecodeRow reads what Encode wrote.
 func DecodeRow(stored []byte) (*Row, error) {
 	b := &reader{b: stored}
-	if b.byte() != rowForm {
+	form := b.byte()
+	if form != rowForm && form != rowForm5 {
 		return nil, ErrForm
 	}
 	r := &Row{Key: record.Key{Kind: b.text(), ID: b.text()}}
 	for range b.count() {
-		r.Past = append(r.Past, Past{b.ref(), b.number()})
+		p := Past{Ref: b.ref(), At: b.number()}
+		if form == rowForm {
+			p.Came = int64(b.number())
+		}
+		r.Past = append(r.Past, p)
 	}
 	r.Head = r.placed(b)
 	for range b.count() {
@@ -143,6 +169,9 @@ func DecodeRow(stored []byte) (*Row, error) {
 	}
 	f := b.byte()
 	r.Preview, r.Gone, r.Grown, r.Waits = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
+	if form == rowForm {
+		r.Came = r.lastCame() + int64(b.number())
+	}
 	r.Parked, r.Feed = record.Reason(b.text()), b.text()
 	r.Turn, r.Seq = b.number(), b.number()
 	for range b.count() {

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -43,6 +44,35 @@ type Version struct {
 	Trace   Trace  `json:"trace,omitzero"`
 	// Lost are the values that this merge decided against; they go to the vault.
 	Lost []Lost `json:"lost,omitempty"`
+	// Came is when the replica that answers took the version in, in Unix milliseconds by
+	// its own clock; of what a record shows, when it began to show it. It never goes back
+	// from one to the next, and is no part of the version. Zero is not known.
+	Came int64 `json:"-"`
+}
+
+// Updated is the version's meta.lastUpdated (FHIR R4 resource.html#Meta): when this replica took it in, or,
+// where that is not known, when it was made.
+func (v *Version) Updated() time.Time {
+	if v.Came != 0 {
+		return time.UnixMilli(v.Came).UTC()
+	}
+	return v.Stamp.Time()
+}
+
+// NewestFirst turns versions of one record round, which stand as they came. One that was
+// lost and came again stands below those that were made from it.
+func NewestFirst(came []*Version) []*Version {
+	var before Seen
+	for i, v := range came {
+		if before.Has(v.Name) {
+			at := slices.IndexFunc(came[:i], func(o *Version) bool { return o.Seen.Has(v.Name) })
+			copy(came[at+1:i+1], came[at:i])
+			came[at] = v
+		}
+		before = before.Union(v.Seen)
+	}
+	slices.Reverse(came)
+	return came
 }
 
 // Ref is the version's name with its digest.

@@ -106,7 +106,7 @@ func shown(v *record.Version, tag string) (*fhir.Value, *Problem) {
 	}
 	meta := content.Get("meta").
 		With("versionId", fhir.NewString(outer(tag))).
-		With("lastUpdated", fhir.NewString(instant(v.Stamp.Time())))
+		With("lastUpdated", fhir.NewString(instant(v.Updated())))
 	if v.Contested() {
 		meta = tagged(meta, stateSystem, "conflict")
 	}

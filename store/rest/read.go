@@ -39,7 +39,7 @@ func (h *Handler) read(ctx context.Context, c *call) result {
 	if p != nil {
 		res := failed(p)
 		if s != nil {
-			res.tag, res.modified = s.Tag(), s.Shown.Stamp.Time()
+			res.tag, res.modified = s.Tag(), s.Shown.Updated()
 		}
 		return res
 	}
@@ -70,7 +70,7 @@ func (h *Handler) vread(ctx context.Context, c *call) result {
 			continue
 		}
 		if v.Deleted {
-			return result{problem: problem("gone"), tag: tag, modified: v.Stamp.Time()}
+			return result{problem: problem("gone"), tag: tag, modified: v.Updated()}
 		}
 		return h.version(ctx, c, v, tag, w)
 	}
@@ -80,7 +80,7 @@ func (h *Handler) vread(ctx context.Context, c *call) result {
 // version answers one version, or that the client has it already (FHIR R4 http
 // "cread"). If-None-Match wins over If-Modified-Since (RFC 9110, 13.2.2).
 func (h *Handler) version(ctx context.Context, c *call, v *record.Version, tag string, w view) result {
-	res := result{status: http.StatusOK, key: v.Key, tag: tag, modified: v.Stamp.Time()}
+	res := result{status: http.StatusOK, key: v.Key, tag: tag, modified: v.Updated()}
 	known := c.ifNoneMatch.any || c.ifNoneMatch.has(tag)
 	if !c.ifNoneMatch.given && c.ifModifiedSince != "" {
 		known = notSince(c.ifModifiedSince, res.modified)
@@ -153,7 +153,7 @@ func (h *Handler) history(ctx context.Context, c *call) result {
 	}
 	var all, page []*record.Version
 	for _, v := range list {
-		if ask.since.IsZero() || !v.Stamp.Time().Before(ask.since) {
+		if ask.since.IsZero() || !v.Updated().Before(ask.since) {
 			all = append(all, v)
 		}
 	}
@@ -252,7 +252,7 @@ func (h *Handler) entryOf(v *record.Version) (*fhir.Value, *Problem) {
 		fhir.Field{Name: "response", Value: fhir.NewObject(
 			fhir.Field{Name: "status", Value: fhir.NewString(statusLine(status))},
 			fhir.Field{Name: "etag", Value: fhir.NewString(etag(tag))},
-			fhir.Field{Name: "lastModified", Value: fhir.NewString(instant(v.Stamp.Time()))})}), nil
+			fhir.Field{Name: "lastModified", Value: fhir.NewString(instant(v.Updated()))})}), nil
 }
 
 // statusLine is Bundle.entry.response.status: the code, and the phrase for people.

@@ -112,7 +112,7 @@ func (h *Handler) change(ctx context.Context, c *call) result {
 func (h *Handler) changed(o *op, ret string) result {
 	res := result{status: o.status, key: o.key, tag: o.tag}
 	if o.version != nil {
-		res.modified = o.version.Stamp.Time()
+		res.modified = o.version.Updated()
 	}
 	if o.action == doDelete {
 		if ret == "OperationOutcome" {
