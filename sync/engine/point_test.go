@@ -315,3 +315,31 @@ func TestLineageThatItsMakerForgotIsTakenWithoutItsBase(t *testing.T) {
 		}
 	}
 }
+
+// p: P1, which the centre holds and a, put back to before it, has from there; then the centre is put
+// back as well, and gets a's copy. What p hands in again goes up in p's chain, and what it makes behind.
+func TestWhatIsHandedInAgainGoesUpInItsChain(t *testing.T) {
+	w, a, p, k := withPerson(t)
+	old, oldCentre := w.snapshot("a"), w.copyOfCentre()
+	p1 := p.edit(t, k, hoa+phone("0911"))
+	w.sync("p", "a", "p")
+	w.restore("a", old)
+	a = w.stations["a"]
+	p.up = a
+	w.once("a")
+	if !strings.Contains(content(t, a.Store, k), "0911") {
+		t.Fatal("the window is not met")
+	}
+	w.restoreCentre(oldCentre)
+	w.sync("a")
+	other := p.born(t, hoa)
+	w.sync("p", "a")
+	p2, err := p.Get(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*record.Version{p1, p2.Shown} {
+		a.isAt(t, v, record.Centre)
+		p.isAt(t, v, record.Centre)
+	}
+}
