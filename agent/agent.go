@@ -209,7 +209,7 @@ func (a *Agent) handler(here Here) (http.Handler, error) {
 func (a *Agent) face(address string) http.Handler {
 	a.rest = rest.New(rest.Options{
 		Backend: a.store, Past: a.store, R4: a.r4, Base: "http://" + address + "/fhir", Version: Version, Log: a.o.Log,
-		Author: func(r *http.Request) string { return web.User(r.Context()) },
+		Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: web.User(r.Context())} },
 		Looked: a.looked,
 	})
 	return a.rest

@@ -382,6 +382,13 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		switch {
 		case c.Param == "_id":
 			return t.numbers(q.Kind, c.Values)
+		case c.Param == query.Compartment:
+			for _, id := range c.Values {
+				if n := t.number(record.Key{Kind: "Patient", ID: id}); n != nil {
+					prefixes = append(prefixes, join([]byte(ixPatient), layout.Short(n), kind))
+				}
+			}
+			return t.scan(prefixes)
 		case q.Kind == "Patient":
 		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
 			for _, v := range c.Values {

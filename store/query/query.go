@@ -37,6 +37,10 @@ type Clause struct {
 	Values   []string // as in the URL, split at commas, escapes kept
 }
 
+// Compartment is the parameter of a clause that wants what is in the compartment of one of the
+// patients whose ids are its values (FHIR R4 compartmentdefinition-patient.html).
+const Compartment = "_compartment"
+
 // ParamError says that a search cannot be done as asked.
 type ParamError struct {
 	Param string
@@ -49,15 +53,18 @@ func (e *ParamError) Error() string { return fmt.Sprintf("search parameter %s: %
 // not go with the type, values that cannot be read.
 func Check(r4 *fhir.R4, q Query) error {
 	for _, c := range q.Clauses {
+		if c.Param == Compartment {
+			continue
+		}
 		p, ok := r4.Param(q.Kind, c.Param)
-		if !ok || p.Type == "composite" || p.Type == "special" {
+		if !ok || p.Type == "special" {
 			return &ParamError{c.Param, "unknown"}
 		}
 		if !slices.Contains(modifiers(p.Type), c.Modifier) && !(p.Type == "reference" && r4.IsKind(c.Modifier)) {
 			return &ParamError{c.Param, "modifier"}
 		}
 		for _, v := range c.Values {
-			if !readable(p.Type, c.Modifier, v) {
+			if !readable(p, c.Modifier, v) {
 				return &ParamError{c.Param, "value"}
 			}
 		}
@@ -71,12 +78,19 @@ func Check(r4 *fhir.R4, q Query) error {
 }
 
 // readable reports whether a value can be what it is compared as.
-func readable(typ, modifier, v string) bool {
+func readable(p fhir.Param, modifier, v string) bool {
 	if modifier == "missing" {
 		return v == "true" || v == "false"
 	}
 	_, rest := prefix(v)
-	switch typ {
+	switch p.Type {
+	case "composite":
+		parts := components(v)
+		for i, typ := range p.Parts {
+			if len(parts) != len(p.Parts) || !readable(fhir.Param{Type: typ}, "", parts[i]) {
+				return false
+			}
+		}
 	case "date":
 		_, _, ok := fhir.DateRange(rest, time.UTC)
 		return ok
@@ -109,6 +123,12 @@ func modifiers(typ string) []string {
 // of r4's zone.
 func Matches(r4 *fhir.R4, q Query, v *fhir.Value, meta Meta) bool {
 	for _, c := range q.Clauses {
+		if c.Param == Compartment {
+			if !slices.ContainsFunc(r4.Patients(v), func(id string) bool { return slices.Contains(c.Values, id) }) {
+				return false
+			}
+			continue
+		}
 		p, ok := r4.Param(q.Kind, c.Param)
 		if !ok || !matches(values(r4, v, p, meta), p, c, r4.Zone()) {
 			return false
@@ -166,8 +186,26 @@ func one(h fhir.SearchValue, p fhir.Param, modifier, want string, zone *time.Loc
 		return quantity(h, p.Type, want)
 	case "uri":
 		return uri(h.URL, modifier, unescape(want))
+	case "composite":
+		parts := components(want)
+		for i, typ := range p.Parts {
+			if i >= len(parts) || i >= len(h.Parts) || !one(h.Parts[i], fhir.Param{Type: typ}, "", parts[i], zone) {
+				return false
+			}
+		}
+		return true
 	}
 	return false
+}
+
+// components are the values of a composite, joined by "$" (FHIR R4 search.html#composite).
+func components(v string) (out []string) {
+	for more := true; more; {
+		var part string
+		part, v, more = cut(v, '$')
+		out = append(out, part)
+	}
+	return out
 }
 
 func token(h fhir.SearchValue, modifier, want string) bool {

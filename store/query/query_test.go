@@ -165,11 +165,30 @@ func TestURIs(t *testing.T) {
 	ask(t, r4, v, false, "url=http://acme.org/fhir/valueset/1", "url=http://acme.org/fhir", "url:below=http://acme.org/fhir/ValueSet/12", "url:above=http://acme.org/")
 }
 
+func TestComposites(t *testing.T) {
+	r4 := load(t)
+	o := parse(t, `{"resourceType":"Observation","id":"o","code":{"coding":[{"system":"http://loinc.org","code":"85354-9"}]},"component":[
+		{"code":{"coding":[{"system":"http://loinc.org","code":"8480-6"}]},"valueQuantity":{"value":150,"code":"mm[Hg]"}},
+		{"code":{"coding":[{"code":"a$b"}]},"valueQuantity":{"value":90}}]}`)
+	ask(t, r4, o, true, "component-code-value-quantity=8480-6$gt140", "component-code-value-quantity=http://loinc.org|8480-6$150||mm[Hg]",
+		`component-code-value-quantity=a\$b$90`, "component-code-value-quantity=x$1,8480-6$ge150", "combo-code-value-quantity=8480-6$lt151")
+	ask(t, r4, o, false, "component-code-value-quantity=8480-6$90", "component-code-value-quantity=8480-6$gt150", "code-value-quantity=85354-9$150")
+}
+
+func TestCompartment(t *testing.T) {
+	r4 := load(t)
+	o := parse(t, `{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/p"},"performer":[{"reference":"Patient/q"}]}`)
+	ask(t, r4, o, true, Compartment+"=p", Compartment+"=q", Compartment+"=x,q")
+	ask(t, r4, o, false, Compartment+"=x", Compartment+"=o")
+}
+
 func TestWhatCannotBeSearchedIsSaid(t *testing.T) {
 	r4 := load(t)
 	for search, why := range map[string]string{
 		"Observation?colour=red":                                     "unknown",
-		"Observation?code-value-quantity=x$5":                        "unknown",
+		"Observation?code-value-quantity=x":                          "value",
+		"Observation?code-value-quantity=x$much":                     "value",
+		"Observation?code-value-quantity=x$5$6":                      "value",
 		"Observation?subject.name=hoa":                               "unknown",
 		"Patient?name:phonetic=hoa":                                  "modifier",
 		"Patient?birthdate:exact=1961":                               "modifier",

@@ -27,6 +27,7 @@ type result struct {
 	located  bool // Location is told
 	allow    string
 	weight   int // bytes of records in the answer
+	raw      *raw
 }
 
 func failed(p *Problem) result { return result{problem: p} }
@@ -69,8 +70,13 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, res result) {
 		w.WriteHeader(res.code())
 		return
 	}
-	b := content.Bytes()
-	head.Set("Content-Type", "application/fhir+json; charset=utf-8")
+	b, kind := content.Bytes(), "application/fhir+json; charset=utf-8"
+	if res.raw != nil {
+		b, kind = res.raw.data, res.raw.kind
+		head.Set("Content-Disposition", "attachment")
+		head.Set("Content-Security-Policy", "sandbox")
+	}
+	head.Set("Content-Type", kind)
 	if len(b) < 1400 || !takesGzip(r) {
 		head.Set("Content-Length", strconv.Itoa(len(b)))
 		w.WriteHeader(res.code())

@@ -42,7 +42,7 @@ func (h *Handler) batch(ctx context.Context, c *call, entries []fhir.Entry) resu
 		case ctx.Err() != nil:
 			res = failed(problem("cancelled"))
 		default:
-			one.author, one.prefer = c.author, inBundle(c.prefer)
+			one.by, one.prefer = c.by, inBundle(c.prefer)
 			res = h.bounded(ctx, one, &left)
 		}
 		answers[i] = h.answer(res)
@@ -62,15 +62,22 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 		if p != nil {
 			return failed(p)
 		}
-		one.author, one.prefer = c.author, inBundle(c.prefer)
+		one.by, one.prefer = c.by, inBundle(c.prefer)
 		calls[i] = one
-		if one.action == doCreate || one.action == doUpdate || one.action == doDelete {
+		if one.action == doCreate || one.action == doUpdate || one.action == doPatch || one.action == doDelete {
 			ops[i] = &op{call: one, refs: true}
+			p := h.allowed(one)
+			if p == nil {
+				p = one.maySearch(ops[i])
+			}
+			if p != nil {
+				return failed(p.in(at(i)))
+			}
 			writes = append(writes, ops[i])
 		}
 	}
 	inOrder(writes)
-	if p := h.desk.commit(ctx, c.author, writes); p != nil {
+	if p := h.desk.commit(ctx, c.by, writes); p != nil {
 		return failed(p)
 	}
 	left := maxAnswer
@@ -87,9 +94,9 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 	return result{status: http.StatusOK, resource: bundleOf("transaction-response", -1, nil, answers)}
 }
 
-// inOrder sorts writes as a transaction demands: DELETE, POST, PUT.
+// inOrder sorts writes as a transaction demands: DELETE, POST, PUT and PATCH.
 func inOrder(ops []*op) {
-	rank := map[action]int{doDelete: 0, doCreate: 1, doUpdate: 2}
+	rank := map[action]int{doDelete: 0, doCreate: 1, doUpdate: 2, doPatch: 2}
 	slices.SortStableFunc(ops, func(a, b *op) int { return rank[a.action] - rank[b.action] })
 }
 
@@ -156,6 +163,10 @@ func (c *call) fillEntry(e fhir.Entry) (p *Problem) {
 		return p
 	}
 	c.ifNoneExist, c.ifModifiedSince = c.condition(e.IfNoneExist), httpDate(e.IfModifiedSince)
+	if c.action == doPatch {
+		c.patch, p = patchIn(e.Resource)
+		return p
+	}
 	if c.method == http.MethodPost || c.method == http.MethodPut {
 		if e.Resource == nil || e.Resource.Shape != fhir.Object {
 			return problem("bad-entry")

@@ -18,8 +18,7 @@ func capabilities(o Options) *fhir.Value {
 		}
 		return fhir.NewArray(out...)
 	}
-	// PATCH, _include, chains and other operations than Patient/$everything are not served, so not named.
-	onKind := codes("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type")
+	onKind := codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 	yes := fhir.NewBool(true)
 	var kinds []*fhir.Value
 	for _, kind := range o.R4.Kinds() {

@@ -50,12 +50,12 @@ func TestClient28EveryRefusalIsAnOutcome(t *testing.T) {
 		{"system search", "GET", "/_search", "", 404, "unknown-route"},
 		{"base", "GET", "/", "", 405, "method"},
 		{"operation", "POST", "/$reindex", patient, 404, "unknown-operation"},
-		{"method", "PATCH", "/Patient/1", patient, 405, "method"},
+		{"not a patch", "PATCH", "/Patient/1", patient, 415, "not-a-patch"},
 		{"invented method", "FOO", "/Patient", "", 405, "method"},
 		{"POST to an instance", "POST", "/Patient/1", patient, 405, "method"},
 		{"long URL", "GET", "/Patient?name=" + long, "", 414, "url-too-long"},
 		{"bad escape", "GET", "/Patient?name=%zz" + secret, "", 400, "bad-url"},
-		{"secret in a parameter's name", "GET", "/Patient?name." + secret + "=1", "", 400, "unsupported-parameter"},
+		{"secret in a parameter's name", "GET", "/Patient?name." + secret + "=1", "", 400, "bad-search"},
 		{"secret in a date", "GET", "/Patient?birthdate=" + secret, "", 400, "bad-search"},
 	} {
 		r := f.do(c.method, c.path, c.body, "Prefer", "handling=strict")
@@ -131,7 +131,7 @@ func FuzzServe(f *testing.F) {
 	}
 	s := storetest.Open(f, store.Options{Name: "tram-a", R4: r4})
 	var log bytes.Buffer
-	h := rest.New(rest.Options{Backend: s, Past: s, R4: r4, Base: "http://x/fhir", Author: func(*http.Request) string { return "lan" }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	h := rest.New(rest.Options{Backend: s, Past: s, R4: r4, Base: "http://x/fhir", Caller: func(*http.Request) rest.Caller { return rest.Caller{Author: "lan"} }, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	f.Fuzz(func(t *testing.T, method, address, header, value, body string) {
 		u, err := url.ParseRequestURI(address)
 		if err != nil {

@@ -11,8 +11,8 @@ import (
 
 // plan finds out which record each op means, whether it may, and what is to be
 // written. It changes nothing but the ops.
-func (d *desk) plan(ops []*op, author string) ([]store.Write, *Problem) {
-	n := names{desk: d, to: map[string]string{}, local: map[string]string{}, asked: map[string]string{}}
+func (d *desk) plan(ops []*op, by Caller) ([]store.Write, *Problem) {
+	n := names{desk: d, by: by, to: map[string]string{}, local: map[string]string{}, asked: map[string]string{}}
 	born := map[string]*op{} // conditional creates of this plan, by what they asked
 	taken := map[record.Key]action{}
 	for _, o := range ops {
@@ -38,7 +38,7 @@ func (d *desk) plan(ops []*op, author string) ([]store.Write, *Problem) {
 		if o.write < 0 {
 			continue
 		}
-		w := store.Write{Key: o.key, Base: o.basis(), Author: author, Delete: o.action == doDelete}
+		w := store.Write{Key: o.key, Base: o.basis(), Author: by.Author, Delete: o.action == doDelete}
 		if !w.Delete {
 			content := named(stripped(o.resource), o.key.ID)
 			if o.refs {
@@ -62,7 +62,7 @@ func (d *desk) plan(ops []*op, author string) ([]store.Write, *Problem) {
 // (write -1).
 func (d *desk) meet(o *op, born map[string]*op) *Problem {
 	o.write, o.shown, o.joins = 0, nil, nil
-	if o.action != doDelete {
+	if o.action == doCreate || o.action == doUpdate {
 		if p := d.fits(o); p != nil {
 			return p
 		}
@@ -86,6 +86,14 @@ func (d *desk) meet(o *op, born map[string]*op) *Problem {
 		return p
 	}
 	switch {
+	case o.action == doPatch && o.shown == nil:
+		return problem("not-found")
+	case o.action == doPatch && !exists:
+		return problem("gone")
+	case o.action == doPatch:
+		v, p := patched(o.shown, o.patch)
+		o.resource, o.status = v, http.StatusOK
+		return p
 	case o.action == doDelete && !exists: // FHIR R4 http "delete": done already
 		o.status, o.write = http.StatusNoContent, -1
 	case o.action == doDelete:
@@ -162,7 +170,7 @@ func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
 		return true, p
 	}
 	id := ""
-	if o.resource != nil {
+	if o.action == doUpdate {
 		id = o.resource.Str("id")
 	}
 	switch {
@@ -174,6 +182,8 @@ func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
 	case o.action == doDelete:
 		o.status, o.write = http.StatusNoContent, -1
 		return true, nil
+	case o.action == doPatch:
+		return true, problem("not-found")
 	case id == "":
 		if o.born == "" {
 			o.born = d.b.NewID()
@@ -246,7 +256,7 @@ func (o *op) basis() string {
 	switch {
 	case o.shown == nil:
 		return ""
-	case o.ifMatch.given || o.ifNoneMatch.given || o.shown.Shown.Deleted:
+	case o.action == doPatch || o.ifMatch.given || o.ifNoneMatch.given || o.shown.Shown.Deleted:
 		return o.shown.Tag()
 	}
 	return "*"

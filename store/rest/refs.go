@@ -11,6 +11,7 @@ import (
 // are called here.
 type names struct {
 	desk  *desk
+	by    Caller
 	to    map[string]string // fullUrl -> Kind/id
 	local map[string]string // Kind/id of a body whose id was not kept -> Kind/id
 	asked map[string]string // Kind?criteria -> Kind/id
@@ -18,7 +19,7 @@ type names struct {
 
 // learn notes what an entry is called.
 func (n names) learn(o *op) *Problem {
-	if !o.refs || o.action == doDelete {
+	if !o.refs || o.action == doDelete || o.action == doPatch {
 		return nil
 	}
 	here := o.key.String()
@@ -87,6 +88,9 @@ func (n names) conditional(literal string) (string, *Problem) {
 	kind, criteria, _ := strings.Cut(literal, "?")
 	if !n.desk.r4.IsKind(kind) {
 		return literal, nil
+	}
+	if p := (&call{by: n.by}).may('s', kind); p != nil {
+		return literal, p
 	}
 	asks, p := parseQuery(criteria)
 	if p != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
+
 	"tram/store/fhir"
 	"tram/store/record"
 )
@@ -20,10 +22,12 @@ type call struct {
 	method  string
 	key     record.Key // ID is "" for a kind
 	version string     // of a vread
-	author  string
+	within  string     // the Patient in whose compartment a search looks; "" for all
+	by      Caller
 
 	query           []param
 	resource        *fhir.Value
+	patch           jsonpatch.Patch
 	ifMatch         tags
 	ifNoneMatch     tags
 	ifNoneExist     string
@@ -50,18 +54,47 @@ func (c *call) fill(w http.ResponseWriter, r *http.Request) (p *Problem) {
 	switch {
 	case c.action == doSearch && r.Method == http.MethodPost:
 		return c.fillForm(w, r)
+	case c.action == doPatch:
+		return c.fillPatch(w, r)
 	case c.method == http.MethodPost || c.method == http.MethodPut:
-		if !isJSON(r.Header.Get("Content-Type")) {
-			return problem("not-json")
-		}
-		b, p := body(w, r, maxBody)
-		if p != nil {
-			return p
-		}
+		return c.fillResource(w, r)
+	}
+	return nil
+}
+
+// fillResource reads the body as a resource; at /Binary one that is no JSON is the content
+// of a Binary (FHIR R4 binary.html#rest).
+func (c *call) fillResource(w http.ResponseWriter, r *http.Request) *Problem {
+	kind := r.Header.Get("Content-Type")
+	wrap := c.key.Kind == "Binary" && c.action != doValidate && kind != "" && !isJSON(kind)
+	if !wrap && !isJSON(kind) {
+		return problem("not-json")
+	}
+	b, p := body(w, r, maxBody)
+	if p != nil {
+		return p
+	}
+	if !wrap {
 		c.resource, p = parse(b)
 		return p
 	}
-	return nil
+	if c.resource, p = binaryOf(kind, b); p == nil && c.key.ID != "" {
+		c.resource = named(c.resource, c.key.ID)
+	}
+	return p
+}
+
+// fillPatch reads the body as a JSON Patch.
+func (c *call) fillPatch(w http.ResponseWriter, r *http.Request) *Problem {
+	if !isPatch(r.Header.Get("Content-Type")) {
+		return problem("not-a-patch")
+	}
+	b, p := body(w, r, maxPatch)
+	if p != nil {
+		return p
+	}
+	c.patch, p = parsePatch(b)
+	return p
 }
 
 // condition is the query of an If-None-Exist; clients also send it with "?" or

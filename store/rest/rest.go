@@ -71,14 +71,22 @@ type Options struct {
 	// "http://127.0.0.1:8642/fhir". Links are made from it, never from a request.
 	// Its path is cut off a request's path where it stands in front.
 	Base string
-	// Author names the signed-in person or program; "" is refused.
-	Author func(*http.Request) string
+	// Caller tells who asks; nil tells nobody.
+	Caller func(*http.Request) Caller
 	// Looked is told who is about to be shown which records ("read", "search",
 	// "history"); when it fails nothing is shown. Nil tells nobody.
 	Looked func(ctx context.Context, author, action string, keys []record.Key) error
 	Log    *slog.Logger
 	// Version is the program's version, for the CapabilityStatement.
 	Version string
+}
+
+// Caller is who asks: a signed-in person or program.
+type Caller struct {
+	Author string // "" is nobody, who is refused
+	// May says whether they may do so with records of a kind: 'c' is create, 'r' read, 'u'
+	// update, 'd' delete and 's' search (SMART App Launch 2.2, scopes). Nil allows all.
+	May func(verb byte, kind string) bool
 }
 
 // Handler is the FHIR face. It is safe for concurrent use and starts nothing.
@@ -127,9 +135,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (res result) {
 	if len(r.RequestURI) > maxURL {
 		return failed(problem("url-too-long"))
 	}
-	if p := acceptable(r); p != nil {
-		return failed(p)
-	}
 	path := r.URL.Path
 	if rest, ok := strings.CutPrefix(path, h.prefix); ok && (rest == "" || rest[0] == '/') {
 		path = rest
@@ -141,25 +146,35 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (res result) {
 	if p != nil {
 		return result{problem: p, allow: allow}
 	}
+	if p := acceptable(r); p != nil && !isRawRead(c) {
+		return failed(p)
+	}
 	if c.action == doMetadata { // what a server can is no secret: no sign-in
 		return h.do(r.Context(), c)
 	}
-	if h.o.Author != nil {
-		c.author = h.o.Author(r)
+	if h.o.Caller != nil {
+		c.by = h.o.Caller(r)
 	}
-	if c.author == "" {
+	if c.by.Author == "" {
 		return failed(problem("sign-in"))
 	}
 	if p := c.fill(w, r); p != nil {
 		return failed(p)
 	}
-	return h.do(r.Context(), c)
+	res = h.do(r.Context(), c)
+	if res.resource != nil && isRawRead(c) {
+		res.raw, _ = unwrapped(r, res.resource)
+	}
+	return res
 }
 
 // do carries out one interaction, whether it came as a request or as an entry
 // of a batch, whose other entries a panic must not touch.
 func (h *Handler) do(ctx context.Context, c *call) (res result) {
 	defer h.caught(&res)
+	if p := h.allowed(c); p != nil {
+		return failed(p)
+	}
 	switch c.action {
 	case doMetadata:
 		return result{status: http.StatusOK, resource: h.caps}
@@ -175,12 +190,43 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 		return h.history(ctx, c)
 	case doKindHistory, doSystemHistory:
 		return h.historyAll(ctx, c)
-	case doCreate, doUpdate, doDelete:
+	case doCreate, doUpdate, doPatch, doDelete:
 		return h.change(ctx, c)
+	case doValidate:
+		return h.validate(c)
 	case doBundle:
 		return h.bundle(ctx, c)
 	}
 	return failed(problem("unknown-route"))
+}
+
+// allowed holds a call against what its caller may. A Bundle's entries are calls of their own.
+func (h *Handler) allowed(c *call) *Problem {
+	switch c.action {
+	case doRead, doVread, doHistory, doEverything:
+		return c.may('r', c.key.Kind)
+	case doSearch, doKindHistory:
+		return c.may('s', c.key.Kind)
+	case doSystemHistory:
+		return c.may('s', h.o.R4.Kinds()...)
+	case doCreate:
+		return c.may('c', c.key.Kind)
+	case doUpdate, doPatch:
+		return c.may('u', c.key.Kind)
+	case doDelete:
+		return c.may('d', c.key.Kind)
+	}
+	return nil
+}
+
+// may says why not, where a caller may not do so with all of the kinds.
+func (c *call) may(verb byte, kinds ...string) *Problem {
+	for _, kind := range kinds {
+		if c.by.May != nil && !c.by.May(verb, kind) {
+			return problem("forbidden")
+		}
+	}
+	return nil
 }
 
 // looked leaves word of what is about to be shown.
@@ -188,7 +234,7 @@ func (h *Handler) looked(ctx context.Context, c *call, action string, keys ...re
 	if h.o.Looked == nil || len(keys) == 0 {
 		return nil
 	}
-	if err := h.o.Looked(ctx, c.author, action, keys); err != nil {
+	if err := h.o.Looked(ctx, c.by.Author, action, keys); err != nil {
 		return problem("not-audited").because(err)
 	}
 	return nil
@@ -209,8 +255,10 @@ const (
 	doSystemHistory
 	doCreate
 	doUpdate
+	doPatch
 	doDelete
 	doBundle
+	doValidate
 )
 
 // route finds what a method and a path ask for. allow lists the methods that
@@ -229,7 +277,7 @@ func route(r4 *fhir.R4, method, path string) (c *call, allow string, p *Problem)
 		return nil, "", p
 	}
 	var names []string
-	for _, m := range []string{"GET", "POST", "PUT", "DELETE"} {
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		if _, ok := table[m]; ok {
 			names = append(names, m)
 		}
@@ -257,6 +305,11 @@ func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
 	case n == 3 && seg[0] == "Patient" && record.ValidID(seg[1]) && seg[2] == "$everything":
 		c.key = record.Key{Kind: seg[0], ID: seg[1]}
 		return map[string]action{"GET": doEverything}, nil
+	case seg[n-1] == "$validate" && (n == 1 || r4.IsKind(seg[0]) && (n == 2 || n == 3 && record.ValidID(seg[1]))):
+		if n > 1 {
+			c.key.Kind = seg[0]
+		}
+		return map[string]action{"POST": doValidate}, nil
 	case strings.HasPrefix(seg[n-1], "$"):
 		return nil, problem("unknown-operation")
 	case n > 4 || seg[0] == "_search":
@@ -267,7 +320,7 @@ func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
 	c.key.Kind = seg[0]
 	switch {
 	case n == 1:
-		return map[string]action{"GET": doSearch, "POST": doCreate, "PUT": doUpdate, "DELETE": doDelete}, nil
+		return map[string]action{"GET": doSearch, "POST": doCreate, "PUT": doUpdate, "PATCH": doPatch, "DELETE": doDelete}, nil
 	case n == 2 && seg[1] == "_search":
 		return map[string]action{"POST": doSearch}, nil
 	case n == 2 && seg[1] == "_history":
@@ -278,7 +331,13 @@ func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
 	c.key.ID = seg[1]
 	switch {
 	case n == 2:
-		return map[string]action{"GET": doRead, "PUT": doUpdate, "DELETE": doDelete}, nil
+		return map[string]action{"GET": doRead, "PUT": doUpdate, "PATCH": doPatch, "DELETE": doDelete}, nil
+	case c.key.Kind == "Patient" && r4.IsKind(seg[2]) && (n == 3 || n == 4 && seg[3] == "_search"):
+		c.within, c.key = c.key.ID, record.Key{Kind: seg[2]}
+		if n == 4 {
+			return map[string]action{"POST": doSearch}, nil
+		}
+		return map[string]action{"GET": doSearch}, nil
 	case seg[2] != "_history":
 		return nil, problem("unknown-route")
 	case n == 3:

@@ -52,11 +52,16 @@ func serve(t *testing.T, change ...func(*rest.Options)) *face {
 	f.base = "http://" + srv.Listener.Addr().String() + "/fhir"
 	o := rest.Options{
 		Backend: f.store, Past: f.store, R4: r4, Base: f.base,
-		Author: func(r *http.Request) string {
+		Caller: func(r *http.Request) rest.Caller {
 			if r.Header.Get("X-Nobody") != "" {
-				return ""
+				return rest.Caller{}
 			}
-			return "lan"
+			c := rest.Caller{Author: "lan"}
+			if only := r.Header.Get("X-May"); only != "" { // "rs Observation"
+				verbs, kind, _ := strings.Cut(only, " ")
+				c.May = func(verb byte, of string) bool { return strings.IndexByte(verbs, verb) >= 0 && of == kind }
+			}
+			return c
 		},
 		Log: slog.New(slog.NewTextHandler(f.log, nil)), Version: "1.0",
 	}
@@ -125,6 +130,28 @@ func (f *face) do(method, path, body string, headers ...string) reply {
 		}
 	}
 	return out
+}
+
+// raw sends a request whose answer may be no FHIR.
+func (f *face) raw(method, path, body string, headers ...string) (int, http.Header, string) {
+	f.t.Helper()
+	req, err := http.NewRequest(method, f.base+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(b)
 }
 
 // want sends a request and fails unless the status is as expected.
@@ -411,7 +438,7 @@ func TestClient31HeadSlashGzipOptions(t *testing.T) {
 		t.Errorf("HEAD: body %q, ETag %q; GET with a slash: ETag %q; want %q", head.raw, head.head.Get("ETag"), get.head.Get("ETag"), etag)
 	}
 	f.want(200, "POST", "/", `{"resourceType":"Bundle","type":"batch"}`)
-	if r := f.want(204, "OPTIONS", "/Patient/"+id, ""); r.head.Get("Allow") != "GET, PUT, DELETE, HEAD, OPTIONS" {
+	if r := f.want(204, "OPTIONS", "/Patient/"+id, ""); r.head.Get("Allow") != "GET, PUT, PATCH, DELETE, HEAD, OPTIONS" {
 		t.Errorf("Allow = %q", r.head.Get("Allow"))
 	}
 	var packed bytes.Buffer

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,14 +106,18 @@ type asked struct {
 	query query.Query
 	view  view
 	total bool
-	used  []param // for the self link
+	with  []directive // _include and _revinclude
+	used  []param     // for the self link
 }
 
 // ask reads a search (FHIR R4 search.html). An unknown parameter is ignored and left
-// out of the self link, unless strict; one that would ask another question, as
-// a chain does, is always refused.
+// out of the self link, unless strict; one that would ask another question is always
+// refused.
 func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
 	a.query = query.Query{Kind: c.key.Kind, Limit: someCount}
+	if c.within != "" {
+		a.query.Clauses = []query.Clause{{Param: query.Compartment, Values: []string{c.within}}}
+	}
 	a.total = true
 	var used []param
 	if a.view, used, p = h.view(c.query, strict); p != nil {
@@ -144,8 +149,14 @@ func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
 		case pageParam:
 			a.query.Page = q.value
 			continue
+		case "_include", "_revinclude":
+			d, p := h.directiveOf(q)
+			if p != nil {
+				return a, p
+			}
+			a.with = append(a.with, d)
 		default:
-			known, p := h.clause(&a.query, q, strict)
+			known, p := h.clause(c, &a.query, q, strict)
 			if p != nil {
 				return a, p
 			}
@@ -179,50 +190,56 @@ func (h *Handler) sort(kind, value string, strict bool) (out []string, p *Proble
 }
 
 // clause adds a parameter to a query; known says whether it took part.
-func (h *Handler) clause(q *query.Query, p param, strict bool) (known bool, bad *Problem) {
-	c, known, bad := clause(h.o.R4, q.Kind, p)
+func (h *Handler) clause(c *call, q *query.Query, p param, strict bool) (known bool, bad *Problem) {
+	if p.value == "" { // FHIR R4 search: a parameter without a value is ignored
+		return false, nil
+	}
+	one, known, bad := h.oneClause(c, q.Kind, p, maxSteps)
 	switch {
 	case bad != nil:
 		return false, bad
 	case !known && strict:
 		return false, problem("unknown-parameter")
-	case known && p.value != "": // FHIR R4 search: a parameter without a value is ignored
-		q.Clauses = append(q.Clauses, c)
-		return true, nil
+	case known:
+		q.Clauses = append(q.Clauses, one)
 	}
-	return false, nil
+	return known, nil
+}
+
+// oneClause makes a search parameter a clause, with so many steps of a chain at most.
+func (h *Handler) oneClause(c *call, kind string, p param, steps int) (query.Clause, bool, *Problem) {
+	switch {
+	case isJoined(p):
+		return h.joined(c, kind, p, steps)
+	case p.modifier == "in" || p.modifier == "not-in":
+		return h.inSet(c, kind, p)
+	}
+	return clause(h.o.R4, kind, p)
 }
 
 // clause makes a search parameter a clause. known is false for one that R4
 // does not define for the kind.
 func clause(r4 *fhir.R4, kind string, p param) (c query.Clause, known bool, bad *Problem) {
-	if unserved(p.name) {
+	if unserved(p.name) || isJoined(p) {
 		return c, false, problem("unsupported-parameter").in(p.name)
 	}
-	name, chained := p.name, strings.Contains(p.name+p.modifier, ".")
-	if name, _, _ = strings.Cut(name, "."); chained {
-		if _, ok := r4.Param(kind, name); ok {
-			return c, false, problem("unsupported-parameter").in(name)
-		}
-		return c, false, nil
-	}
-	def, ok := r4.Param(kind, name)
+	def, ok := r4.Param(kind, p.name)
 	if !ok {
 		return c, false, nil
 	}
 	if !servedType(def.Type) {
-		return c, false, problem("unsupported-parameter").in(name)
+		return c, false, problem("unsupported-parameter").in(p.name)
 	}
-	return query.Clause{Param: name, Modifier: p.modifier, Values: split(p.value)}, true, nil
+	return query.Clause{Param: p.name, Modifier: p.modifier, Values: split(p.value)}, true, nil
 }
 
 // servedType says which types of search parameters the store has entries for.
-func servedType(typ string) bool { return typ != "composite" && typ != "special" }
+func servedType(typ string) bool { return typ != "special" }
 
 // unserved names what R4 defines for every kind and the store cannot find by.
 func unserved(name string) bool {
 	switch name {
-	case "_has", "_filter", "_content", "_text", "_query", "_list", "_type":
+	case "_filter", "_content", "_text", "_query", "_list", "_type", "_contained", "_containedType":
 		return true
 	}
 	return false
@@ -239,12 +256,16 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 		return failed(fromStore(err))
 	}
 	res := result{status: http.StatusOK}
-	var entries []*fhir.Value
-	var keys []record.Key
 	if a.view.count {
 		found.Stands, found.Next = nil, ""
 	}
-	for _, s := range found.Stands {
+	more, p := h.included(c, found.Stands, a.with)
+	if p != nil {
+		return failed(p)
+	}
+	var entries []*fhir.Value
+	var keys []record.Key
+	for i, s := range slices.Concat(found.Stands, more) {
 		if s.Shown == nil {
 			continue
 		}
@@ -253,11 +274,17 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 			return failed(p)
 		}
 		keys = append(keys, s.Key)
-		res.weight += len(s.Shown.Content)
+		if res.weight += len(s.Shown.Content); res.weight > maxAnswer {
+			return failed(problem("too-costly"))
+		}
+		mode, content := "match", a.view.of(content)
+		if i >= len(found.Stands) {
+			mode = "include"
+		}
 		entries = append(entries, fhir.NewObject(
 			fhir.Field{Name: "fullUrl", Value: fhir.NewString(h.o.Base + "/" + s.Key.String())},
-			fhir.Field{Name: "resource", Value: a.view.of(content)},
-			fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString("match")})}))
+			fhir.Field{Name: "resource", Value: content},
+			fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString(mode)})}))
 	}
 	if p := h.looked(ctx, c, "search", keys...); p != nil {
 		return failed(p)
@@ -266,7 +293,11 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 	if a.total {
 		total = found.Total
 	}
-	res.resource = bundleOf("searchset", total, h.links("/"+c.key.Kind, a.used, found.Next), entries)
+	path := "/" + c.key.Kind
+	if c.within != "" {
+		path = "/Patient/" + c.within + path
+	}
+	res.resource = bundleOf("searchset", total, h.links(path, a.used, found.Next), entries)
 	return res
 }
 

@@ -45,8 +45,16 @@ func (o *op) conditional() bool {
 	return o.ifNoneExist != "" || o.key.ID == "" && o.action != doCreate
 }
 
+// maySearch holds a conditional write against what its caller may: it tells what is here.
+func (c *call) maySearch(o *op) *Problem {
+	if o.conditional() {
+		return c.may('s', c.key.Kind)
+	}
+	return nil
+}
+
 // commit carries out all ops or none. Keys, states and tags are in the ops then.
-func (d *desk) commit(ctx context.Context, author string, ops []*op) *Problem {
+func (d *desk) commit(ctx context.Context, by Caller, ops []*op) *Problem {
 	lock, unlock := d.only.RLock, d.only.RUnlock
 	for _, o := range ops {
 		if o.conditional() || o.refs && asksForRefs(o.resource) {
@@ -57,7 +65,7 @@ func (d *desk) commit(ctx context.Context, author string, ops []*op) *Problem {
 	lock()
 	defer unlock()
 	for range tries {
-		writes, p := d.plan(ops, author)
+		writes, p := d.plan(ops, by)
 		if p != nil {
 			return p
 		}
@@ -102,7 +110,10 @@ func (d *desk) settle(ops []*op, made []*record.Version) *Problem {
 // change carries out one create, update or delete.
 func (h *Handler) change(ctx context.Context, c *call) result {
 	o := &op{call: c}
-	if p := h.desk.commit(ctx, c.author, []*op{o}); p != nil {
+	if p := c.maySearch(o); p != nil {
+		return failed(p)
+	}
+	if p := h.desk.commit(ctx, c.by, []*op{o}); p != nil {
 		return failed(p)
 	}
 	return h.changed(o, c.prefer.ret)

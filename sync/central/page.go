@@ -96,7 +96,7 @@ func (p *pages) handler() (http.Handler, error) {
 	})
 	mux.Handle("/local/", p.local())
 	mux.Handle("/fhir/", rest.New(rest.Options{Backend: p.c.store, Past: p.c.store, R4: p.c.r4, Base: "http://" + p.here.Page + "/fhir",
-		Version: p.c.o.Version, Log: p.c.o.Log, Author: p.program}))
+		Version: p.c.o.Version, Log: p.c.o.Log, Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: p.program(r)} }}))
 	cross := http.NewCrossOriginProtection()
 	return p.guard(cross.Handler(mux)), nil
 }

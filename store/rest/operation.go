@@ -19,6 +19,7 @@ func (h *Handler) everything(ctx context.Context, c *call) result {
 	if p != nil {
 		return failed(p)
 	}
+	kinds = slices.DeleteFunc(kinds, func(k string) bool { return c.may('r', k) != nil })
 	if _, p := current(h.o.Backend, c.key); p != nil {
 		return failed(p)
 	}
@@ -118,4 +119,36 @@ func (b *gathered) add(st *record.Stand) *Problem {
 // used are the parameters that took part, for the self link.
 func (b *gathered) used(asks []param) []param {
 	return slices.DeleteFunc(slices.Clone(asks), func(q param) bool { return q.name != "_type" })
+}
+
+// validate says what is wrong with a resource, and keeps nothing (FHIR R4 operation
+// Resource/$validate). It looks at the structure alone, and says so.
+func (h *Handler) validate(c *call) result {
+	v := c.resource
+	if v.Str("resourceType") == "Parameters" && c.key.Kind != "Parameters" {
+		v = parameter(v, "resource").Get("resource")
+	}
+	issues := []*fhir.Value{done("structure-only").Get("issue").Items[0]}
+	switch {
+	case v == nil || v.Shape != fhir.Object || v.Str("resourceType") == "":
+		return failed(problem("not-a-resource"))
+	case c.key.Kind != "" && v.Str("resourceType") != c.key.Kind:
+		return failed(problem("other-kind"))
+	}
+	if found := h.o.R4.Check(stripped(v)); len(found) > 0 {
+		issues = append(issues, invalid(found, "").outcome().Get("issue").Items...)
+	}
+	return result{status: http.StatusOK, resource: outcomeOf(issues...)}
+}
+
+// parameter finds a parameter of an operation by its name.
+func parameter(parameters *fhir.Value, name string) *fhir.Value {
+	if list := parameters.Get("parameter"); list != nil {
+		for _, p := range list.Items {
+			if p.Str("name") == name {
+				return p
+			}
+		}
+	}
+	return nil
 }
