@@ -50,6 +50,23 @@ func (s *station) rest(t *testing.T) {
 	}
 }
 
+// a: X and b: Y, births of one id with one content, as of a file that both took in. Nobody is asked:
+// they are one record.
+func TestEqualBirthsAreOneRecord(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	k := record.Key{Kind: "Patient", ID: "of-a-file"}
+	for _, s := range w.stations {
+		s.put(t, store.Write{Key: k, Content: person(k.ID, hoa)})
+	}
+	w.sync("a", "b")
+	w.share(k)
+	w.sync("a", "b")
+	w.want(k, "Đặng")
+	for _, s := range w.stations {
+		s.rest(t)
+	}
+}
+
 func TestTakenIDIsTheSame(t *testing.T) {
 	w, k, _ := oneNumber(t)
 	b, ctx := w.stations["b"], context.Background()
