@@ -1,0 +1,116 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"tram/store"
+	"tram/store/query"
+	"tram/store/record"
+	"tram/store/storetest"
+)
+
+// A version bears when it came here, by a clock that is never obeyed backwards: who reads what
+// came since the last answer misses nothing, whatever time its maker gave it.
+func TestWhatCameLaterIsNeverBeforeWhatCameEarlier(t *testing.T) {
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	now := func() record.Stamp { return record.Stamp{Unix: at.UnixMilli()} }
+	s := storetest.Open(t, store.Options{Name: "a", Top: true, Clock: now})
+	ctx := context.Background()
+	put := func(id, base, rest string) *record.Version {
+		t.Helper()
+		vs, err := s.Put(ctx, store.Write{Key: key("Patient", id), Base: base, Author: "hoa", Content: []byte(`{"resourceType":"Patient","id":"` + id + `"` + rest + `}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vs[0]
+	}
+	first := put("p1", "", "")
+	at = at.AddDate(-3, 0, 0) // the battery of the clock is empty
+	second := put("p1", store.Any, `,"active":true`)
+	at = at.AddDate(10, 0, 0)
+	third := put("p2", "", "")
+	if first.Came != first.Stamp.Unix || second.Came != first.Came || second.Stamp.Unix >= first.Stamp.Unix || third.Came != at.UnixMilli() {
+		t.Errorf("came at %d, %d, %d", first.Came, second.Came, third.Came)
+	}
+	since := func(n int64) (out int) {
+		t.Helper()
+		r, err := s.Search(query.Query{Kind: "Patient", Clauses: []query.Clause{{Param: "_lastUpdated", Values: []string{"ge" + time.UnixMilli(n).UTC().Format(time.RFC3339Nano)}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Total
+	}
+	if since(first.Came) != 2 || since(third.Came) != 1 {
+		t.Errorf("changed since the first: %d, since the last: %d", since(first.Came), since(third.Came))
+	}
+	st, err := s.Get(key("Patient", "p1"))
+	if err != nil || st.Shown.Came != second.Came {
+		t.Errorf("p1 came at %+v, %v", st, err)
+	}
+	h, err := s.History(key("Patient", "p1"))
+	if err != nil || len(h) != 2 || h[0].Came != second.Came || h[1].Came != first.Came {
+		t.Errorf("history: %+v, %v", h, err)
+	}
+	list, _, err := s.HistoryAll(store.Since{After: third.Came, Limit: 10})
+	if err != nil || len(list) != 1 || list[0].Name != third.Name {
+		t.Errorf("since the third: %+v, %v", list, err)
+	}
+}
+
+// The place that an answer gives is behind all that it told, and what comes later is behind it.
+func TestChangesGoOnWhereTheLastAnswerEnded(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a", Top: true})
+	var want []record.Name
+	put := func(kind, id string) {
+		t.Helper()
+		content := `{"resourceType":"` + kind + `","id":"` + id + `"`
+		if kind == "Observation" {
+			content += `,"status":"final","code":{"text":"x"}`
+		}
+		vs, err := s.Put(context.Background(), store.Write{Key: key(kind, id), Base: store.Any, Author: "hoa", Content: []byte(content + `}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == "Patient" {
+			want = append(want, vs[0].Name)
+		}
+	}
+	var got []record.Name
+	place := ""
+	read := func() {
+		t.Helper()
+		for more := true; more; {
+			vs, next, rest, err := s.Changes(store.Since{Kind: "Patient", Limit: 2, Page: place})
+			if err != nil || len(vs) > 2 {
+				t.Fatal(len(vs), err)
+			}
+			for _, v := range vs {
+				got = append(got, v.Name)
+			}
+			place, more = next, rest
+		}
+	}
+	read()
+	for _, id := range []string{"1", "2", "3", "4", "5"} {
+		put("Patient", id)
+		put("Observation", id)
+	}
+	read()
+	read()
+	put("Observation", "6")
+	put("Patient", "6")
+	read()
+	if len(got) != len(want) {
+		t.Fatalf("got %d, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Errorf("%d: %s, want %s", i, got[i], want[i])
+		}
+	}
+	if _, _, _, err := s.Changes(store.Since{Limit: 1, Page: "x"}); err == nil {
+		t.Error("a place of another form is taken")
+	}
+}
