@@ -82,7 +82,7 @@ func TestChangesGoOnWhereTheLastAnswerEnded(t *testing.T) {
 	read := func() {
 		t.Helper()
 		for more := true; more; {
-			vs, next, rest, err := s.Changes(store.Since{Kind: "Patient", Limit: 2, Page: place})
+			vs, next, rest, err := s.Changes(store.Since{Kinds: []string{"Patient"}, Limit: 2, Page: place})
 			if err != nil || len(vs) > 2 {
 				t.Fatal(len(vs), err)
 			}
@@ -112,5 +112,51 @@ func TestChangesGoOnWhereTheLastAnswerEnded(t *testing.T) {
 	}
 	if _, _, _, err := s.Changes(store.Since{Limit: 1, Page: "x"}); err == nil {
 		t.Error("a place of another form is taken")
+	}
+}
+
+// Parts of a search, each from where the one before ends, hold each record once, whatever is
+// written between them.
+func TestPartsHoldEachOnce(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a", Top: true})
+	put := func(id string) {
+		t.Helper()
+		if _, err := s.Put(context.Background(), store.Write{Key: key("Patient", id), Author: "hoa", Content: []byte(`{"resourceType":"Patient","id":"` + id + `"}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		put(id)
+	}
+	q := query.Query{Kind: "Patient"}
+	marks, total, err := s.Pages(q, 3)
+	if err != nil || total != 7 || len(marks) != 2 {
+		t.Fatalf("%d marks of %d, %v", len(marks), total, err)
+	}
+	put("h")
+	seen := map[string]int{}
+	for i := range 3 {
+		q.Page, q.Until = "", ""
+		if i > 0 {
+			q.Page = marks[i-1]
+		}
+		if i < len(marks) {
+			q.Until = marks[i]
+		}
+		r, err := s.Search(q)
+		if err != nil || r.Next != "" {
+			t.Fatal(r.Next, err)
+		}
+		for _, st := range r.Stands {
+			seen[st.Key.ID]++
+		}
+	}
+	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		if seen[id] != 1 {
+			t.Errorf("%s is there %d times", id, seen[id])
+		}
+	}
+	if _, err := s.Search(query.Query{Kind: "Patient", Until: "x"}); err == nil {
+		t.Error("an end of another form is taken")
 	}
 }

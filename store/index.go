@@ -222,14 +222,6 @@ type Result struct {
 	Next   string // Query.Page of the next page; "" behind the last
 }
 
-// hit is a found record; order decides its place.
-type hit struct {
-	number uint64
-	order  string
-}
-
-func (h hit) compare(o hit) int { return strings.Compare(h.order, o.order) }
-
 // Search finds the records that match a query. Without a sort they come newest
 // first. It fails with query.ParamError where it cannot do what is asked.
 func (s *Store) Search(q query.Query) (Result, error) {
@@ -237,7 +229,8 @@ func (s *Store) Search(q query.Query) (Result, error) {
 		return Result{}, err
 	}
 	after, err := s.openPage(q.Page)
-	if err != nil {
+	until, err2 := s.openPage(q.Until)
+	if err != nil || err2 != nil {
 		return Result{}, &query.ParamError{Param: "page", Why: "value"}
 	}
 	limit := q.Limit
@@ -252,13 +245,16 @@ func (s *Store) Search(q query.Query) (Result, error) {
 			return err
 		}
 		res.Total = len(hits)
-		from, found := slices.BinarySearchFunc(hits, string(after), func(h hit, at string) int { return strings.Compare(h.order, at) })
-		if found && len(after) > 0 {
-			from++
+		if len(until) > 0 {
+			hits = hits[:query.Behind(hits, until)]
+		}
+		from := 0
+		if len(after) > 0 {
+			from = query.Behind(hits, after)
 		}
 		page := hits[from:min(from+limit, len(hits))]
 		for _, h := range page {
-			r, err := tx.row(u64(h.number))
+			r, err := tx.row(u64(h.Number))
 			if err != nil {
 				return err
 			}
@@ -269,7 +265,7 @@ func (s *Store) Search(q query.Query) (Result, error) {
 			res.Stands = append(res.Stands, st)
 		}
 		if from+limit < len(hits) {
-			res.Next = s.sealPage(page[len(page)-1].order)
+			res.Next = s.sealPage(page[len(page)-1].Order)
 		}
 		return nil
 	})
@@ -277,6 +273,23 @@ func (s *Store) Search(q query.Query) (Result, error) {
 		return Result{}, fmt.Errorf("search: %w", err)
 	}
 	return res, nil
+}
+
+// Pages cuts all that a search finds into parts of so many: the Page of each but the first,
+// which is the Until of the one before. What is found later falls into the part where it belongs.
+func (s *Store) Pages(q query.Query, size int) (marks []string, total int, err error) {
+	if err := query.Check(s.opt.R4, q); err != nil {
+		return nil, 0, err
+	}
+	err = s.view(func(tx *tx) error {
+		hits, err := tx.hits(q)
+		for at := size; at < len(hits); at += size {
+			marks = append(marks, s.sealPage(hits[at-1].Order))
+		}
+		total = len(hits)
+		return err
+	})
+	return marks, total, err
 }
 
 // sealPage makes a page's mark. It stands in URLs, and the order of a search by
@@ -297,8 +310,8 @@ func (s *Store) openPage(page string) ([]byte, error) {
 }
 
 // hits are all matches in their order.
-func (t *tx) hits(q query.Query) ([]hit, error) {
-	var out []hit
+func (t *tx) hits(q query.Query) ([]query.Hit, error) {
+	var out []query.Hit
 	if len(q.Clauses) == 0 && len(q.Sort) == 0 {
 		t.each(q.Kind, func(k []byte) { out = append(out, hitOf(num(layout.Long(k)), layout.DateIn(k))) })
 		slices.Reverse(out)
@@ -310,15 +323,15 @@ func (t *tx) hits(q query.Query) ([]hit, error) {
 				out = append(out, hitOf(p.Number, p.Date))
 			}
 		}
-		slices.SortFunc(out, hit.compare)
+		slices.SortFunc(out, query.Hit.Compare)
 		return out, nil
 	}
 	return t.looked(q)
 }
 
 // looked are all matches, each candidate read and compared.
-func (t *tx) looked(q query.Query) ([]hit, error) {
-	var out []hit
+func (t *tx) looked(q query.Query) ([]query.Hit, error) {
+	var out []query.Hit
 	r4 := t.s.opt.R4.In(t.s.opt.Zone)
 	for _, n := range t.candidates(q) {
 		r, err := t.row(n)
@@ -339,10 +352,10 @@ func (t *tx) looked(q query.Query) ([]hit, error) {
 		}
 		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Updated().UnixMilli()}
 		if query.Matches(r4, q, content, meta) {
-			out = append(out, hit{num(n), query.SortKey(r4, q, content, meta) + layout.Latest(layout.Sortable(query.FoundBy(t.s.opt.R4, content).Date), n)})
+			out = append(out, query.Hit{Number: num(n), Order: query.SortKey(r4, q, content, meta) + layout.Latest(layout.Sortable(query.FoundBy(t.s.opt.R4, content).Date), n)})
 		}
 	}
-	slices.SortFunc(out, hit.compare)
+	slices.SortFunc(out, query.Hit.Compare)
 	return out, nil
 }
 
@@ -361,8 +374,8 @@ func (t *tx) lists(kind string, p people.Hit) bool {
 	return t.Table(layout.Index).Get(join([]byte(ixKind), t.s.kindID(kind), p.Date[:], layout.Short(u64(p.Number)))) != nil
 }
 
-func hitOf(number uint64, date people.Date) hit {
-	return hit{number, layout.Latest(date[:], u64(number))}
+func hitOf(number uint64, date people.Date) query.Hit {
+	return query.Hit{Number: number, Order: layout.Latest(date[:], u64(number))}
 }
 
 // candidates are the records in which the matches are, each once: those of one

@@ -194,7 +194,7 @@ func BenchmarkNames50000(b *testing.B) {
 	}
 	name := func(v string) query.Clause { return query.Clause{Param: "name", Values: []string{v}} }
 	q := query.Query{Kind: "Patient", Clauses: []query.Clause{name("nguyen"), name("duc")}}
-	for way, ask := range map[string]func(*tx, query.Query) ([]hit, error){"index": (*tx).hits, "records": (*tx).looked} {
+	for way, ask := range map[string]func(*tx, query.Query) ([]query.Hit, error){"index": (*tx).hits, "records": (*tx).looked} {
 		b.Run(way, func(b *testing.B) {
 			n := 0
 			for b.Loop() {

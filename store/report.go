@@ -194,9 +194,9 @@ func (s *Store) Place(st *record.Stand) (record.Place, error) {
 	return s.PlaceOf(st.Key, st.Head.Name)
 }
 
-// Since pages through the history of a kind, or of all with Kind "".
+// Since pages through the history of some kinds, or of all with none.
 type Since struct {
-	Kind  string
+	Kinds []string
 	After int64 // Unix milliseconds; versions that came before are left out
 	Limit int
 	Page  string
@@ -275,7 +275,7 @@ func (s *Store) Changes(q Since) (out []*record.Version, place string, more bool
 }
 
 func (q Since) wants(v *record.Version) bool {
-	return (q.Kind == "" || v.Key.Kind == q.Kind) && v.Updated().UnixMilli() >= q.After
+	return (len(q.Kinds) == 0 || slices.Contains(q.Kinds, v.Key.Kind)) && v.Updated().UnixMilli() >= q.After
 }
 
 // A place among all versions is the order of one; it says nothing of anybody.

@@ -1,6 +1,7 @@
 package element
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -183,6 +184,9 @@ func (e editor) items(base []*Item, fresh *Slot) ([]*Item, bool) {
 	return out, true
 }
 
+// ErrDecision says that a decision is about nothing, or its value is not of the element.
+var ErrDecision = errors.New("a decision does not fit the record")
+
 // Decide closes conflicts on top of base in self's name. A decision always
 // sets, and closes only the setters it names.
 func Decide(base *Tree, decisions []record.Decision, self record.Name) (*Tree, error) {
@@ -199,7 +203,7 @@ func Decide(base *Tree, decisions []record.Decision, self record.Name) (*Tree, e
 		delete(todo, path)
 		value, err := Parse(d.Value)
 		if err != nil || !isOf(path, value) {
-			bad = fmt.Errorf("the decided value is not the element's JSON")
+			bad = fmt.Errorf("%w: the value is not the element's JSON", ErrDecision)
 			return
 		}
 		alts := []Alt{{value, []record.Name{self}}}
@@ -212,7 +216,7 @@ func Decide(base *Tree, decisions []record.Decision, self record.Name) (*Tree, e
 		*r = Register{Alts: alts, Shown: value}
 	})
 	if bad == nil && len(todo) > 0 {
-		bad = fmt.Errorf("no such element to decide about")
+		bad = fmt.Errorf("%w: no such element", ErrDecision)
 	}
 	return base, bad
 }

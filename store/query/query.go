@@ -22,6 +22,7 @@ type Query struct {
 	Sort    []string // parameter names, "-" in front for descending
 	Limit   int      // 1 to MaxLimit; 0 is DefaultLimit
 	Page    string   // opaque, from Result.Next
+	Until   string   // opaque as well: where to end, "" for nowhere
 }
 
 // Limits of a page.

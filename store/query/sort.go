@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,4 +75,22 @@ func inverted(s string) string {
 		b[i] = ^b[i]
 	}
 	return string(b) + "\xff"
+}
+
+// Hit is a record that a search found; Order decides its place.
+type Hit struct {
+	Number uint64 // the record's, in its store
+	Order  string
+}
+
+// Compare orders hits.
+func (h Hit) Compare(o Hit) int { return strings.Compare(h.Order, o.Order) }
+
+// Behind is the place of the first hit behind an order.
+func Behind(hits []Hit, order []byte) int {
+	at, found := slices.BinarySearchFunc(hits, string(order), func(h Hit, at string) int { return strings.Compare(h.Order, at) })
+	if found {
+		at++
+	}
+	return at
 }

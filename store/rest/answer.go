@@ -2,6 +2,7 @@ package rest
 
 import (
 	"compress/gzip"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,6 +29,11 @@ type result struct {
 	allow    string
 	weight   int // bytes of records in the answer
 	raw      *raw
+	at       string // Content-Location
+	progress string // X-Progress
+	plain    bool   // JSON that is no resource
+	// stream writes an answer of many lines, which may break off.
+	stream func(write func([]byte) error) error
 }
 
 func failed(p *Problem) result { return result{problem: p} }
@@ -62,6 +68,16 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, res result) {
 	if res.located {
 		head.Set("Location", res.location(h.o.Base))
 	}
+	if res.at != "" {
+		head.Set("Content-Location", res.at)
+	}
+	if res.progress != "" {
+		head.Set("X-Progress", res.progress)
+	}
+	if res.stream != nil {
+		h.writeLines(w, r, res)
+		return
+	}
 	content := res.resource
 	if res.problem != nil {
 		content = res.problem.outcome()
@@ -76,6 +92,9 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, res result) {
 		head.Set("Content-Disposition", "attachment")
 		head.Set("Content-Security-Policy", "sandbox")
 	}
+	if res.plain {
+		kind = "application/json"
+	}
 	head.Set("Content-Type", kind)
 	if len(b) < 1400 || !takesGzip(r) {
 		head.Set("Content-Length", strconv.Itoa(len(b)))
@@ -88,6 +107,26 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, res result) {
 	z := gzip.NewWriter(w)
 	z.Write(b)
 	z.Close()
+}
+
+// writeLines sends newline-delimited JSON as it is made. One that breaks off breaks the
+// connection, so that nobody takes a part for the whole.
+func (h *Handler) writeLines(w http.ResponseWriter, r *http.Request, res result) {
+	w.Header().Set("Content-Type", "application/fhir+ndjson")
+	out, end := io.Writer(w), func() error { return nil }
+	if takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		out, end = z, z.Close
+	}
+	w.WriteHeader(res.status)
+	err := res.stream(func(b []byte) error { _, err := out.Write(b); return err })
+	if err == nil {
+		err = end()
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // takesGzip reads Accept-Encoding (RFC 9110, 12.5.3).

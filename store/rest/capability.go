@@ -4,7 +4,7 @@ import "tram/store/fhir"
 
 // faceDate is when the face last changed what it can, for
 // CapabilityStatement.date.
-const faceDate = "2026-11-27"
+const faceDate = "2026-11-28"
 
 // capabilities is the CapabilityStatement (FHIR R4 capabilitystatement.html). It
 // names what is served and nothing else.
@@ -22,8 +22,11 @@ func capabilities(o Options) *fhir.Value {
 	yes := fhir.NewBool(true)
 	var kinds []*fhir.Value
 	for _, kind := range o.R4.Kinds() {
-		var params []*fhir.Value
+		var params, refs []*fhir.Value
 		for _, p := range o.R4.Params(kind) {
+			if p.Type == "reference" {
+				refs = append(refs, str(kind+":"+p.Name))
+			}
 			if served(p) {
 				params = append(params, obj(
 					fhir.Field{Name: "name", Value: str(p.Name)},
@@ -43,10 +46,13 @@ func capabilities(o Options) *fhir.Value {
 		if len(params) > 0 {
 			one = one.With("searchParam", fhir.NewArray(params...))
 		}
+		if len(refs) > 0 {
+			one = one.With("searchInclude", fhir.NewArray(refs...))
+		}
 		if kind == "Patient" {
-			one = one.With("operation", fhir.NewArray(obj(
-				fhir.Field{Name: "name", Value: str("everything")},
-				fhir.Field{Name: "definition", Value: str("http://hl7.org/fhir/OperationDefinition/Patient-everything")})))
+			one = one.With("operation", operations(
+				"everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+				"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"))
 		}
 		kinds = append(kinds, one)
 	}
@@ -70,7 +76,24 @@ func capabilities(o Options) *fhir.Value {
 		fhir.Field{Name: "rest", Value: fhir.NewArray(obj(
 			fhir.Field{Name: "mode", Value: str("server")},
 			fhir.Field{Name: "resource", Value: fhir.NewArray(kinds...)},
-			fhir.Field{Name: "interaction", Value: codes("transaction", "batch", "history-system")}))})
+			fhir.Field{Name: "interaction", Value: codes("transaction", "batch", "history-system")},
+			fhir.Field{Name: "operation", Value: operations(
+				"validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+				"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+				"changes", "urn:tram:operation:changes",
+				"conflicts", "urn:tram:operation:conflicts",
+				"resolve", "urn:tram:operation:resolve")}))})
+}
+
+// operations lists operations by name and definition.
+func operations(pairs ...string) *fhir.Value {
+	var out []*fhir.Value
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out = append(out, fhir.NewObject(
+			fhir.Field{Name: "name", Value: fhir.NewString(pairs[i])},
+			fhir.Field{Name: "definition", Value: fhir.NewString(pairs[i+1])}))
+	}
+	return fhir.NewArray(out...)
 }
 
 // served says whether the store has entries for a search parameter.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"tram/store"
+	"tram/store/element"
 	"tram/store/fhir"
 	"tram/store/query"
 	"tram/store/record"
@@ -177,6 +178,8 @@ func fromStore(err error) *Problem {
 		return problem("too-large").because(err)
 	case errors.Is(err, store.ErrStopped):
 		return problem("stopped").because(err)
+	case errors.Is(err, element.ErrDecision):
+		return problem("bad-decision")
 	case errors.As(err, &bad):
 		return invalid(bad.Issues, "")
 	case errors.As(err, &param) && param.Param == "page":

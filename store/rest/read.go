@@ -188,7 +188,10 @@ func (h *Handler) historyAll(ctx context.Context, c *call) result {
 	if p != nil {
 		return failed(p)
 	}
-	q := store.Since{Kind: c.key.Kind, Limit: ask.count, Page: ask.page}
+	q := store.Since{Limit: ask.count, Page: ask.page}
+	if c.key.Kind != "" {
+		q.Kinds = []string{c.key.Kind}
+	}
 	if !ask.since.IsZero() {
 		q.After = ask.since.UnixMilli()
 	}
@@ -208,6 +211,11 @@ func (h *Handler) versions(ctx context.Context, c *call, ask past, list []*recor
 	} else if c.key.Kind != "" {
 		path = "/" + c.key.Kind + path
 	}
+	return h.told(ctx, c, path, ask.used, list, next, total)
+}
+
+// told makes a Bundle of versions that stand at a path.
+func (h *Handler) told(ctx context.Context, c *call, path string, used []param, list []*record.Version, next string, total int) result {
 	res := result{status: http.StatusOK}
 	var entries []*fhir.Value
 	var keys []record.Key
@@ -222,7 +230,7 @@ func (h *Handler) versions(ctx context.Context, c *call, ask past, list []*recor
 	if p := h.looked(ctx, c, "history", keys...); p != nil {
 		return failed(p)
 	}
-	res.resource = bundleOf("history", total, h.links(path, ask.used, next), entries)
+	res.resource = bundleOf("history", total, h.links(path, used, next), entries)
 	return res
 }
 

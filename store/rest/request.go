@@ -23,6 +23,7 @@ type call struct {
 	key     record.Key // ID is "" for a kind
 	version string     // of a vread
 	within  string     // the Patient in whose compartment a search looks; "" for all
+	job     string     // of an export
 	by      Caller
 
 	query           []param
@@ -273,6 +274,7 @@ func etag(tag string) string { return `W/"` + outer(tag) + `"` }
 type prefer struct {
 	ret    string // minimal, representation, OperationOutcome or ""
 	strict bool
+	async  bool
 }
 
 // parsePrefer also takes ";" between preferences: clients send it.
@@ -284,6 +286,8 @@ func parsePrefer(values []string) (out prefer) {
 			if value == "minimal" || value == "representation" || value == "OperationOutcome" {
 				out.ret = value
 			}
+		case "respond-async":
+			out.async = true
 		case "handling":
 			out.strict = value == "strict"
 		}

@@ -51,6 +51,11 @@ type Backend interface {
 	Search(q query.Query) (store.Result, error)
 	Put(ctx context.Context, writes ...store.Write) ([]*record.Version, error)
 	NewID() string
+	// Contested lists the records with an open conflict, at most limit.
+	Contested(limit int) ([]*record.Stand, error)
+	// Pages cuts what a search finds into parts of so many: where each but the first
+	// begins, and how many are found.
+	Pages(q query.Query, size int) (marks []string, total int, err error)
 	// Linked are the ids of the other records of a person, which may not be held.
 	Linked(id string) []string
 }
@@ -60,6 +65,9 @@ type Backend interface {
 type Past interface {
 	History(key record.Key) ([]*record.Version, error)
 	HistoryAll(q store.Since) ([]*record.Version, string, error)
+	// Changes goes on behind the place of an earlier answer, the oldest first, and answers
+	// the place behind what it tells, and whether more is there.
+	Changes(q store.Since) (list []*record.Version, place string, more bool, err error)
 }
 
 // Options say what a Handler serves.
@@ -146,7 +154,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (res result) {
 	if p != nil {
 		return result{problem: p, allow: allow}
 	}
-	if p := acceptable(r); p != nil && !isRawRead(c) {
+	if p := acceptable(r); p != nil && !isRawRead(c) && c.action != doExportFile {
 		return failed(p)
 	}
 	if c.action == doMetadata { // what a server can is no secret: no sign-in
@@ -196,6 +204,20 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 		return h.validate(c)
 	case doBundle:
 		return h.bundle(ctx, c)
+	case doChanges:
+		return h.changes(ctx, c)
+	case doConflicts:
+		return h.conflicts(ctx, c)
+	case doConflict:
+		return h.conflict(ctx, c)
+	case doResolve:
+		return h.resolve(ctx, c)
+	case doExport:
+		return h.export(c)
+	case doExportStatus:
+		return h.exportStatus(c)
+	case doExportFile:
+		return h.exportFile(ctx, c)
 	}
 	return failed(problem("unknown-route"))
 }
@@ -203,7 +225,7 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 // allowed holds a call against what its caller may. A Bundle's entries are calls of their own.
 func (h *Handler) allowed(c *call) *Problem {
 	switch c.action {
-	case doRead, doVread, doHistory, doEverything:
+	case doRead, doVread, doHistory, doEverything, doConflict:
 		return c.may('r', c.key.Kind)
 	case doSearch, doKindHistory:
 		return c.may('s', c.key.Kind)
@@ -211,7 +233,7 @@ func (h *Handler) allowed(c *call) *Problem {
 		return c.may('s', h.o.R4.Kinds()...)
 	case doCreate:
 		return c.may('c', c.key.Kind)
-	case doUpdate, doPatch:
+	case doUpdate, doPatch, doResolve:
 		return c.may('u', c.key.Kind)
 	case doDelete:
 		return c.may('d', c.key.Kind)
@@ -238,111 +260,4 @@ func (h *Handler) looked(ctx context.Context, c *call, action string, keys ...re
 		return problem("not-audited").because(err)
 	}
 	return nil
-}
-
-// action is an interaction of FHIR R4 (http.html).
-type action int
-
-const (
-	doNothing action = iota
-	doMetadata
-	doRead
-	doVread
-	doSearch
-	doEverything
-	doHistory
-	doKindHistory
-	doSystemHistory
-	doCreate
-	doUpdate
-	doPatch
-	doDelete
-	doBundle
-	doValidate
-)
-
-// route finds what a method and a path ask for. allow lists the methods that
-// the path knows; it is "" when there is no such path.
-func route(r4 *fhir.R4, method, path string) (c *call, allow string, p *Problem) {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	c = &call{method: method}
-	var seg []string
-	if path = strings.Trim(path, "/"); path != "" {
-		seg = strings.Split(path, "/")
-	}
-	table, p := place(r4, c, seg)
-	if p != nil {
-		return nil, "", p
-	}
-	var names []string
-	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
-		if _, ok := table[m]; ok {
-			names = append(names, m)
-		}
-	}
-	if table["GET"] != doNothing {
-		names = append(names, "HEAD")
-	}
-	allow = strings.Join(append(names, "OPTIONS"), ", ")
-	if c.action = table[method]; c.action == doNothing {
-		return nil, allow, problem("method")
-	}
-	return c, allow, nil
-}
-
-// place reads the path's segments into c and returns what may be done there.
-func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
-	n := len(seg)
-	switch {
-	case n == 0:
-		return map[string]action{"POST": doBundle}, nil
-	case n == 1 && seg[0] == "metadata":
-		return map[string]action{"GET": doMetadata}, nil
-	case n == 1 && seg[0] == "_history":
-		return map[string]action{"GET": doSystemHistory}, nil
-	case n == 3 && seg[0] == "Patient" && record.ValidID(seg[1]) && seg[2] == "$everything":
-		c.key = record.Key{Kind: seg[0], ID: seg[1]}
-		return map[string]action{"GET": doEverything}, nil
-	case seg[n-1] == "$validate" && (n == 1 || r4.IsKind(seg[0]) && (n == 2 || n == 3 && record.ValidID(seg[1]))):
-		if n > 1 {
-			c.key.Kind = seg[0]
-		}
-		return map[string]action{"POST": doValidate}, nil
-	case strings.HasPrefix(seg[n-1], "$"):
-		return nil, problem("unknown-operation")
-	case n > 4 || seg[0] == "_search":
-		return nil, problem("unknown-route")
-	case !r4.IsKind(seg[0]):
-		return nil, problem("unknown-kind")
-	}
-	c.key.Kind = seg[0]
-	switch {
-	case n == 1:
-		return map[string]action{"GET": doSearch, "POST": doCreate, "PUT": doUpdate, "PATCH": doPatch, "DELETE": doDelete}, nil
-	case n == 2 && seg[1] == "_search":
-		return map[string]action{"POST": doSearch}, nil
-	case n == 2 && seg[1] == "_history":
-		return map[string]action{"GET": doKindHistory}, nil
-	case !record.ValidID(seg[1]):
-		return nil, problem("bad-id")
-	}
-	c.key.ID = seg[1]
-	switch {
-	case n == 2:
-		return map[string]action{"GET": doRead, "PUT": doUpdate, "PATCH": doPatch, "DELETE": doDelete}, nil
-	case c.key.Kind == "Patient" && r4.IsKind(seg[2]) && (n == 3 || n == 4 && seg[3] == "_search"):
-		c.within, c.key = c.key.ID, record.Key{Kind: seg[2]}
-		if n == 4 {
-			return map[string]action{"POST": doSearch}, nil
-		}
-		return map[string]action{"GET": doSearch}, nil
-	case seg[2] != "_history":
-		return nil, problem("unknown-route")
-	case n == 3:
-		return map[string]action{"GET": doHistory}, nil
-	}
-	c.version = seg[3]
-	return map[string]action{"GET": doVread}, nil
 }
