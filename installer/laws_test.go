@@ -28,6 +28,7 @@ func floors() []floor {
 		{"store/pages", "a file is read before the database is trusted"},
 		{"store/fhir store/fhir/gen", "what a resource is stands by itself; its tables are made by a tool beside it"},
 		{"store/element", "who set which element stands on records and on FHIR's structure; store and merge share it"},
+		{"store/summary", "a document is made of resources alone, wherever they are kept"},
 		{"store/people store/practice", "the index of people reads FHIR; made-up people need nobody"},
 		{"store/query", "what a search wants folds names as the index of people does"},
 		{"store/seal", "nothing is written that is not sealed"},
@@ -81,7 +82,7 @@ func floors() []floor {
 type ban struct{ from, to, why string }
 
 // pure are the rooms without a disk, a network or a clock of their own.
-const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice " +
+const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice store/summary " +
 	"sync/wire sync/wire/columns sync/merge sync/status sync/engine agent/web/show agent/web/entry"
 
 func bans() []ban {
