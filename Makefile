@@ -50,8 +50,9 @@ REHEARSE := $(BUILD)/bin/tram-rehearse --bin $(BUILD)/bin
 WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
+IPS      := $(BUILD)/hl7.fhir.uv.ips-2.0.0.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store bench-wire known crash kill rot full sim sim-faults interop scan vet build dist test-install test-keys clean laws heal restore-matrix
+.PHONY: help run demo test race fuzz bench bench-store bench-wire known crash kill rot full sim sim-faults interop ips scan vet build dist test-install test-keys clean laws heal restore-matrix
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -134,9 +135,16 @@ $(PEERS)/%/node_modules: testdata/peers/%/package-lock.json $(wildcard testdata/
 interop: build $(EXAMPLES) ## HL7's own examples in through the drop folder, out through the API, and over to a second station; needs npm
 	$(REHEARSE) interop --examples $(EXAMPLES) $(if $(DATA),--bundles $(abspath $(DATA))) $(WITH)
 
+ips: build $(IPS) ## the examples of the International Patient Summary in and out, and summaries of practice people; needs npm
+	$(REHEARSE) ips --examples $(IPS)
+
 $(EXAMPLES):
 	@mkdir -p $(BUILD)
 	npm pack --silent --pack-destination $(BUILD) hl7.fhir.r4.examples@4.0.1
+
+$(IPS):
+	@mkdir -p $(BUILD)
+	npm pack --silent --pack-destination $(BUILD) hl7.fhir.uv.ips@2.0.0
 
 scan: build ## look for people in every file of a station
 	$(REHEARSE) scan

@@ -25,6 +25,7 @@ import (
 	"tram/agent/rehearse/bench/storage"
 	"tram/agent/rehearse/bench/thin"
 	"tram/agent/rehearse/interop"
+	"tram/agent/rehearse/ips"
 )
 
 // Exit codes of the command line.
@@ -49,6 +50,7 @@ type cli struct {
 	BenchWire  thin.Command      `cmd:"" help:"Measure exchanges over an emulated thin link, beside other ways to sync."`
 	Heal       bench.HealCommand `cmd:"" help:"Measure how the records in which a station and its centre differ are found and healed."`
 	Interop    interop.Command   `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
+	IPS        ips.Command       `cmd:"" name:"ips" help:"Take the examples of the International Patient Summary in and out, and make summaries of practice people."`
 }
 
 // theatre is what the commands work with.
