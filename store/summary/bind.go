@@ -54,7 +54,8 @@ func (d *draft) bindAll(v *fhir.Value, typ string) *fhir.Value {
 	return fhir.NewArray(items...)
 }
 
-// child is the type of a field that may hold references; "" for one that does not.
+// child is the type of a field that may hold references; "" for one that does not. What
+// stands beside a primitive is an Element, whose extensions may.
 func (d *draft) child(typ, name string) string {
 	if strings.HasPrefix(name, "_") {
 		return "Element"

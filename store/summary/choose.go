@@ -73,7 +73,8 @@ func (d *draft) choose(v *fhir.Value) {
 	}
 }
 
-// place names the section of a record; "" for none.
+// place names the section of a record; "" for none. An allergy that is over stays where
+// who prescribes looks, with its status.
 func (d *draft) place(i item) string {
 	v := i.content
 	unless := func(section string, states ...string) string {

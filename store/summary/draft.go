@@ -32,7 +32,8 @@ type draft struct {
 	in    map[string]bool
 }
 
-// begin sorts what was handed in.
+// begin sorts what was handed in. What comes twice counts as it came first, and the Person
+// before all; what may not stand in a document is remembered as looked up and not there.
 func (m *Maker) begin(a About) *draft {
 	d := &draft{m: m, a: a, person: keyOf(a.Person), held: map[string]*fhir.Value{}, self: map[string]bool{},
 		chosen: map[string][]item{}, empty: map[string]string{}, in: map[string]bool{}}

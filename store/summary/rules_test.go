@@ -182,7 +182,7 @@ func TestConflictsAreMarked(t *testing.T) {
 	d := open(t)
 	for _, c := range []struct{ name, person, language, cover, mark string }{
 		{"in Vietnamese", linh, "vi", "1 hồ sơ trong bản này đang xung đột", "XUNG ĐỘT"},
-		{"in English", linh, "en", "1 records here are in conflict", "CONFLICT"},
+		{"in English", linh, "en", "Records here that are in conflict: 1.", "CONFLICT"},
 		{"of the person too", strings.Replace(linh, `,"name"`, conflict+`,"name"`, 1), "vi", "Thông tin của người này cũng đang xung đột", "XUNG ĐỘT"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -231,14 +231,16 @@ func TestHostileTextStaysText(t *testing.T) {
 // A reference leads to a part of the document, or keeps what it says of who is meant.
 func TestReferences(t *testing.T) {
 	d := open(t)
-	a := d.about(linh,
+	a := d.about(strings.Replace(linh, `,"name"`, `,"link":[{"other":{"reference":"Patient/twin"},"type":"seealso"}],"name"`, 1),
 		`{"resourceType":"Patient","id":"twin","link":[{"other":{"reference":"Patient/p"},"type":"seealso"}]}`,
 		of("Encounter", "e", `,"status":"finished","class":{"code":"AMB"},"participant":[{"individual":{"reference":"Practitioner/doctor"}}]`),
 		`{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/twin"},"encounter":{"reference":"Encounter/e/_history/1"},
+			"_recordedDate":{"extension":[{"url":"http://a.example/x","valueReference":{"reference":"Organization/within"}}]},
 			"recorder":{"reference":"Practitioner/nobody","display":"Ai đó"},"asserter":{"reference":"http://elsewhere.example/Patient/9"},
 			"evidence":[{"detail":[{"reference":"Observation/wrong"},{"reference":"#in"},{"reference":"Composition/old"},{"reference":"Condition/stranger"}]}],
 			"contained":[{"resourceType":"Observation","id":"in","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"},"performer":[{"reference":"Organization/none"}]}]}`,
 		of("Observation", "wrong", `,"status":"entered-in-error","code":{"text":"x"}`),
+		of("MedicationRequest", "m", `,"status":"active","intent":"order","medicationReference":{"reference":"Medication/withdrawn"}`),
 		`{"resourceType":"Composition","id":"old","status":"final","type":{"text":"x"},"subject":{"reference":"Patient/p"},"date":"2020","author":[{"display":"x"}],"title":"x"}`)
 	asked := map[record.Key]int{}
 	a.Find = func(k record.Key) *fhir.Value {
@@ -248,6 +250,8 @@ func TestReferences(t *testing.T) {
 			return parse(t, `{"resourceType":"Practitioner","id":"doctor"}`)
 		case "Condition/stranger":
 			return parse(t, `{"resourceType":"Condition","id":"stranger","subject":{"reference":"Patient/another"}}`)
+		case "Medication/withdrawn":
+			return parse(t, `{"resourceType":"Medication","id":"withdrawn","status":"entered-in-error"}`)
 		}
 		return nil
 	}
@@ -260,7 +264,7 @@ func TestReferences(t *testing.T) {
 			c = r
 		}
 	}
-	for key, want := range map[string]bool{"Encounter/e": true, "Practitioner/doctor": true, "Patient/twin": false, "Observation/wrong": false, "Condition/stranger": false} {
+	for key, want := range map[string]bool{"Encounter/e": true, "Practitioner/doctor": true, "Patient/twin": false, "Observation/wrong": false, "Condition/stranger": false, "Medication/withdrawn": false} {
 		if got[key] != want {
 			t.Errorf("%s in the document: %v, want %v", key, got[key], want)
 		}
@@ -276,6 +280,8 @@ func TestReferences(t *testing.T) {
 		{"what is contained", detail[1].Str("reference"), "#in"},
 		{"another document", detail[2].Str("type"), "Composition"},
 		{"what is of another person", detail[3].Str("reference"), ""},
+		{"a reference beside a primitive", list(c.Get("_recordedDate"), "extension")[0].Str("valueReference", "type"), "Organization"},
+		{"a link to the other record", string(doc.parts[c.Str("subject", "reference")].Get("link").Bytes()), "null"},
 		{"a reference in what is contained", list(list(c, "contained")[0], "performer")[0].Str("type"), "Organization"},
 	} {
 		if x.got != x.want {

@@ -49,7 +49,8 @@ func when(v *fhir.Value) string {
 	return ""
 }
 
-// title is what a record is about.
+// title is what a record is about: its code, what was given or worn, or else what its
+// writer called it.
 func (t teller) title(v *fhir.Value) string {
 	for _, name := range []string{"code", "vaccineCode", "medicationCodeableConcept"} {
 		if c := v.Get(name); c != nil {
@@ -93,7 +94,8 @@ func (t teller) known(v *fhir.Value) string {
 	return concept(v)
 }
 
-// detail is what a record says of what it is about.
+// detail is what a record says of what it is about, in one line: what a reader decides by,
+// and not all that the entry holds.
 func (t teller) detail(v *fhir.Value) string {
 	var out []string
 	add := func(parts ...string) { out = append(out, parts...) }
