@@ -40,6 +40,9 @@ func sections() []section {
 	}
 }
 
+// lists stands for a section that is none: Lists tell of other sections.
+const lists = "lists"
+
 // recent is for how long before the document a medicine counts that was ended.
 const recent = 180 * 24 * time.Hour
 
@@ -66,9 +69,7 @@ func (d *draft) choose(v *fhir.Value) {
 	} else {
 		i.at = math.MinInt64
 	}
-	if v.Str("resourceType") == "List" {
-		d.listed(v, i.open)
-	} else if to := d.place(i); to != "" {
+	if to := d.place(i); to != "" {
 		d.chosen[to] = append(d.chosen[to], i)
 	}
 }
@@ -113,6 +114,10 @@ func (d *draft) place(i item) string {
 		return unless("plans", "draft", "revoked", "completed")
 	case "ImmunizationRecommendation":
 		return "plans"
+	case "List":
+		if v.Str("status") == "current" {
+			return lists
+		}
 	case "Consent":
 		if hasCode(v.Get("scope"), "adr") || slices.ContainsFunc(items(v.Get("category")), directive) {
 			return unless("directives", "draft", "proposed", "rejected", "inactive")
@@ -186,19 +191,21 @@ func observed(v *fhir.Value) string {
 	return "results"
 }
 
-// listed takes up what a List says of a section that has nothing: that there is nothing
-// to tell, or that nobody asked.
-func (d *draft) listed(v *fhir.Value, open bool) {
-	if v.Str("status") != "current" || open {
-		return
-	}
-	for _, s := range sections() {
-		for _, reason := range []string{"notasked", "nilknown"} {
-			if hasCode(v.Get("code"), s.code, s.name) && hasCode(v.Get("emptyReason"), reason) {
-				d.empty[s.name] = reason
+// nothing is why a section has no records, as its newest List says: that there is nothing
+// to tell, or that nobody asked. Without one, or where it says anything else, nothing is
+// known.
+func (d *draft) nothing(s section) string {
+	for _, i := range d.chosen[lists] {
+		if hasCode(i.content.Get("code"), s.code, s.name) {
+			for _, reason := range []string{"notasked", "nilknown"} {
+				if hasCode(i.content.Get("emptyReason"), reason) && !i.open {
+					return reason
+				}
 			}
+			break
 		}
 	}
+	return "unavailable"
 }
 
 // fewer leaves the newest n of each code, and whatever a conflict is open in; it tells
@@ -232,7 +239,7 @@ func (d *draft) section(s section) *fhir.Value {
 	title := d.say.get(s.name)
 	out := fhir.NewObject(field("title", title), fhir.Field{Name: "code", Value: loinc(s.code, s.display, title)})
 	if len(list) == 0 {
-		reason := cmp.Or(d.empty[s.name], "unavailable")
+		reason := d.nothing(s)
 		text := d.say.get(s.name + "." + reason)
 		return out.With("text", d.say.narrative(paragraph(text))).
 			With("emptyReason", coded("http://terminology.hl7.org/CodeSystem/list-empty-reason", reason, d.say.get("display."+reason), text))

@@ -26,7 +26,6 @@ type draft struct {
 	contested int    // how many parts bear an open conflict
 	found     int
 	chosen    map[string][]item
-	empty     map[string]string // by section, the reason that a List gives for having nothing
 
 	order []string // keys of the parts
 	in    map[string]bool
@@ -36,7 +35,7 @@ type draft struct {
 // before all; what may not stand in a document is remembered as looked up and not there.
 func (m *Maker) begin(a About) *draft {
 	d := &draft{m: m, a: a, person: keyOf(a.Person), held: map[string]*fhir.Value{}, self: map[string]bool{},
-		chosen: map[string][]item{}, empty: map[string]string{}, in: map[string]bool{}}
+		chosen: map[string][]item{}, in: map[string]bool{}}
 	d.say = m.words.teller(a.Language)
 	d.say.named = d.named
 	all := append([]*fhir.Value{a.Person.With("link", nil), a.Station, a.Attester}, a.Records...)

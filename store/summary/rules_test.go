@@ -126,6 +126,10 @@ func TestWhyASectionIsEmpty(t *testing.T) {
 		{"another section has nothing", say("medications", "current", "nilknown", ""), "unavailable", "Không có thông tin"},
 		{"an old list", say("allergies", "retired", "nilknown", ""), "unavailable", "Không có thông tin"},
 		{"a list in conflict", say("allergies", "current", "nilknown", conflict), "unavailable", "Không có thông tin"},
+		{"a newer list", say("allergies", "current", "nilknown", `,"date":"2025"`) + "\n" +
+			strings.Replace(say("allergies", "current", "notasked", `,"date":"2026"`), `"l"`, `"k"`, 1), "notasked", "Chưa hỏi"},
+		{"an older list", say("allergies", "current", "nilknown", `,"date":"2026"`) + "\n" +
+			strings.Replace(say("allergies", "current", "notasked", `,"date":"2025"`), `"l"`, `"k"`, 1), "nilknown", "Đã ghi nhận"},
 		{"a reason that is none here", say("allergies", "current", "closed", ""), "unavailable", "Không có thông tin"},
 		{"a record says none", of("AllergyIntolerance", "none", code("code", "http://snomed.info/sct", "716186003")), "", "Không có dị ứng nào được biết"},
 		{"a list beside a record", say("allergies", "current", "nilknown", "") + "\n" + of("AllergyIntolerance", "a", `,"code":{"text":"Tôm"}`), "", "Tôm"},

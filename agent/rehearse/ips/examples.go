@@ -97,6 +97,7 @@ func (t *tally) note(name string, want, got *fhir.Value, err error) {
 	t.same++
 }
 
+// print tells the counts and what is wrong, and returns how much that is.
 func (t *tally) print(out io.Writer) int {
 	fmt.Fprintf(out, "%-34s in %3d  out %3d  equal %3d  different %3d\n", t.what, t.in, t.out, t.same, t.out-t.same)
 	for _, w := range t.wrong {

@@ -50,6 +50,7 @@ func (c *clinic) day(ctx context.Context) error {
 	return c.put(ctx, entries)
 }
 
+// put writes records as the staff would, in one write, and counts whom they are about.
 func (c *clinic) put(ctx context.Context, entries []practice.Entry) error {
 	var writes []store.Write
 	for _, e := range entries {
@@ -87,6 +88,7 @@ func (s *station) people(ctx context.Context, people, records int, out io.Writer
 	}
 	fmt.Fprintf(out, "summaries of %d people: wrong %d\n  gathering %s\n  making    %s\n", len(made), wrong, spread(gathered), spread(made))
 
+	// Few people, so that one of them soon has as many records as a life of care makes.
 	few, err := s.settle(ctx, 8)
 	for err == nil && (len(few.order) == 0 || few.count[few.busiest()] < records) {
 		err = few.day(ctx)

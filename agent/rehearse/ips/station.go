@@ -28,6 +28,7 @@ type station struct {
 	ended chan error
 }
 
+// open makes a store in a folder and begins to serve it; close ends both.
 func open(dir string, r4 *fhir.R4) (*station, error) {
 	st, err := store.Open(store.Options{Dir: filepath.Join(dir, "station"), Name: "station", R4: r4})
 	if err != nil {
@@ -44,6 +45,7 @@ func open(dir string, r4 *fhir.R4) (*station, error) {
 	return s, nil
 }
 
+// close ends what open began, and cuts off what is still asked.
 func (s *station) close() error {
 	err := s.http.Close()
 	if e := <-s.ended; !errors.Is(e, http.ErrServerClosed) {
