@@ -71,6 +71,7 @@ type Elem struct {
 	TypePath   string   // where the children are looked up: "Patient.contact", "HumanName", "Resource"; "" for a primitive
 	List       bool     // the JSON value is an array
 	Required   bool     // at least one; of a choice, one of its fields
+	Summary    bool     // of a resource: belongs to its summary (FHIR R4 search.html#summary)
 	Primitive  bool     // a JSON string, number or bool, with a possible "_" sibling
 	Backbone   bool     // a nested structure of the resource itself, not a data type
 	Targets    []string // of a Reference or canonical the kinds it may point to; empty means any
@@ -221,7 +222,8 @@ func (t *typeDef) close() {
 
 // addField adds the elements of one line: one, or one for each type of a choice.
 func (r *R4) addField(t *typeDef, f []string, sets []codeSet) error {
-	e := Elem{Name: f[1], Base: f[1], List: f[2] == "*" || f[2] == "+", Required: f[2] == "1" || f[2] == "+"}
+	card, summary := strings.CutSuffix(f[2], "s")
+	e := Elem{Name: f[1], Base: f[1], List: card == "*" || card == "+", Required: card == "1" || card == "+", Summary: summary}
 	if f[4] != "" {
 		n, err := strconv.Atoi(f[4])
 		if err != nil || n < 0 || n >= len(sets) {

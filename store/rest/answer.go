@@ -222,6 +222,7 @@ func named(v *fhir.Value, id string) *fhir.Value {
 type view struct {
 	r4       *fhir.R4
 	count    bool            // only the number of matches
+	summary  bool            // what R4 marks as summary, and what is required
 	text     bool            // text, and what is required
 	data     bool            // all but text
 	elements map[string]bool // these, and what is required; nil for all
@@ -229,7 +230,7 @@ type view struct {
 
 // of returns the part of a resource that was asked for, marked as a part.
 func (w view) of(v *fhir.Value) *fhir.Value {
-	if !w.text && !w.data && w.elements == nil {
+	if !w.summary && !w.text && !w.data && w.elements == nil {
 		return v
 	}
 	kind := v.Str("resourceType")
@@ -240,7 +241,7 @@ func (w view) of(v *fhir.Value) *fhir.Value {
 		keep := name != "text"
 		if !w.data {
 			always := name == "resourceType" || name == "id" || name == "meta" || name == "implicitRules" || e.Required
-			keep = always || w.text && name == "text" || w.elements[name] || w.elements[strings.TrimSuffix(e.Base, "[x]")]
+			keep = always || w.summary && e.Summary || w.text && name == "text" || w.elements[name] || w.elements[strings.TrimSuffix(e.Base, "[x]")]
 		}
 		if keep {
 			out.Fields = append(out.Fields, f)

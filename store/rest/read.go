@@ -31,7 +31,7 @@ func current(b Backend, key record.Key) (*record.Stand, *Problem) {
 // read answers what is shown (FHIR R4 http "read"). A deleted record answers 410
 // with its tombstone's tag, so that a client can revive it under If-Match.
 func (h *Handler) read(ctx context.Context, c *call) result {
-	w, _, p := h.view(c.query, c.prefer.strict)
+	w, _, p := h.view(c.query)
 	if p != nil {
 		return failed(p)
 	}
@@ -49,7 +49,7 @@ func (h *Handler) read(ctx context.Context, c *call) result {
 // vread answers one version (FHIR R4 http "vread"). The tag of a preview names
 // something only as long as it is shown; its two halves are versions of their own.
 func (h *Handler) vread(ctx context.Context, c *call) result {
-	w, _, p := h.view(c.query, c.prefer.strict)
+	w, _, p := h.view(c.query)
 	if p != nil {
 		return failed(p)
 	}

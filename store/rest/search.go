@@ -67,7 +67,7 @@ func split(value string) []string {
 }
 
 // view reads _summary and _elements, and returns what of them is obeyed.
-func (h *Handler) view(asks []param, strict bool) (w view, used []param, p *Problem) {
+func (h *Handler) view(asks []param) (w view, used []param, p *Problem) {
 	w.r4 = h.o.R4
 	for _, q := range asks {
 		switch q.name {
@@ -80,11 +80,8 @@ func (h *Handler) view(asks []param, strict bool) (w view, used []param, p *Prob
 			case "data":
 				w.data = true
 			case "false":
-			case "true": // a summary may be the whole; which elements it holds is not known here
-				if strict {
-					return w, nil, problem("unsupported-parameter").in("_summary")
-				}
-				continue
+			case "true":
+				w.summary = true
 			default:
 				return w, nil, problem("bad-search").in("_summary")
 			}
@@ -120,7 +117,7 @@ func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
 	}
 	a.total = true
 	var used []param
-	if a.view, used, p = h.view(c.query, strict); p != nil {
+	if a.view, used, p = h.view(c.query); p != nil {
 		return a, p
 	}
 	for _, q := range c.query {

@@ -193,6 +193,7 @@ func TestClient24TotalSummaryElements(t *testing.T) {
 		{"_id=p1&_elements=gender", "1", "id resourceType gender meta"},
 		{"_id=p1&_elements=Patient.birthDate,gender", "1", "id resourceType gender birthDate meta"},
 		{"_id=p2&_summary=text", "1", "resourceType id text meta"},
+		{"_id=p2&_summary=true", "1", "resourceType id gender meta"},
 		{"_id=p2&_summary=data", "1", "resourceType id gender meta"},
 		{"_id=p2&_summary=false", "1", "resourceType id text gender meta"},
 	} {
@@ -208,7 +209,7 @@ func TestClient24TotalSummaryElements(t *testing.T) {
 		if got := strings.Join(fields, " "); got != c.fields || r.body.Str("total") != c.total {
 			t.Errorf("%s: got %q of %s, want %q of %s", c.query, got, r.body.Str("total"), c.fields, c.total)
 		}
-		if want := strings.Contains(c.query, "_elements") || strings.Contains(c.query, "text") || strings.Contains(c.query, "data"); part != want {
+		if want := strings.Contains(c.query, "_elements") || strings.Contains(c.query, "true") || strings.Contains(c.query, "text") || strings.Contains(c.query, "data"); part != want {
 			t.Errorf("%s: SUBSETTED %v, want %v", c.query, part, want)
 		}
 	}

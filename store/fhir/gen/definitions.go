@@ -27,6 +27,7 @@ type element struct {
 	Path             string
 	Min              int
 	Max              string
+	IsSummary        bool
 	ContentReference string
 	Type             []elementType
 	Binding          struct{ Strength, ValueSet string }

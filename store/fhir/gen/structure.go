@@ -11,7 +11,7 @@ import (
 //
 //	V <code system or ""> <codes, by spaces>                    value sets, numbered from 0
 //	T <path> <R resource | A abstract | D data type | B nested>  then its fields:
-//	F <name> <card: ? 1 * +> <types, by commas> [value set number] [targets, by commas]
+//	F <name> <card: ? 1 * +, s behind it for a summary> <types, by commas> [value set number] [targets, by commas]
 //
 // A type "#Path" is a content reference; "@" is a structure nested in the path.
 func structureLines(d *definitions) []byte {
@@ -62,6 +62,9 @@ func parent(path string) string { return path[:strings.LastIndexByte(path, '.')]
 
 func fieldLine(s structure, e element, nested bool, sets *valueSetTable) string {
 	card := map[string]string{"01": "?", "11": "1", "0*": "*", "1*": "+"}[fmt.Sprint(min(e.Min, 1))+e.Max]
+	if e.IsSummary && s.Kind == "resource" {
+		card += "s"
+	}
 	var types []string
 	targets := map[string]bool{}
 	for _, t := range e.Type {
