@@ -65,7 +65,6 @@ type Agent struct {
 	r4     *fhir.R4
 	merger *merge.Merger
 	clock  *health.Clock
-	rest   *rest.Handler
 	intake *intake.Intake
 	points *central.Centre // what this station is to its points; nil without
 	began  time.Time
@@ -192,9 +191,13 @@ func (a *Agent) serve(ctx context.Context, l net.Listener, h http.Handler) error
 // handler is everything that listens: the pages with the FHIR face below them, and
 // what the command line asks.
 func (a *Agent) handler(here Here) (http.Handler, error) {
+	face, err := a.face(here.Address)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := web.New(web.Options{
 		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
-		Last: a.compared, Link: a.linkUse, Rest: a.face(here.Address), Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
+		Last: a.compared, Link: a.linkUse, Rest: face, Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
 	})
 	if err != nil {
 		return nil, err
@@ -206,13 +209,12 @@ func (a *Agent) handler(here Here) (http.Handler, error) {
 }
 
 // face is the FHIR face of this station.
-func (a *Agent) face(address string) http.Handler {
-	a.rest = rest.New(rest.Options{
+func (a *Agent) face(address string) (http.Handler, error) {
+	return rest.New(rest.Options{
 		Backend: a.store, Past: a.store, R4: a.r4, Base: "http://" + address + "/fhir", Version: Version, Log: a.o.Log,
 		Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: web.User(r.Context())} },
 		Looked: a.looked,
 	})
-	return a.rest
 }
 
 func (a *Agent) newIntake() *intake.Intake {

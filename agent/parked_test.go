@@ -159,7 +159,7 @@ func TestUnsentEditOfWhoMovedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.settle()
-	scopes, _, err := c.Store().HistoryAll(store.Since{Kind: "Basic", Limit: 1})
+	scopes, _, err := c.Store().HistoryAll(store.Since{Kinds: []string{"Basic"}, Limit: 1})
 	if err != nil || len(scopes) != 1 {
 		t.Fatal(err)
 	}

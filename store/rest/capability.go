@@ -52,6 +52,7 @@ func capabilities(o Options) *fhir.Value {
 		if kind == "Patient" {
 			one = one.With("operation", operations(
 				"everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+				"summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
 				"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"))
 		}
 		kinds = append(kinds, one)

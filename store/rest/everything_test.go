@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tram/store/fhir"
 	"tram/store/record"
 	"tram/store/rest"
 )
@@ -63,4 +64,44 @@ func TestEverythingOfAPerson(t *testing.T) {
 	if got := everything("/Patient/p1/$everything"); got != "Appointment/both Flag/f1 Patient/p1" {
 		t.Errorf("parted: %s", got)
 	}
+}
+
+// The summary is a document about one person, in the language that is asked for, of what the
+// caller may read.
+func TestSummaryOfAPerson(t *testing.T) {
+	var looked []string
+	f := serve(t, func(o *rest.Options) {
+		o.Looked = func(_ context.Context, _, action string, keys []record.Key) error {
+			for _, k := range keys {
+				looked = append(looked, action+" "+k.String())
+			}
+			return nil
+		}
+	})
+	f.want(201, "PUT", "/Patient/p1", `{"resourceType":"Patient","id":"p1","identifier":[{"system":"urn:cccd","value":"001161002345"}],"name":[{"text":"Đặng Thị Hoà"}],"birthDate":"1961-02-03"}`)
+	f.want(201, "PUT", "/AllergyIntolerance/a1", `{"resourceType":"AllergyIntolerance","id":"a1","clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]},"code":{"text":"Penicillin"},"patient":{"reference":"Patient/p1"}}`)
+	for _, path := range []string{"/Patient/p1/$summary", "/Patient/$summary?identifier=urn:cccd|001161002345", "/Patient/p1/$summary?profile=http://hl7.org/fhir/uv/ips/StructureDefinition/Bundle-uv-ips"} {
+		r := f.want(200, "GET", path, "", "Accept-Language", "fr, en;q=0.5")
+		doc := fhir.Entries(r.body)
+		if r.body.Str("type") != "document" || len(doc) < 3 || doc[0].Resource.Str("resourceType") != "Composition" || doc[0].Resource.Str("language") != "en" || !strings.Contains(r.raw, "Penicillin") {
+			t.Errorf("%s: %s", path, r.raw)
+		}
+		if issues := f.r4.Check(r.body); len(issues) > 0 {
+			t.Errorf("%s: not valid R4: %v", path, issues)
+		}
+	}
+	if !slices.Contains(looked, "read AllergyIntolerance/a1") || !slices.Contains(looked, "read Patient/p1") {
+		t.Errorf("who was shown what is not told: %v", looked)
+	}
+	if r := f.want(200, "GET", "/Patient/p1/$summary", ""); fhir.Entries(r.body)[0].Resource.Str("language") != "vi" {
+		t.Errorf("in another language than the station's: %s", r.raw)
+	}
+	if r := f.want(200, "GET", "/Patient/p1/$summary", "", "X-May", "r Patient"); strings.Contains(r.raw, "Penicillin") {
+		t.Errorf("told what the token does not cover: %s", r.raw)
+	}
+	f.want(403, "GET", "/Patient/p1/$summary", "", "X-May", "r AllergyIntolerance")
+	f.want(404, "GET", "/Patient/none/$summary", "")
+	f.want(404, "GET", "/Patient/$summary?identifier=none", "")
+	f.want(400, "GET", "/Patient/$summary?name=hoa", "")
+	f.want(400, "GET", "/Patient/p1/$summary?profile=urn:x", "")
 }

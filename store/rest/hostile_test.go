@@ -131,7 +131,10 @@ func FuzzServe(f *testing.F) {
 	}
 	s := storetest.Open(f, store.Options{Name: "tram-a", R4: r4})
 	var log bytes.Buffer
-	h := rest.New(rest.Options{Backend: s, Past: s, R4: r4, Base: "http://x/fhir", Caller: func(*http.Request) rest.Caller { return rest.Caller{Author: "lan"} }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	h, err := rest.New(rest.Options{Backend: s, Past: s, R4: r4, Base: "http://x/fhir", Caller: func(*http.Request) rest.Caller { return rest.Caller{Author: "lan"} }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, method, address, header, value, body string) {
 		u, err := url.ParseRequestURI(address)
 		if err != nil {

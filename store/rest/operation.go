@@ -4,10 +4,13 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"tram/store/fhir"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/summary"
 )
 
 // everything answers all that is kept here of a person (FHIR R4 operation
@@ -20,21 +23,9 @@ func (h *Handler) everything(ctx context.Context, c *call) result {
 		return failed(p)
 	}
 	kinds = slices.DeleteFunc(kinds, func(k string) bool { return c.may('r', k) != nil })
-	if _, p := current(h.o.Backend, c.key); p != nil {
+	b, p := h.gather(c.key, kinds)
+	if p != nil {
 		return failed(p)
-	}
-	b := gathered{seen: map[record.Key]bool{}, base: h.o.Base}
-	for _, id := range append([]string{c.key.ID}, h.o.Backend.Linked(c.key.ID)...) {
-		if st, p := current(h.o.Backend, record.Key{Kind: "Patient", ID: id}); p == nil && slices.Contains(kinds, "Patient") {
-			if p := b.add(st); p != nil {
-				return failed(p)
-			}
-		}
-		for _, kind := range kinds {
-			if p := h.compartment(&b, kind, id); p != nil {
-				return failed(p)
-			}
-		}
 	}
 	if p := h.looked(ctx, c, "read", b.keys...); p != nil {
 		return failed(p)
@@ -42,6 +33,108 @@ func (h *Handler) everything(ctx context.Context, c *call) result {
 	return result{status: http.StatusOK, weight: b.weight,
 		resource: bundleOf("searchset", len(b.entries), h.links("/"+c.key.String()+"/$everything", b.used(c.query), ""), b.entries)}
 }
+
+// gather gathers what is kept of a person, of some kinds.
+func (h *Handler) gather(key record.Key, kinds []string) (*gathered, *Problem) {
+	if _, p := current(h.o.Backend, key); p != nil {
+		return nil, p
+	}
+	b := &gathered{seen: map[record.Key]bool{}, base: h.o.Base}
+	for _, id := range append([]string{key.ID}, h.o.Backend.Linked(key.ID)...) {
+		if st, p := current(h.o.Backend, record.Key{Kind: "Patient", ID: id}); p == nil && slices.Contains(kinds, "Patient") {
+			if p := b.add(st); p != nil {
+				return nil, p
+			}
+		}
+		for _, kind := range kinds {
+			if p := h.compartment(b, kind, id); p != nil {
+				return nil, p
+			}
+		}
+	}
+	return b, nil
+}
+
+// summary answers the International Patient Summary of a person (HL7 IPS 2.0.0, operation
+// Patient/$summary), by id or by identifier. It is made of what the caller may read.
+func (h *Handler) summary(ctx context.Context, c *call) result {
+	key, p := h.summarised(c)
+	if p != nil {
+		return failed(p)
+	}
+	kinds, p := h.everyKind(nil)
+	if p != nil {
+		return failed(p)
+	}
+	may := func(kind string) bool { return c.may('r', kind) == nil }
+	b, p := h.gather(key, slices.DeleteFunc(kinds, func(k string) bool { return !may(k) }))
+	if p != nil {
+		return failed(p)
+	}
+	about := summary.About{At: time.Now(), Language: c.language, Find: func(k record.Key) *fhir.Value {
+		s, p := current(h.o.Backend, k)
+		if p != nil || !may(k.Kind) {
+			return nil
+		}
+		v, p := shown(s.Shown, s.Tag())
+		if p != nil {
+			return nil
+		}
+		return v
+	}}
+	for i, k := range b.keys {
+		if v := b.entries[i].Get("resource"); k == key {
+			about.Person = v
+		} else {
+			about.Records = append(about.Records, v)
+		}
+	}
+	doc, err := h.maker.Of(about)
+	if err != nil {
+		return failed(problem("internal").because(err))
+	}
+	var keys []record.Key
+	for _, e := range fhir.Entries(doc)[1:] { // the Composition is no record
+		k := record.Key{Kind: e.Resource.Str("resourceType"), ID: e.Resource.Str("id")}
+		if s, p := current(h.o.Backend, k); p == nil && s != nil {
+			keys = append(keys, k)
+		}
+	}
+	if p := h.looked(ctx, c, "read", keys...); p != nil {
+		return failed(p)
+	}
+	return result{status: http.StatusOK, resource: doc, weight: b.weight}
+}
+
+// summarised is the person of whom a summary is asked for.
+func (h *Handler) summarised(c *call) (record.Key, *Problem) {
+	asks := slices.DeleteFunc(slices.Clone(c.query), func(q param) bool { return passive(q.name) })
+	for _, q := range asks {
+		if c.key.ID != "" && q.name != "profile" || c.key.ID == "" && q.name != "identifier" {
+			return c.key, problem("unsupported-parameter").in(q.name)
+		}
+		if q.name == "profile" && !strings.HasPrefix(q.value, ipsProfile) {
+			return c.key, problem("unsupported-parameter").in(q.name)
+		}
+	}
+	if c.key.ID != "" {
+		return c.key, nil
+	}
+	if p := c.may('s', "Patient"); p != nil {
+		return c.key, p
+	}
+	s, p := h.desk.match("Patient", asks)
+	if p == nil && s == nil {
+		p = problem("not-found")
+	}
+	if p != nil {
+		return c.key, p
+	}
+	return s.Key, nil
+}
+
+// ipsProfile begins the names of the only profile that a summary is made by.
+const ipsProfile = "http://hl7.org/fhir/uv/ips/StructureDefinition/"
 
 // everyKind are the kinds that are asked for: those in which a Patient's compartment
 // has a reference to it, or those of them that _type names.

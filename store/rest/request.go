@@ -34,6 +34,7 @@ type call struct {
 	ifNoneExist     string
 	ifModifiedSince string
 	prefer          prefer
+	language        string // that a client would rather read, "vi" or "en"
 	fullURL         string // of a Bundle's entry
 	at              string // where a Bundle holds it: "Bundle.entry[3]"
 }
@@ -52,6 +53,7 @@ func (c *call) fill(w http.ResponseWriter, r *http.Request) (p *Problem) {
 	c.ifModifiedSince = r.Header.Get("If-Modified-Since")
 	c.ifNoneExist = c.condition(r.Header.Get("If-None-Exist"))
 	c.prefer = parsePrefer(r.Header.Values("Prefer"))
+	c.language = preferred(r.Header.Get("Accept-Language"))
 	switch {
 	case c.action == doSearch && r.Method == http.MethodPost:
 		return c.fillForm(w, r)
@@ -293,6 +295,18 @@ func parsePrefer(values []string) (out prefer) {
 		}
 	}
 	return out
+}
+
+// preferred is the first language of an Accept-Language header that is known here (RFC 9110,
+// 12.5.4), Vietnamese where none is.
+func preferred(header string) string {
+	for _, one := range strings.Split(header, ",") {
+		tag, _, _ := strings.Cut(strings.TrimSpace(one), ";")
+		if tag, _, _ = strings.Cut(strings.ToLower(tag), "-"); tag == "vi" || tag == "en" {
+			return tag
+		}
+	}
+	return "vi"
 }
 
 // httpDate makes an instant, as Bundles hold them, a date of HTTP.

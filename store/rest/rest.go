@@ -15,6 +15,7 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -25,6 +26,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/summary"
 )
 
 // The limits of what is taken from outside.
@@ -103,20 +105,25 @@ type Handler struct {
 	prefix string // path of Base
 	desk   *desk
 	caps   *fhir.Value
+	maker  *summary.Maker
 }
 
-// New makes a Handler.
-func New(o Options) *Handler {
+// New makes a Handler. It fails only when the program was built with broken words.
+func New(o Options) (*Handler, error) {
+	maker, err := summary.New(o.R4)
+	if err != nil {
+		return nil, fmt.Errorf("make the FHIR face: %w", err)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Base = strings.TrimRight(o.Base, "/")
-	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, base: o.Base}}
+	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, base: o.Base}, maker: maker}
 	if u, err := url.Parse(o.Base); err == nil {
 		h.prefix = u.Path
 	}
 	h.caps = capabilities(o)
-	return h
+	return h, nil
 }
 
 // ServeHTTP answers one request.
@@ -194,6 +201,8 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 		return h.search(ctx, c)
 	case doEverything:
 		return h.everything(ctx, c)
+	case doSummary:
+		return h.summary(ctx, c)
 	case doHistory:
 		return h.history(ctx, c)
 	case doKindHistory, doSystemHistory:
@@ -225,7 +234,7 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 // allowed holds a call against what its caller may. A Bundle's entries are calls of their own.
 func (h *Handler) allowed(c *call) *Problem {
 	switch c.action {
-	case doRead, doVread, doHistory, doEverything, doConflict:
+	case doRead, doVread, doHistory, doEverything, doSummary, doConflict:
 		return c.may('r', c.key.Kind)
 	case doSearch, doKindHistory:
 		return c.may('s', c.key.Kind)

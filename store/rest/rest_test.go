@@ -68,7 +68,9 @@ func serve(t *testing.T, change ...func(*rest.Options)) *face {
 	for _, c := range change {
 		c(&o)
 	}
-	f.rest = rest.New(o)
+	if f.rest, err = rest.New(o); err != nil {
+		t.Fatal(err)
+	}
 	srv.Config.Handler = f.rest
 	srv.Start()
 	t.Cleanup(srv.Close)

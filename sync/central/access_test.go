@@ -21,7 +21,7 @@ func TestAccessThatEndedIsNotTakenBack(t *testing.T) {
 	must(t, err)
 	b.sync()
 	kept := b.copied()
-	all, _, err := s.store.HistoryAll(store.Since{Kind: "Basic", Limit: 1})
+	all, _, err := s.store.HistoryAll(store.Since{Kinds: []string{"Basic"}, Limit: 1})
 	must(t, err)
 	only := strings.Replace(string(all[0].Content), `,{"url":"urn:tram:station","valueString":"tram-b"}`, "", 1)
 	_, err = s.store.Put(ctx, store.Write{Key: all[0].Key, Base: store.Any, Content: []byte(only), Author: "admin"})

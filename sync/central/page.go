@@ -95,8 +95,12 @@ func (p *pages) handler() (http.Handler, error) {
 		fmt.Fprint(w, pageStyle)
 	})
 	mux.Handle("/local/", p.local())
-	mux.Handle("/fhir/", rest.New(rest.Options{Backend: p.c.store, Past: p.c.store, R4: p.c.r4, Base: "http://" + p.here.Page + "/fhir",
-		Version: p.c.o.Version, Log: p.c.o.Log, Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: p.program(r)} }}))
+	face, err := rest.New(rest.Options{Backend: p.c.store, Past: p.c.store, R4: p.c.r4, Base: "http://" + p.here.Page + "/fhir",
+		Version: p.c.o.Version, Log: p.c.o.Log, Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: p.program(r)} }})
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/fhir/", face)
 	cross := http.NewCrossOriginProtection()
 	return p.guard(cross.Handler(mux)), nil
 }

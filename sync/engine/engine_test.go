@@ -350,7 +350,7 @@ func TestGoneLeavesOnlyNames(t *testing.T) {
 
 func scopeOf(t *testing.T, s *store.Store, k record.Key) record.Key {
 	t.Helper()
-	vs, _, err := s.HistoryAll(store.Since{Kind: "Basic", Limit: 100})
+	vs, _, err := s.HistoryAll(store.Since{Kinds: []string{"Basic"}, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

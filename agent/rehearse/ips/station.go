@@ -39,8 +39,12 @@ func open(dir string, r4 *fhir.R4) (*station, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	s := &station{r4: r4, store: st, base: "http://" + l.Addr().String() + "/fhir", ended: make(chan error, 1)}
-	s.http = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: rest.New(rest.Options{
-		Backend: st, Past: st, R4: r4, Base: s.base, Author: func(*http.Request) string { return "hospital" }})}
+	face, err := rest.New(rest.Options{
+		Backend: st, Past: st, R4: r4, Base: s.base, Caller: func(*http.Request) rest.Caller { return rest.Caller{Author: "hospital"} }})
+	if err != nil {
+		return nil, errors.Join(err, l.Close(), st.Close())
+	}
+	s.http = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: face}
 	go func() { s.ended <- s.http.Serve(l) }()
 	return s, nil
 }
@@ -56,12 +60,15 @@ func (s *station) close() error {
 
 // ask sends a request and reads the resource that answers it. A refusal is told by its
 // status and by the codes of the outcome.
-func (s *station) ask(ctx context.Context, method, path string, body []byte) (*fhir.Value, error) {
+func (s *station) ask(ctx context.Context, method, path string, body []byte, headers ...string) (*fhir.Value, error) {
 	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/fhir+json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
