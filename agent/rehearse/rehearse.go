@@ -25,6 +25,8 @@ import (
 	"tram/agent/rehearse/bench/storage"
 	"tram/agent/rehearse/bench/thin"
 	"tram/agent/rehearse/interop"
+	"tram/agent/rehearse/interop/clients"
+	"tram/agent/rehearse/interop/values"
 	"tram/agent/rehearse/ips"
 )
 
@@ -51,6 +53,8 @@ type cli struct {
 	Heal       bench.HealCommand `cmd:"" help:"Measure how the records in which a station and its centre differ are found and healed."`
 	Interop    interop.Command   `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
 	IPS        ips.Command       `cmd:"" name:"ips" help:"Take the examples of the International Patient Summary in and out, and make summaries of practice people."`
+	Clients    clients.Command   `cmd:"" help:"Let FHIR clients ask a station and a centre what they rely on."`
+	Values     values.Command    `cmd:"" help:"Tell by which search values resources are found, a line of JSON each."`
 }
 
 // theatre is what the commands work with.

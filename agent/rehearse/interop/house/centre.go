@@ -94,7 +94,10 @@ func (c *Centre) Grant(ctx context.Context, to string, ids []string) error {
 	return nil
 }
 
-// Admit makes an account and a token for Holds, once for a data folder.
+// Face is where the centre's FHIR face is, and the token of a program; see Admit.
+func (c *Centre) Face() (base, token string) { return "http://" + c.page + "/fhir", c.token }
+
+// Admit makes an account and a token for Holds and Face, once for a data folder.
 func (c *Centre) Admit(ctx context.Context) error {
 	pin := filepath.Join(filepath.Dir(c.dir), "pin")
 	if err := os.WriteFile(pin, []byte("cau-may-"+rand.Text()), 0o600); err != nil {
@@ -107,11 +110,12 @@ func (c *Centre) Admit(ctx context.Context) error {
 
 // Holds reports whether the centre has a record "Kind/id".
 func (c *Centre) Holds(ctx context.Context, key string) (bool, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.page+"/fhir/"+key, http.NoBody)
+	base, token := c.Face()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/"+key, http.NoBody)
 	if err != nil {
 		return false, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return false, err

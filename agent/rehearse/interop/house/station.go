@@ -71,7 +71,7 @@ func (s *Station) Name() string { return s.name }
 // Dir is the station's data folder.
 func (s *Station) Dir() string { return s.dir }
 
-// Admit makes an account and a token for Get. The station must not run, and its
+// Admit makes an account and a token for Get and Face. The station must not run, and its
 // folder becomes one of made-up people.
 func (s *Station) Admit(ctx context.Context) error {
 	out, err := command(ctx, s.programs.Tram, "practice", "--data", s.dir, "--days", "0", "--json")
@@ -130,6 +130,9 @@ func (s *Station) Own() int64 { return s.own() }
 
 // Worked is the time that the running station's processor took so far.
 func (s *Station) Worked() time.Duration { return s.worked() }
+
+// Face is where the running station's FHIR face is, and the token of a program; see Admit.
+func (s *Station) Face() (base, token string) { return "http://" + s.here.Address + "/fhir", s.token }
 
 // Report is what the running station says of itself.
 func (s *Station) Report(ctx context.Context) (status.Report, error) {
