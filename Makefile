@@ -49,6 +49,7 @@ PROGRAMS := agent/tram agent/rehearse/tram-rehearse sync/central/tram-central in
 REHEARSE := $(BUILD)/bin/tram-rehearse --bin $(BUILD)/bin
 WITH     := --tram $(BUILD)/bin/tram --central $(BUILD)/bin/tram-central
 PEERS    := $(BUILD)/peers
+CLIENTS  := $(BUILD)/clients
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 IPS      := $(BUILD)/hl7.fhir.uv.ips-2.0.0.tgz
 
@@ -132,8 +133,16 @@ $(PEERS)/%/node_modules: testdata/peers/%/package-lock.json $(wildcard testdata/
 	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D)
 	@touch $@
 
-interop: build $(EXAMPLES) ## HL7's own examples in through the drop folder, out through the API, and over to a second station; needs npm
+$(CLIENTS)/node_modules: testdata/clients/package-lock.json
+	@mkdir -p $(@D)
+	cp testdata/clients/package*.json $(@D)/
+	npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund --prefix $(@D)
+	@touch $@
+
+interop: build $(EXAMPLES) $(CLIENTS)/node_modules ## HL7's examples in and out and over to a second station; search values beside FHIRPath's; FHIR clients at a station and a centre; needs npm
 	$(REHEARSE) interop --examples $(EXAMPLES) $(if $(DATA),--bundles $(abspath $(DATA))) $(WITH)
+	cp testdata/clients/* $(CLIENTS)/
+	$(REHEARSE) clients $(CLIENTS)/suite.js $(WITH)
 
 ips: build $(IPS) ## the examples of the International Patient Summary in and out, and summaries of practice people; needs npm
 	$(REHEARSE) ips --examples $(IPS)
