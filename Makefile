@@ -142,6 +142,7 @@ $(CLIENTS)/node_modules: testdata/clients/package-lock.json
 interop: build $(EXAMPLES) $(CLIENTS)/node_modules ## HL7's examples in and out and over to a second station; search values beside FHIRPath's; FHIR clients at a station and a centre; needs npm
 	$(REHEARSE) interop --examples $(EXAMPLES) $(if $(DATA),--bundles $(abspath $(DATA))) $(WITH)
 	cp testdata/clients/* $(CLIENTS)/
+	node $(CLIENTS)/oracle.js --examples $(EXAMPLES) -- $(REHEARSE) values
 	$(REHEARSE) clients $(CLIENTS)/suite.js $(WITH)
 
 ips: build $(IPS) ## the examples of the International Patient Summary in and out, and summaries of practice people; needs npm

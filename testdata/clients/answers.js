@@ -3,7 +3,7 @@
 
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { ask, kit, medplum, person, plain, smart } from './cases.js';
-import { bundle, json, location, outcome, same, saved, status, that, version } from './expect.js';
+import { bundle, json, outcome, same, saved, status, that, version } from './expect.js';
 
 const fhirJSON = 'application/fhir+json';
 
@@ -110,11 +110,13 @@ export default (s) => {
       const a = await send('GET', `/Patient/${id}`, { Origin: origin });
       status(a, 200);
       that(['*', origin].includes(a.headers.get('access-control-allow-origin')), 'an answer lacks Access-Control-Allow-Origin');
-      for (const one of ['etag', 'location', 'last-modified']) that(list('access-control-expose-headers', a).includes(one) || one === 'last-modified', `Access-Control-Expose-Headers lacks ${one}`);
+      for (const one of ['etag', 'location']) that(list('access-control-expose-headers', a).includes(one), `Access-Control-Expose-Headers lacks ${one}`);
     }),
     plain(31, 'CORS: a page from elsewhere reads nothing', async () => {
+      const { id } = await born();
+      status(await send('GET', `/Patient/${id}`), 200);
       for (const origin of ['http://elsewhere.example', 'null']) {
-        const a = await send('GET', '/Patient', { Origin: origin });
+        const a = await send('GET', `/Patient/${id}`, { Origin: origin });
         that(a.status === 403 || !['*', origin].includes(a.headers.get('access-control-allow-origin')), `a page from ${origin} may read`);
       }
     }),
@@ -139,14 +141,10 @@ export default (s) => {
       outcome(await post({ 'Content-Type': fhirJSON, 'Content-Encoding': 'gzip' }, gzipSync(large)), 413);
     }),
     smart(31, 'the longest search goes by POST', async () => {
-      const body = `_id=${Array.from({ length: 900 }, (_, i) => `none-${i}`).join(',')}`;
+      const { id } = await born();
+      const body = `_id=${Array.from({ length: 900 }, (_, i) => `none-${i}`).join(',')},${id}`;
       const a = await call((w) => w.smart.request({ url: 'Patient/_search', method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' }, body }));
-      same(bundle(a, 'searchset').length, 0, 'found');
-    }),
-    kit(31, 'Location and ETag survive a create that returns nothing', async () => {
-      const a = await call((w) => w.kit.create({ resourceType: 'Patient', body: person(s), options: { headers: { Prefer: 'return=minimal' } } }));
-      const id = location(a, base, 'Patient');
-      same(version(await call((w) => w.kit.read({ resourceType: 'Patient', id }))), version(a), 'ETag');
+      same(bundle(a, 'searchset').map((e) => e.resource.id), [id], 'found');
     }),
   ];
 };
