@@ -1,7 +1,7 @@
 // Many at once: transactions and batches.
 
-import { kit, medplum, person, plain, smart } from './cases.js';
-import { bundle, explained, outcome, same, saved, status, that } from './expect.js';
+import { ask, birth, kit, medplum, person, plain, smart } from './cases.js';
+import { bundle, explained, outcome, same, status, that } from './expect.js';
 
 const put = (resource, more = {}) => ({ resource, request: { method: 'PUT', url: `${resource.resourceType}/${resource.id}`, ...more } });
 const post = (resource, fullUrl, more = {}) => ({ ...(fullUrl && { fullUrl }), resource, request: { method: 'POST', url: resource.resourceType, ...more } });
@@ -11,8 +11,8 @@ const observation = (subject, more = {}) => ({ resourceType: 'Observation', stat
 const urn = (n) => `urn:uuid:0b4e7c1a-5f0e-4f33-9d0e-00000000000${n}`;
 
 export default (s) => {
-  const { base, call, run, system } = s;
-  const born = async (more) => saved(await call((w) => w.kit.create({ resourceType: 'Patient', body: person(s, 'Gói', more) })), base, person(s, 'Gói', more), 201);
+  const { call, run, system } = s;
+  const born = (more) => birth(s)('Gói', more);
   const transaction = (...entry) => call((w) => w.kit.transaction({ body: { resourceType: 'Bundle', type: 'transaction', entry } }));
   const batch = (...entry) => call((w) => w.medplum.executeBatch({ resourceType: 'Bundle', type: 'batch', entry }));
   const read = (kind, id) => call((w) => w.kit.read({ resourceType: kind, id }));
@@ -40,7 +40,8 @@ export default (s) => {
     }),
     kit(11, 'DELETE, POST, PUT and PATCH, GET, whatever the order of the entries', async () => {
       const [a, b, c] = [await born(), await born(), await born()];
-      const patch = { resource: { resourceType: 'Binary', contentType: 'application/json-patch+json', data: btoa('[{"op":"add","path":"/gender","value":"female"}]') }, request: { method: 'PATCH', url: `Patient/${c.id}` } };
+      const operations = { resourceType: 'Binary', contentType: 'application/json-patch+json', data: btoa('[{"op":"add","path":"/gender","value":"female"}]') };
+      const patch = { resource: operations, request: { method: 'PATCH', url: `Patient/${c.id}` } };
       const answer = await transaction(get(`Patient/${b.id}`), put({ ...b, gender: 'male' }), post(person(s)), drop(`Patient/${a.id}`), patch, get(`Patient/${a.id}`));
       const list = bundle(answer, 'transaction-response');
       same(list.length, 6, 'answers');
@@ -66,10 +67,13 @@ export default (s) => {
     smart(11, 'one id twice', async () => {
       const p = await born();
       const body = { resourceType: 'Bundle', type: 'transaction', entry: [put({ ...p, gender: 'male' }), put({ ...p, gender: 'female' })] };
-      outcome(await call((w) => w.smart.request({ url: '', method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })), 400);
+      outcome(await call((w) => w.smart.request(ask('POST', '', body))), 400);
     }),
-    kit(11, 'references to an absolute fullUrl, in extensions and contained resources too', async () => {
-      const o = observation(urn(1), { contained: [{ resourceType: 'Specimen', id: 's', subject: { reference: urn(1) } }], specimen: { reference: '#s' }, extension: [{ url: 'urn:x', valueReference: { reference: urn(1) } }] });
+    kit(11, 'references to a fullUrl in extensions and contained resources too', async () => {
+      const o = observation(urn(1), {
+        contained: [{ resourceType: 'Specimen', id: 's', subject: { reference: urn(1) } }], specimen: { reference: '#s' },
+        extension: [{ url: 'urn:x', valueReference: { reference: urn(1) } }],
+      });
       const list = bundle(await transaction(post(person(s), urn(1)), post(o, urn(2))), 'transaction-response');
       const [p, made] = list.map(place);
       const { body } = await read('Observation', made.id);
@@ -78,7 +82,8 @@ export default (s) => {
 
     medplum(12, 'a batch goes on behind what fails', async () => {
       const p = await born();
-      const list = bundle(await batch(post(person(s)), get('Patient/never'), put({ ...p, gender: 'neither' }), get(`Patient/${p.id}`), get(`Patient?_id=${p.id}`)), 'batch-response');
+      const a = await batch(post(person(s)), get('Patient/never'), put({ ...p, gender: 'neither' }), get(`Patient/${p.id}`), get(`Patient?_id=${p.id}`));
+      const list = bundle(a, 'batch-response');
       same(list.length, 5, 'answers');
       same(codes(list).slice(0, 2), ['201', '404'], 'status');
       that(['400', '422'].includes(codes(list)[2]), `status of an update that is not R4: ${codes(list)[2]}`);
@@ -94,7 +99,7 @@ export default (s) => {
       same(codes(bundle(a, 'batch-response')), ['200', '200'], 'status');
     }),
     smart(12, 'a Bundle that is neither', async () => {
-      const send = (body) => call((w) => w.smart.request({ url: '', method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }));
+      const send = (body) => call((w) => w.smart.request(ask('POST', '', body)));
       outcome(await send({ resourceType: 'Bundle', type: 'collection' }), 400, 422);
       outcome(await send(person(s)), 400, 405, 422);
     }),
@@ -108,13 +113,15 @@ export default (s) => {
     }),
     medplum(13, 'ifMatch in a batch', async () => {
       const p = await born();
-      const list = bundle(await batch(put({ ...p, gender: 'male' }, { ifMatch: 'W/"stale"' }), put({ ...p, gender: 'female' }, { ifMatch: `W/"${p.meta.versionId}"` })), 'batch-response');
+      const to = (gender, ifMatch) => put({ ...p, gender }, { ifMatch });
+      const list = bundle(await batch(to('male', 'W/"stale"'), to('female', `W/"${p.meta.versionId}"`)), 'batch-response');
       same(codes(list), ['412', '200'], 'status');
       explained(list[0].response.outcome);
     }),
     kit(13, 'ifNoneExist in a transaction; references to it follow', async () => {
       const p = await born({ identifier: [{ system, value: `${run}-none` }] });
-      const list = bundle(await transaction(post({ ...person(s), identifier: [{ system, value: `${run}-none` }] }, urn(1), { ifNoneExist: `identifier=${system}|${run}-none` }), post(observation(urn(1)), urn(2))), 'transaction-response');
+      const again = post({ ...person(s), identifier: [{ system, value: `${run}-none` }] }, urn(1), { ifNoneExist: `identifier=${system}|${run}-none` });
+      const list = bundle(await transaction(again, post(observation(urn(1)), urn(2))), 'transaction-response');
       same(codes(list), ['200', '201'], 'status');
       same((await read('Observation', place(list[1]).id)).body.subject.reference, `Patient/${p.id}`, 'the reference');
     }),
@@ -125,8 +132,9 @@ export default (s) => {
     }),
     smart(13, 'ifNoneMatch and ifModifiedSince of a GET in a batch', async () => {
       const p = await born();
-      const entry = [{ request: { method: 'GET', url: `Patient/${p.id}`, ifNoneMatch: `W/"${p.meta.versionId}"` } }, { request: { method: 'GET', url: `Patient/${p.id}`, ifModifiedSince: p.meta.lastUpdated } }];
-      const a = await call((w) => w.smart.request({ url: '', method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry }) }));
+      const entry = [{ ifNoneMatch: `W/"${p.meta.versionId}"` }, { ifModifiedSince: p.meta.lastUpdated }]
+        .map((condition) => ({ request: { ...get(`Patient/${p.id}`).request, ...condition } }));
+      const a = await call((w) => w.smart.request(ask('POST', '', { resourceType: 'Bundle', type: 'batch', entry })));
       const list = bundle(a, 'batch-response');
       same(codes(list), ['304', '304'], 'status');
       same(list.map((e) => e.resource), [undefined, undefined], 'resources');

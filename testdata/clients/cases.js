@@ -1,6 +1,8 @@
 // A case is one thing that a client asks: a behaviour's number, the client, what
 // must come, and how to see it.
 
+import { saved } from './expect.js';
+
 const by = (client) => (number, title, play) => ({ number, client, title, play });
 
 export const kit = by('kit');
@@ -12,6 +14,12 @@ export const plain = by('plain');
 export function person(s, family = 'Mẫu', more = {}) {
   return { resourceType: 'Patient', name: [{ family, given: ['Thị'] }], birthDate: '1988-02', ...more };
 }
+
+// birth makes such a person, as the server returns it.
+export const birth = (s) => async (family, more) => {
+  const body = person(s, family, more);
+  return saved(await s.call((w) => w.kit.create({ resourceType: 'Patient', body })), s.base, body, 201);
+};
 
 // ask makes a request of fhirclient that also shows the answer's headers.
 export const ask = (method, url, body, headers = {}) => ({

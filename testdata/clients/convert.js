@@ -42,6 +42,13 @@ export function target(literal = '') {
   return { ...(isKind(m?.[2]) && { kind: m[2], id: m[3] }), url: absolute ? literal : undefined };
 }
 
+// parts are those of a name, an address or a concept that are strings to search by.
+const parts = {
+  HumanName: ['text', 'family', 'given', 'prefix', 'suffix'],
+  Address: ['text', 'line', 'city', 'district', 'state', 'postalCode', 'country'],
+  CodeableConcept: ['text'],
+};
+
 const types = {
   token(v, type) {
     switch (type) {
@@ -53,8 +60,7 @@ const types = {
     return typeof v === 'object' ? [] : [`*|${v}`];
   },
   string(v, type) {
-    const parts = { HumanName: ['text', 'family', 'given', 'prefix', 'suffix'], Address: ['text', 'line', 'city', 'district', 'state', 'postalCode', 'country'], CodeableConcept: ['text'] }[type];
-    return parts ? parts.flatMap((p) => v[p] ?? []) : [v];
+    return parts[type]?.flatMap((p) => v[p] ?? []) ?? [v];
   },
   date(v, type) {
     if (type === 'Period') return period(v);

@@ -11,7 +11,8 @@ export default (s) => {
     const urn = (n) => `urn:uuid:5f6f0d8e-2a8f-4a5c-8a0b-00000000000${n}`;
     const observation = (subject, text) => ({ resourceType: 'Observation', status: 'final', code: { text }, subject: { reference: subject } });
     const entry = [
-      person(s, 'Nhà', { generalPractitioner: [{ reference: urn(6) }] }), observation(urn(0), 'a'), observation(urn(0), 'b'), { resourceType: 'Condition', subject: { reference: urn(0) }, code: { text: 'c' } },
+      person(s, 'Nhà', { generalPractitioner: [{ reference: urn(6) }] }), observation(urn(0), 'a'), observation(urn(0), 'b'),
+      { resourceType: 'Condition', subject: { reference: urn(0) }, code: { text: 'c' } },
       person(s, 'Khác'), observation(urn(4), 'd'), { resourceType: 'Practitioner', name: [{ family: 'Lê' }] },
     ].map((resource, i) => ({ fullUrl: urn(i), resource, request: { method: 'POST', url: resource.resourceType } }));
     const a = await call((w) => w.kit.transaction({ body: { resourceType: 'Bundle', type: 'transaction', entry } }));

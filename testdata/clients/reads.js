@@ -1,11 +1,11 @@
 // Reading a record, its versions and its history.
 
-import { ask, kit, medplum, person, plain, smart } from './cases.js';
+import { ask, birth, kit, medplum, plain, smart } from './cases.js';
 import { bundle, holds, json, link, outcome, same, saved, self, status, that, version } from './expect.js';
 
 export default (s) => {
   const { base, call, run } = s;
-  const born = async (family, more) => saved(await call((w) => w.kit.create({ resourceType: 'Patient', body: person(s, family, more) })), base, person(s, family, more), 201);
+  const born = birth(s);
   const put = async (p) => saved(await call((w) => w.kit.update({ resourceType: 'Patient', id: p.id, body: p })), base, p, 200);
   const drop = async (p) => status(await call((w) => w.kit.delete({ resourceType: 'Patient', id: p.id })), 200, 204);
   const read = (p, headers) => call((w) => w.kit.read({ resourceType: 'Patient', id: p.id, options: { headers } }));
@@ -26,7 +26,8 @@ export default (s) => {
       same(version(a), p.meta.versionId, 'ETag');
     }),
     medplum(3, 'read keeps every digit and every extension', async () => {
-      const sent = `{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":5.40,"unit":"kg"},"_status":{"id":"a"},"extension":[{"url":"urn:x","valueDecimal":1.00}]}`;
+      const sent = '{"resourceType":"Observation","status":"final","_status":{"id":"a"},"code":{"text":"x"},'
+        + '"valueQuantity":{"value":5.40,"unit":"kg"},"extension":[{"url":"urn:x","valueDecimal":1.00}]}';
       const made = await call((w) => w.plain('POST', '/Observation', { headers: { 'Content-Type': 'application/fhir+json' }, body: sent }));
       status(made, 201);
       const a = await call((w) => w.medplum.readResource('Observation', made.body.id));

@@ -9,8 +9,9 @@ export default (s) => {
   let made;
   // people are five of one family, made once; their given names are their order.
   const people = () => (made ??= (async () => {
+    const more = { maritalStatus: { text: 'x' }, contact: [{ name: { text: 'x' } }], text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">x</div>' } };
     const entry = ['C', 'A', 'E', 'B', 'D'].map((given) => ({
-      resource: { ...person(s), name: [{ family, given: [given] }], birthDate: 'BD'.includes(given) ? '1991-01-01' : '1990-01-01', maritalStatus: { text: 'x' }, contact: [{ name: { text: 'x' } }], text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">x</div>' } },
+      resource: { ...person(s), name: [{ family, given: [given] }], birthDate: 'BD'.includes(given) ? '1991-01-01' : '1990-01-01', ...more },
       request: { method: 'POST', url: 'Patient' },
     }));
     status(await call((w) => w.kit.transaction({ body: { resourceType: 'Bundle', type: 'transaction', entry } })), 200);

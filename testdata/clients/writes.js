@@ -1,14 +1,13 @@
 // Creating, updating, deleting and patching one record.
 
-import { ask, kit, medplum, person, plain, smart } from './cases.js';
+import { ask, birth, kit, medplum, person, plain, smart } from './cases.js';
 import { location, outcome, same, saved, status, that, version } from './expect.js';
 
 const patchType = 'application/json-patch+json';
 
 export default (s) => {
   const { base, call, run } = s;
-  // born is a person who is there, as the server returned it.
-  const born = async (family, more) => saved(await call((w) => w.kit.create({ resourceType: 'Patient', body: person(s, family, more) })), base, person(s, family, more), 201);
+  const born = birth(s);
   const tag = (v) => `W/"${v}"`;
   const match = (value) => ({ headers: { 'If-Match': value } });
 
@@ -213,7 +212,8 @@ function patches(s, born) {
     }),
     medplum(14, 'patchResource', async () => {
       const p = await born('Vá', { gender: 'male' });
-      same200(await call((w) => w.medplum.patchResource('Patient', p.id, [{ op: 'test', path: '/gender', value: 'male' }, { op: 'replace', path: '/gender', value: 'female' }])), { ...p, gender: 'female' });
+      const operations = [{ op: 'test', path: '/gender', value: 'male' }, { op: 'replace', path: '/gender', value: 'female' }];
+      same200(await call((w) => w.medplum.patchResource('Patient', p.id, operations)), { ...p, gender: 'female' });
     }),
     kit(14, 'move and copy', async () => {
       const p = await born('Vá', { name: [{ family: 'A' }, { family: 'B' }] });
@@ -222,12 +222,14 @@ function patches(s, born) {
     }),
     medplum(14, 'a test that fails refuses the whole', async () => {
       const p = await born('Vá', { gender: 'male' });
-      outcome(await call((w) => w.medplum.patchResource('Patient', p.id, [{ op: 'remove', path: '/birthDate' }, { op: 'test', path: '/gender', value: 'female' }])), 400, 409, 412, 422);
+      const operations = [{ op: 'remove', path: '/birthDate' }, { op: 'test', path: '/gender', value: 'female' }];
+      outcome(await call((w) => w.medplum.patchResource('Patient', p.id, operations)), 400, 409, 412, 422);
       same((await call((w) => w.kit.read({ resourceType: 'Patient', id: p.id }))).body.meta.versionId, p.meta.versionId, 'versionId');
     }),
     kit(14, 'under If-Match, current and stale', async () => {
       const p = await born('Vá');
-      const patch = (gender) => call((w) => w.kit.patch({ resourceType: 'Patient', id: p.id, jsonPatch: [{ op: 'add', path: '/gender', value: gender }], options: { headers: { 'If-Match': `W/"${p.meta.versionId}"` } } }));
+      const options = { headers: { 'If-Match': `W/"${p.meta.versionId}"` } };
+      const patch = (value) => call((w) => w.kit.patch({ resourceType: 'Patient', id: p.id, jsonPatch: [{ op: 'add', path: '/gender', value }], options }));
       same200(await patch('male'), { ...p, gender: 'male' });
       outcome(await patch('female'), 412);
     }),
