@@ -28,7 +28,7 @@ export class Wire {
     const request = { headers: { host: new URL(base).host }, socket: {}, url: '/' };
     this.smart = smart(request, {}, {}).client({ serverUrl: base, tokenResponse: { access_token: token } });
     const { origin, pathname } = new URL(base);
-    this.medplum = new MedplumClient({ baseUrl: origin, fhirUrlPath: pathname, fetch: this.listen('medplum', fetch, Response), cacheTime: 0, storage: nowhere() });
+    this.medplum = new MedplumClient({ baseUrl: origin, fhirUrlPath: pathname, fetch: this.listen('medplum', fetch, Response), cacheTime: 0 });
     this.medplum.setAccessToken(token);
   }
 
@@ -80,18 +80,4 @@ export class Wire {
       request.flushHeaders();
     });
   }
-}
-
-// nowhere is a memory for @medplum/core that keeps what it is told, and no more.
-function nowhere() {
-  const kept = new Map();
-  return {
-    getInitPromise: undefined,
-    clear: () => kept.clear(),
-    getString: (key) => kept.get(key),
-    setString: (key, value) => (value ? kept.set(key, value) : kept.delete(key)),
-    getObject: (key) => (kept.has(key) ? JSON.parse(kept.get(key)) : undefined),
-    setObject: (key, value) => (value ? kept.set(key, JSON.stringify(value)) : kept.delete(key)),
-    makeKey: (key) => key,
-  };
 }
