@@ -116,7 +116,7 @@ func sameNames(t *testing.T, s *Store, r *rand.Rand, questions int) (found int) 
 				return err
 			}
 			if !slices.Equal(got, want) {
-				t.Fatalf("%q: the index finds %d, the records %d", q.Clauses, len(got), len(want))
+				t.Fatalf("%+v: the index finds %d, the records %d", q.Clauses, len(got), len(want))
 			}
 			found += len(got)
 			return nil

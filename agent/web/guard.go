@@ -66,7 +66,7 @@ func (w *Web) guarded(next http.Handler) http.Handler {
 			c.refuse(http.StatusForbidden, "origin")
 			return
 		}
-		if !strings.HasPrefix(r.URL.Path, "/fhir/") {
+		if r.URL.Path != "/fhir" && !strings.HasPrefix(r.URL.Path, "/fhir/") {
 			r.Body = http.MaxBytesReader(rw, r.Body, maxFormSize)
 		}
 		next.ServeHTTP(rw, r)

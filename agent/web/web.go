@@ -132,6 +132,7 @@ func (w *Web) routes() {
 	w.mux.HandleFunc("GET /health", w.health)
 	w.mux.HandleFunc("GET /pages/{file}", w.file)
 	w.mux.Handle("/fhir/", w.programs(w.Rest))
+	w.mux.Handle("/fhir", w.programs(w.Rest))
 	for pattern, h := range map[string]func(*call) error{
 		"GET /setup": (*call).setupForm, "POST /setup": (*call).setup,
 		"GET /signin": (*call).signinForm, "POST /signin": (*call).signin,

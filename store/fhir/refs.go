@@ -242,6 +242,26 @@ func (r *R4) Patients(v *Value) []string {
 	return slices.Compact(out)
 }
 
+// Contained are the resources contained in v to which a search parameter leads.
+func (r *R4) Contained(v *Value, p Param) (out []*Value) {
+	list := v.Get("contained")
+	if list == nil {
+		return nil
+	}
+	for _, n := range r.eval(v, p.paths) {
+		id, inside := strings.CutPrefix(n.value.Str("reference"), "#")
+		if n.typ != "Reference" || !inside {
+			continue
+		}
+		for _, x := range list.Items {
+			if x.Str("id") == id {
+				out = append(out, x)
+			}
+		}
+	}
+	return out
+}
+
 // Attached is content that stands outside a resource: an Attachment (FHIR R4
 // datatypes.html#Attachment) whose url is "Binary/" and the content's SHA-256, in hex.
 type Attached struct {

@@ -60,7 +60,7 @@ func TestNamedAreThoseWhoMatch(t *testing.T) {
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
-			t.Fatalf("seed %d, %q: found %v, want %v", seed, q.Clauses, got, want)
+			t.Fatalf("seed %d, %+v: found %v, want %v", seed, q.Clauses, got, want)
 		}
 	}
 }

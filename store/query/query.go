@@ -36,6 +36,9 @@ type Clause struct {
 	Param    string
 	Modifier string
 	Values   []string // as in the URL, split at commas, escapes kept
+	// Inside says what a contained resource must match to which a reference leads, one of
+	// them; Values are then other records (FHIR R4 search.html#chaining).
+	Inside []Query
 }
 
 // Compartment is the parameter of a clause that wants what is in the compartment of one of the
@@ -63,6 +66,11 @@ func Check(r4 *fhir.R4, q Query) error {
 		}
 		if !slices.Contains(modifiers(p.Type), c.Modifier) && !(p.Type == "reference" && r4.IsKind(c.Modifier)) {
 			return &ParamError{c.Param, "modifier"}
+		}
+		for _, q := range c.Inside {
+			if err := Check(r4, q); err != nil {
+				return err
+			}
 		}
 		for _, v := range c.Values {
 			if !readable(p, c.Modifier, v) {
@@ -131,11 +139,26 @@ func Matches(r4 *fhir.R4, q Query, v *fhir.Value, meta Meta) bool {
 			continue
 		}
 		p, ok := r4.Param(q.Kind, c.Param)
-		if !ok || !matches(values(r4, v, p, meta), p, c, r4.Zone()) {
+		if !ok || !matches(values(r4, v, p, meta), p, c, r4.Zone()) && !inside(r4, v, p, c) {
 			return false
 		}
 	}
 	return true
+}
+
+// inside reports whether a resource that is contained in v matches in its place.
+func inside(r4 *fhir.R4, v *fhir.Value, p fhir.Param, c Clause) bool {
+	if len(c.Inside) == 0 {
+		return false
+	}
+	for _, x := range r4.Contained(v, p) {
+		for _, q := range c.Inside {
+			if x.Str("resourceType") == q.Kind && Matches(r4, q, x, Meta{ID: x.Str("id")}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Meta is what the store knows of a resource.

@@ -20,6 +20,7 @@ func capabilities(o Options) *fhir.Value {
 	}
 	onKind := codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 	yes := fhir.NewBool(true)
+	back := referring(o.R4)
 	var kinds []*fhir.Value
 	for _, kind := range o.R4.Kinds() {
 		var params, refs []*fhir.Value
@@ -48,6 +49,9 @@ func capabilities(o Options) *fhir.Value {
 		}
 		if len(refs) > 0 {
 			one = one.With("searchInclude", fhir.NewArray(refs...))
+		}
+		if list := back[kind]; len(list) > 0 {
+			one = one.With("searchRevInclude", fhir.NewArray(list...))
 		}
 		if kind == "Patient" {
 			one = one.With("operation", operations(
@@ -84,6 +88,22 @@ func capabilities(o Options) *fhir.Value {
 				"changes", "urn:tram:operation:changes",
 				"conflicts", "urn:tram:operation:conflicts",
 				"resolve", "urn:tram:operation:resolve")}))})
+}
+
+// referring lists, for each kind, the search parameters by which others refer to it.
+func referring(r4 *fhir.R4) map[string][]*fhir.Value {
+	out := map[string][]*fhir.Value{}
+	for _, kind := range r4.Kinds() {
+		for _, p := range r4.Params(kind) {
+			if p.Type != "reference" {
+				continue
+			}
+			for _, target := range p.Targets {
+				out[target] = append(out[target], fhir.NewString(kind+":"+p.Name))
+			}
+		}
+	}
+	return out
 }
 
 // operations lists operations by name and definition.

@@ -59,7 +59,12 @@ func TestEverythingOfAPerson(t *testing.T) {
 	}
 	f.want(404, "GET", "/Patient/gone/$everything", "")
 	f.want(400, "GET", "/Patient/p1/$everything?_since=2026-01-01", "")
-	f.want(405, "POST", "/Patient/p1/$everything", "{}")
+	byPost := f.want(200, "POST", "/Patient/p2/$everything", `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Flag"}]}`)
+	if got := all(byPost); got != "Flag/f1" {
+		t.Errorf("by POST: %s", got)
+	}
+	f.want(200, "POST", "/Patient/p2/$everything", "")
+	f.want(400, "POST", "/Patient/p1/$everything", "{}")
 	f.want(200, "PUT", "/Patient/p2", `{"resourceType":"Patient","id":"p2"}`)
 	if got := everything("/Patient/p1/$everything"); got != "Appointment/both Flag/f1 Patient/p1" {
 		t.Errorf("parted: %s", got)

@@ -269,3 +269,21 @@ func TestWhoLookedIsToldFirst(t *testing.T) {
 		t.Errorf("shown without an audit: %s", r.raw)
 	}
 }
+
+func TestClient31PagesOfOtherOrigins(t *testing.T) {
+	f := serve(t, func(o *rest.Options) { o.Origins = []string{"https://app.example"} })
+	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))
+	own := strings.TrimSuffix(f.base, "/fhir")
+	for origin, want := range map[string]string{own: own, "https://app.example": "https://app.example", "https://evil.example": "", "null": "", "http://127.0.0.1": "", "https://app.example.evil": ""} {
+		flight := f.want(204, "OPTIONS", "/Patient/p1", "", "Origin", origin, "Access-Control-Request-Method", "PUT", "X-Nobody", "1")
+		read := f.want(200, "GET", "/Patient/p1", "", "Origin", origin)
+		for _, r := range []reply{flight, read} {
+			if got := r.head.Get("Access-Control-Allow-Origin"); got != want || !strings.Contains(strings.Join(r.head.Values("Vary"), ","), "Origin") {
+				t.Errorf("%s: allowed %q, want %q; Vary %q", origin, got, want, r.head.Values("Vary"))
+			}
+		}
+		if got := strings.Contains(flight.head.Get("Access-Control-Allow-Headers"), "If-Match"); got != (want != "") {
+			t.Errorf("%s: headers allowed %v", origin, got)
+		}
+	}
+}

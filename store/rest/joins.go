@@ -22,7 +22,7 @@ const (
 // records is asked first, and the clause then names those. known is false for a
 // parameter that R4 does not define.
 func (h *Handler) joined(c *call, kind string, p param, steps int) (out query.Clause, known bool, bad *Problem) {
-	rest := func(target string, inner param) ([]*record.Stand, *Problem) {
+	rest := func(target string, inner param) ([]*record.Stand, query.Query, *Problem) {
 		return h.joinedTo(c, target, inner, steps-1)
 	}
 	if p.name == "_has" {
@@ -34,39 +34,41 @@ func (h *Handler) joined(c *call, kind string, p param, steps int) (out query.Cl
 // isJoined says whether a parameter asks about another record than the one it finds.
 func isJoined(p param) bool { return p.name == "_has" || strings.Contains(p.name+p.modifier, ".") }
 
-// joinedTo are the records of a kind that the rest of a chain finds.
-func (h *Handler) joinedTo(c *call, kind string, inner param, steps int) ([]*record.Stand, *Problem) {
+// joinedTo are the records of a kind that the rest of a chain finds, and how it asked.
+func (h *Handler) joinedTo(c *call, kind string, inner param, steps int) (out []*record.Stand, q query.Query, p *Problem) {
 	if steps <= 0 {
-		return nil, problem("too-wide").in(inner.name)
+		return nil, q, problem("too-wide").in(inner.name)
 	}
 	if p := c.may('s', kind); p != nil {
-		return nil, p
+		return nil, q, p
 	}
-	q := query.Query{Kind: kind, Limit: query.MaxLimit}
 	clause, known, p := h.oneClause(c, kind, inner, steps)
 	if p == nil && !known {
 		p = problem("bad-search").in(inner.name)
 	}
 	if p != nil {
-		return nil, p
+		return nil, q, p
 	}
-	q.Clauses = []query.Clause{clause}
-	var out []*record.Stand
+	q = query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{clause}}
 	for more := true; more; more = q.Page != "" {
 		found, err := h.o.Backend.Search(q)
 		if err != nil {
-			return nil, fromStore(err)
+			return nil, q, fromStore(err)
 		}
 		if found.Total > maxLooked {
-			return nil, problem("too-wide").in(inner.name)
+			return nil, q, problem("too-wide").in(inner.name)
 		}
 		out, q.Page = append(out, found.Stands...), found.Next
 	}
-	return out, nil
+	return out, q, nil
 }
 
-// chain is "reference.rest" or "reference:Kind.rest".
-func (h *Handler) chain(kind string, p param, rest func(string, param) ([]*record.Stand, *Problem)) (out query.Clause, known bool, bad *Problem) {
+// rest asks what stands behind a reference.
+type rest func(kind string, inner param) ([]*record.Stand, query.Query, *Problem)
+
+// chain is "reference.rest" or "reference:Kind.rest". A person is never a contained resource here:
+// what is about one is found by an index.
+func (h *Handler) chain(kind string, p param, rest rest) (out query.Clause, known bool, bad *Problem) {
 	name, after, _ := strings.Cut(p.name, ".")
 	inner := param{name: after, modifier: p.modifier, value: p.value}
 	only := ""
@@ -98,9 +100,12 @@ func (h *Handler) chain(kind string, p param, rest func(string, param) ([]*recor
 	}
 	out.Param = name
 	for _, target := range targets {
-		found, p := rest(target, inner)
+		found, q, p := rest(target, inner)
 		if p != nil {
 			return out, true, p
+		}
+		if name != "patient" && name != "subject" {
+			out.Inside = append(out.Inside, q)
 		}
 		for _, s := range found {
 			out.Values = append(out.Values, s.Key.String())
@@ -113,7 +118,7 @@ func (h *Handler) chain(kind string, p param, rest func(string, param) ([]*recor
 }
 
 // has is "_has:Kind:reference:rest": what records of a kind refer to that the rest finds.
-func (h *Handler) has(kind string, p param, rest func(string, param) ([]*record.Stand, *Problem)) (out query.Clause, known bool, bad *Problem) {
+func (h *Handler) has(kind string, p param, rest rest) (out query.Clause, known bool, bad *Problem) {
 	parts := strings.SplitN(p.modifier, ":", 3)
 	if len(parts) < 3 || p.value == "" {
 		return out, true, problem("bad-search").in("_has")
@@ -124,7 +129,7 @@ func (h *Handler) has(kind string, p param, rest func(string, param) ([]*record.
 	if !ok || def.Type != "reference" {
 		return out, true, problem("bad-search").in("_has")
 	}
-	found, bad := rest(parts[0], inner)
+	found, _, bad := rest(parts[0], inner)
 	if bad != nil {
 		return out, true, bad
 	}

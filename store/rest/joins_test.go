@@ -11,16 +11,17 @@ func ward(t *testing.T) *face {
 	t.Helper()
 	f := serve(t)
 	for path, rest := range map[string]string{
-		"Organization/o1": `,"name":"Trạm y tế Sơn Trà"`,
-		"Organization/o2": `,"name":"Huyện","partOf":{"reference":"Organization/o1"}`,
-		"Patient/p1":      `,"name":[{"family":"Đặng"}],"gender":"female","managingOrganization":{"reference":"Organization/o2"}`,
-		"Patient/p2":      `,"name":[{"family":"Lê"}],"gender":"male","generalPractitioner":[{"reference":"https://far.example/fhir/Practitioner/9"}]`,
-		"Encounter/e1":    `,"status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p1"}`,
-		"Observation/s1":  `,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8480-6"}]},"subject":{"reference":"Patient/p1"},"encounter":{"reference":"Encounter/e1"},"valueQuantity":{"value":150}`,
-		"Observation/s2":  `,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"subject":{"reference":"Patient/p2"},"performer":[{"reference":"Patient/p1"}]`,
-		"ValueSet/blood":  `,"status":"active","url":"http://vs/blood","compose":{"include":[{"system":"http://loinc.org","concept":[{"code":"8480-6"},{"code":"8462-4"}]}]}`,
-		"ValueSet/shown":  `,"status":"active","expansion":{"timestamp":"2026-01-01","contains":[{"abstract":true,"code":"x","contains":[{"system":"http://loinc.org","code":"8867-4"}]}]}`,
-		"ValueSet/all":    `,"status":"active","compose":{"include":[{"system":"http://loinc.org"}]}`,
+		"Organization/o1":      `,"name":"Trạm y tế Sơn Trà"`,
+		"Organization/o2":      `,"name":"Huyện","partOf":{"reference":"Organization/o1"}`,
+		"Patient/p1":           `,"name":[{"family":"Đặng"}],"gender":"female","managingOrganization":{"reference":"Organization/o2"}`,
+		"Patient/p2":           `,"name":[{"family":"Lê"}],"gender":"male","generalPractitioner":[{"reference":"https://far.example/fhir/Practitioner/9"}]`,
+		"Encounter/e1":         `,"status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/p1"}`,
+		"Observation/s1":       `,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8480-6"}]},"subject":{"reference":"Patient/p1"},"encounter":{"reference":"Encounter/e1"},"valueQuantity":{"value":150}`,
+		"Observation/s2":       `,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"subject":{"reference":"Patient/p2"},"performer":[{"reference":"Patient/p1"}]`,
+		"MedicationRequest/m1": `,"status":"active","intent":"order","subject":{"reference":"Patient/p1"},"contained":[{"resourceType":"Medication","id":"m","code":{"coding":[{"code":"iron"}]}}],"medicationReference":{"reference":"#m"}`,
+		"ValueSet/blood":       `,"status":"active","url":"http://vs/blood","compose":{"include":[{"system":"http://loinc.org","concept":[{"code":"8480-6"},{"code":"8462-4"}]}]}`,
+		"ValueSet/shown":       `,"status":"active","expansion":{"timestamp":"2026-01-01","contains":[{"abstract":true,"code":"x","contains":[{"system":"http://loinc.org","code":"8867-4"}]}]}`,
+		"ValueSet/all":         `,"status":"active","compose":{"include":[{"system":"http://loinc.org"}]}`,
 	} {
 		kind, id, _ := strings.Cut(path, "/")
 		f.want(201, "PUT", "/"+path, `{"resourceType":"`+kind+`","id":"`+id+`"`+rest+`}`)
@@ -68,6 +69,9 @@ func TestClient21ChainsAndIncludes(t *testing.T) {
 		"Patient?_id=p1&_revinclude=Observation:performer&_revinclude=Encounter:patient":               "(Encounter/e1) (Observation/s2) Patient/p1",
 		"Organization?_id=o2&_revinclude=Patient:organization&_revinclude:iterate=Observation:patient": "(Observation/s1) (Patient/p1) Organization/o2",
 		"Patient?_id=p2&_include=Patient:general-practitioner":                                         "Patient/p2",
+		"MedicationRequest?medication.code=iron":                                                       "MedicationRequest/m1",
+		"MedicationRequest?medication:Medication.code=zinc":                                            "",
+		"Observation?subject=BASE/Patient/p1":                                                          "Observation/s1",
 		"Observation?component-code-value-quantity=8480-6$150":                                         "",
 		"Observation?code-value-quantity=8480-6$gt140":                                                 "Observation/s1",
 		"Observation?code:in=ValueSet/blood":                                                           "Observation/s1",
@@ -75,7 +79,7 @@ func TestClient21ChainsAndIncludes(t *testing.T) {
 		"Observation?code:in=ValueSet/shown":                                                           "Observation/s2",
 		"Observation?code:not-in=ValueSet/blood":                                                       "Observation/s2",
 	} {
-		r := f.want(200, "GET", "/"+query, "")
+		r := f.want(200, "GET", "/"+strings.ReplaceAll(query, "BASE", f.base), "")
 		if got := all(r); got != want {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}

@@ -211,7 +211,7 @@ func (d *desk) match(kind string, asks []param) (*record.Stand, *Problem) {
 		if passive(one.name) {
 			continue
 		}
-		c, known, p := clause(d.r4, kind, one)
+		c, known, p := clause(d.r4, d.base, kind, one)
 		if p != nil {
 			return nil, p
 		}

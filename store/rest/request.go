@@ -59,6 +59,8 @@ func (c *call) fill(w http.ResponseWriter, r *http.Request) (p *Problem) {
 		return c.fillForm(w, r)
 	case c.action == doPatch:
 		return c.fillPatch(w, r)
+	case (c.action == doEverything || c.action == doSummary) && r.Method == http.MethodPost:
+		return c.fillParameters(w, r)
 	case c.method == http.MethodPost || c.method == http.MethodPut:
 		return c.fillResource(w, r)
 	}
@@ -85,6 +87,39 @@ func (c *call) fillResource(w http.ResponseWriter, r *http.Request) *Problem {
 		c.resource = named(c.resource, c.key.ID)
 	}
 	return p
+}
+
+// fillParameters adds the parameters of an operation that is called by POST, if it has any
+// (FHIR R4 operations.html#request). Those of the operations here are plain values.
+func (c *call) fillParameters(w http.ResponseWriter, r *http.Request) *Problem {
+	b, p := body(w, r, maxForm)
+	if p != nil || len(b) == 0 {
+		return p
+	}
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return problem("not-json")
+	}
+	v, p := parse(b)
+	if p != nil {
+		return p
+	}
+	list := v.Get("parameter")
+	if v.Str("resourceType") != "Parameters" {
+		return problem("not-a-resource")
+	}
+	if list == nil {
+		return nil
+	}
+	for _, one := range list.Items {
+		q := param{name: one.Str("name")}
+		for _, f := range one.Fields {
+			if strings.HasPrefix(f.Name, "value") {
+				q.value = f.Value.Text
+			}
+		}
+		c.query = append(c.query, q)
+	}
+	return nil
 }
 
 // fillPatch reads the body as a JSON Patch.

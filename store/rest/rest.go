@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"tram/store"
@@ -83,6 +84,8 @@ type Options struct {
 	Base string
 	// Caller tells who asks; nil tells nobody.
 	Caller func(*http.Request) Caller
+	// Origins are those of pages elsewhere that may read answers (CORS); Base's own may.
+	Origins []string
 	// Looked is told who is about to be shown which records ("read", "search",
 	// "history"); when it fails nothing is shown. Nil tells nobody.
 	Looked func(ctx context.Context, author, action string, keys []record.Key) error
@@ -128,11 +131,32 @@ func New(o Options) (*Handler, error) {
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.share(w.Header(), r)
 	res := h.serve(w, r)
 	if p := res.problem; p != nil && p.Status() >= 500 && p.Err != nil {
 		h.o.Log.Error("request failed", "code", p.Code, "error", p.Err)
 	}
 	h.write(w, r, res)
+}
+
+// share lets a page that runs in a browser read the answer, where it comes from an origin that
+// may (https://fetch.spec.whatwg.org/#http-cors-protocol). Without a token it gets nothing.
+func (h *Handler) share(head http.Header, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	head.Add("Vary", "Origin")
+	if !strings.HasPrefix(h.o.Base+"/", origin+"/") && !slices.Contains(h.o.Origins, origin) {
+		return
+	}
+	head.Set("Access-Control-Allow-Origin", origin)
+	head.Set("Access-Control-Expose-Headers", "ETag, Location, Content-Location, Last-Modified, X-Progress")
+	if r.Method == http.MethodOptions {
+		head.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS")
+		head.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer")
+		head.Set("Access-Control-Max-Age", "600")
+	}
 }
 
 // caught turns a panic into a result. The panic's value may hold content, so

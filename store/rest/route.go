@@ -80,12 +80,12 @@ func place(r4 *fhir.R4, c *call, seg []string) (map[string]action, *Problem) {
 		return map[string]action{"GET": doSystemHistory}, nil
 	case n == 3 && seg[0] == "Patient" && record.ValidID(seg[1]) && seg[2] == "$everything":
 		c.key = record.Key{Kind: seg[0], ID: seg[1]}
-		return map[string]action{"GET": doEverything}, nil
+		return map[string]action{"GET": doEverything, "POST": doEverything}, nil
 	case seg[0] == "Patient" && seg[n-1] == "$summary" && (n == 2 || n == 3 && record.ValidID(seg[1])):
 		if c.key.Kind = "Patient"; n == 3 {
 			c.key.ID = seg[1]
 		}
-		return map[string]action{"GET": doSummary}, nil
+		return map[string]action{"GET": doSummary, "POST": doSummary}, nil
 	case seg[n-1] == "$validate" && (n == 1 || r4.IsKind(seg[0]) && (n == 2 || n == 3 && record.ValidID(seg[1]))):
 		if n > 1 {
 			c.key.Kind = seg[0]

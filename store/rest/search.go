@@ -211,12 +211,12 @@ func (h *Handler) oneClause(c *call, kind string, p param, steps int) (query.Cla
 	case p.modifier == "in" || p.modifier == "not-in":
 		return h.inSet(c, kind, p)
 	}
-	return clause(h.o.R4, kind, p)
+	return clause(h.o.R4, h.o.Base, kind, p)
 }
 
 // clause makes a search parameter a clause. known is false for one that R4
 // does not define for the kind.
-func clause(r4 *fhir.R4, kind string, p param) (c query.Clause, known bool, bad *Problem) {
+func clause(r4 *fhir.R4, base, kind string, p param) (c query.Clause, known bool, bad *Problem) {
 	if unserved(p.name) || isJoined(p) {
 		return c, false, problem("unsupported-parameter").in(p.name)
 	}
@@ -227,7 +227,13 @@ func clause(r4 *fhir.R4, kind string, p param) (c query.Clause, known bool, bad 
 	if !servedType(def.Type) {
 		return c, false, problem("unsupported-parameter").in(p.name)
 	}
-	return query.Clause{Param: p.name, Modifier: p.modifier, Values: split(p.value)}, true, nil
+	c = query.Clause{Param: p.name, Modifier: p.modifier, Values: split(p.value)}
+	if def.Type == "reference" && base != "" { // our own address names a record here
+		for i, v := range c.Values {
+			c.Values[i] = strings.TrimPrefix(v, base+"/")
+		}
+	}
+	return c, true, nil
 }
 
 // servedType says which types of search parameters the store has entries for.

@@ -101,6 +101,7 @@ func (p *pages) handler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/fhir/", face)
+	mux.Handle("/fhir", face)
 	cross := http.NewCrossOriginProtection()
 	return p.guard(cross.Handler(mux)), nil
 }
