@@ -24,6 +24,7 @@ import (
 	"tram/agent/config"
 	"tram/agent/health"
 	"tram/agent/intake"
+	"tram/agent/intake/hl7v2"
 	"tram/agent/web"
 	"tram/store"
 	"tram/store/fhir"
@@ -219,10 +220,10 @@ func (a *Agent) face(address string) (http.Handler, error) {
 
 func (a *Agent) newIntake() *intake.Intake {
 	c := a.o.Config
-	return intake.New(intake.Options{
-		Folder: c.DropFolder(), R4: a.r4, Take: intake.Into(a.store, DropAuthor), Exists: intake.Holds(a.store), NewID: a.store.NewID,
-		Setting: a.store.Setting, SetSetting: a.store.SetSetting, Poll: c.Drop.Poll, Lenient: c.Drop.References == "lenient", Log: a.o.Log,
-	})
+	o := intake.Over(a.store)
+	o.Folder, o.Author, o.Poll, o.Lenient, o.Log = c.DropFolder(), DropAuthor, c.Drop.Poll, c.Drop.References == "lenient", a.o.Log
+	o.Zone, o.Rules = time.Local, hl7v2.Rules{Trials: a.o.Practice}
+	return intake.New(o)
 }
 
 // DropAuthor is the author of what comes in through the drop folder.

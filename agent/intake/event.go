@@ -12,6 +12,7 @@ type What string
 // What can happen.
 const (
 	Took       What = "took"        // the file's resources are kept
+	Waits      What = "waits"       // nothing is kept yet: it waits for somebody to say whose it is
 	Again      What = "again"       // the same bytes were taken before: nothing to do
 	Aside      What = "aside"       // not taken; Refusal says why
 	Held       What = "held"        // nothing can be taken now; Refusal says why
@@ -26,8 +27,10 @@ type Event struct {
 	// File is the name as it was dropped. People put names of patients there: it
 	// is for the page of those who are signed in, never for a log.
 	File     string
+	Kind     string     // of messages: their type and event, as "ORU^R01"
 	Refusal  *Refusal   // of Aside and Held
 	Taken    Taken      // of Took
+	Waits    int        // of Took and Waits: the messages that wait
 	Assigned []Assigned // of Took: the ids that the file left to us, in its order
 }
 
@@ -62,7 +65,7 @@ func (in *Intake) Health() []status.Code {
 func (in *Intake) tell(e Event) {
 	switch e.What {
 	case Took:
-		in.o.Log.Info("file taken", "new", e.Taken.New, "changed", e.Taken.Changed, "same", e.Taken.Same)
+		in.o.Log.Info("file taken", "new", e.Taken.New, "changed", e.Taken.Changed, "same", e.Taken.Same, "waiting", e.Waits)
 	case Aside:
 		in.o.Log.Warn("file set aside", "code", string(e.Refusal.Code), "line", e.Refusal.Line)
 	case Held:

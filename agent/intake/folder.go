@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -28,8 +29,12 @@ var (
 // files that are still being copied or written are left alone.
 func candidate(name string) bool {
 	low := strings.ToLower(name)
-	return !strings.HasPrefix(low, ".") && !strings.HasPrefix(low, "~") &&
-		(strings.HasSuffix(low, ".json") || strings.HasSuffix(low, ".ndjson"))
+	return !strings.HasPrefix(low, ".") && !strings.HasPrefix(low, "~") && ends(low, ".json", ".ndjson", ".hl7", ".er7")
+}
+
+// ends reports whether a name has one of the endings, in letters of any case.
+func ends(name string, endings ...string) bool {
+	return slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(strings.ToLower(name), e) })
 }
 
 // list names the candidates in the root folder, sorted.

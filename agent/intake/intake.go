@@ -1,5 +1,5 @@
 // Package intake takes files from the drop folder: FHIR R4 resources and
-// Bundles as JSON (.json), and NDJSON (.ndjson).
+// Bundles as JSON (.json), NDJSON (.ndjson), and HL7 version 2 messages (.hl7, .er7).
 //
 // It owns the folder: which file is whole, which one waits, and where each goes
 // afterwards: done/<yyyy-mm>/ when it was taken, or aside/ with a note beside it
@@ -8,6 +8,10 @@
 // dropped again or a kill at any moment double nothing, that a file which
 // cannot be taken now stays where it is, and that no note, log line or health
 // value quotes a file. It follows no link and leaves the folder nowhere.
+//
+// It owns the waiting list too: what is about a person whom no number, or more than
+// one, leads to waits there until somebody says whose it is. Nothing is attached by a
+// guess.
 //
 // It does not know how records are kept: it is given the functions that do.
 package intake
@@ -22,6 +26,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"tram/agent/intake/hl7v2"
 	"tram/store/fhir"
 	"tram/store/record"
 )
@@ -38,7 +43,7 @@ const (
 const (
 	// settle is for JSON, which shows itself where it ends.
 	settle = 500 * time.Millisecond
-	// quiet is for what does not: NDJSON, an empty file, and JSON that breaks off.
+	// quiet is for what does not: all else, an empty file, and JSON that breaks off.
 	quiet = 10 * time.Second
 	// locked is how long a file that cannot be opened is waited for; on Windows
 	// a program that writes it, or looks for viruses, holds it closed.
@@ -63,8 +68,10 @@ type Options struct {
 	// that a change was made from. The same resources given again must change
 	// nothing. An error that is or wraps a *Refusal, or one of the errors of package
 	// record, sets the file aside; DiskFull, StoreStopped and every other error
-	// leave it for later. The source names the file's bytes, not the file.
-	Take func(ctx context.Context, resources []*fhir.Value, source string) (Taken, error)
+	// leave it for later.
+	Take func(ctx context.Context, resources []*fhir.Value, author string) (Taken, error)
+	// Author is that of what files bring.
+	Author string
 	// Exists says whether a record is held here, deleted ones too.
 	Exists func(key record.Key) (bool, error)
 	// NewID makes the id of a record to be born.
@@ -73,6 +80,18 @@ type Options struct {
 	// record.ErrNotFound is the answer for a name never set.
 	Setting    func(name string) ([]byte, error)
 	SetSetting func(ctx context.Context, name string, value []byte) error
+	// Find lists records of a kind by one search parameter, a few at most, each with its
+	// id and the version that it shows as meta.versionId.
+	Find func(kind, param, value string) ([]*fhir.Value, error)
+	// Linked are the other records of the person with that Patient's id.
+	Linked func(id string) []string
+	// Keep keeps a text durably and names it by its SHA-256 in hex; Kept reads it.
+	Keep func(text []byte) (string, error)
+	Kept func(id string) ([]byte, error)
+	// Rules say how HL7 messages are read; Zone is where times without a zone are local,
+	// nil is UTC.
+	Rules hl7v2.Rules
+	Zone  *time.Location
 	// Poll is how often the folder is looked at, whatever the system tells of
 	// changes: it tells nothing of network folders. 0 means 30 s.
 	Poll time.Duration
@@ -102,6 +121,9 @@ type Intake struct {
 
 // New prepares an intake; it touches nothing.
 func New(o Options) *Intake {
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -1,21 +1,54 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
 	"tram/store"
 	"tram/store/fhir"
+	"tram/store/query"
 	"tram/store/record"
 )
+
+// Over says how files are taken into a store; what it leaves open is for the caller.
+func Over(s *store.Store) Options {
+	return Options{R4: s.R4(), Take: Into(s), Exists: Holds(s), NewID: s.NewID, Setting: s.Setting, SetSetting: s.SetSetting,
+		Find: Finds(s), Linked: s.Linked,
+		Keep: func(text []byte) (string, error) { return s.Blobs().Put(bytes.NewReader(text), MaxBytes) },
+		Kept: func(id string) ([]byte, error) {
+			var b bytes.Buffer
+			err := s.Blobs().Get(id, &b)
+			return b.Bytes(), err
+		}}
+}
+
+// Finds is a Find over a store.
+func Finds(s *store.Store) func(kind, param, value string) ([]*fhir.Value, error) {
+	return func(kind, param, value string) ([]*fhir.Value, error) {
+		res, err := s.Search(query.Query{Kind: kind, Limit: 20, Clauses: []query.Clause{{Param: param, Values: []string{value}}}})
+		if err != nil {
+			return nil, err
+		}
+		var out []*fhir.Value
+		for _, st := range res.Stands {
+			v, err := fhir.Parse(st.Shown.Content, fhir.Limits{Bytes: MaxBytes, Depth: MaxDepth, Values: MaxValues})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, from(v.With("id", fhir.NewString(st.Key.ID)), st.Tag()))
+		}
+		return out, nil
+	}
+}
 
 // Into is a Take that keeps resources in a store under an author's name. A
 // record that is here already is changed only by a file whose meta.versionId
 // names the version that is shown; the same content again changes nothing, and
 // any other is Stale. What FHIR leaves to the server, meta.versionId and
 // meta.lastUpdated, is not kept.
-func Into(s *store.Store, author string) func(context.Context, []*fhir.Value, string) (Taken, error) {
-	return func(ctx context.Context, resources []*fhir.Value, _ string) (Taken, error) {
+func Into(s *store.Store) func(context.Context, []*fhir.Value, string) (Taken, error) {
+	return func(ctx context.Context, resources []*fhir.Value, author string) (Taken, error) {
 		for try := 0; ; try++ {
 			out, err := put(ctx, s, author, resources)
 			// Somebody saved one of the records since it was read.

@@ -14,7 +14,8 @@ import (
 func TestIntoAStore(t *testing.T) {
 	s := storetest.Open(t, store.Options{Name: "tram-a"})
 	b := newBench(t, t.TempDir(), func(o *Options) {
-		o.Take, o.Exists, o.NewID, o.Setting, o.SetSetting = Into(s, "drop"), Holds(s), s.NewID, s.Setting, s.SetSetting
+		o.Author = "drop"
+		o.Take, o.Exists, o.NewID, o.Setting, o.SetSetting = Into(s), Holds(s), s.NewID, s.Setting, s.SetSetting
 	})
 	submit := func(text string) Event {
 		t.Helper()

@@ -94,7 +94,7 @@ func (t *tour) sift(names []string) []string {
 		}
 		t.in.files[name] = f
 		wait := settle
-		if lines(name) || info.Size() == 0 {
+		if !ends(name, ".json") || info.Size() == 0 {
 			wait = quiet
 		}
 		if at := f.since.Add(wait); at.After(t.now) {

@@ -17,7 +17,7 @@ type unit struct {
 }
 
 // lines reports whether a name says NDJSON.
-func lines(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".ndjson") }
+func lines(name string) bool { return ends(name, ".ndjson") }
 
 // parse reads a file's bytes; every error is a *Refusal.
 func parse(name string, data []byte) ([]unit, error) {

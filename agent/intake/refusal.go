@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"tram/agent/intake/hl7v2"
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
@@ -39,6 +40,8 @@ const (
 	NotAFile      Code = "not-a-file"  // a link, or something else than a file
 	Unreadable    Code = "unreadable"  // the system does not let us read it
 	Refused       Code = "refused"     // the store failed three times for no reason that we know
+	ListFull      Code = "list-full"   // as many messages wait as may
+	Rejected      Code = "rejected"    // a person said that it belongs to nobody here
 )
 
 // The codes that leave a file for later.
@@ -49,8 +52,12 @@ const (
 
 // Codes lists all codes.
 func Codes() []Code {
-	return []Code{NotJSON, Empty, NotFHIR, TooLarge, TooDeep, TooManyLines, RefersNowhere, Stale, IDTaken, Deleted,
-		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, DiskFull, StoreStopped}
+	out := []Code{NotJSON, Empty, NotFHIR, TooLarge, TooDeep, TooManyLines, RefersNowhere, Stale, IDTaken, Deleted,
+		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, DiskFull, StoreStopped}
+	for _, c := range hl7v2.Codes() { // those of messages keep their names
+		out = append(out, Code(c))
+	}
+	return out
 }
 
 // Refusal says why a file is not taken, and where in it. It names places and
@@ -60,7 +67,7 @@ type Refusal struct {
 	Line int          // from 1, in the file; 0 where no line is to blame
 	Path string       // of the element: "Patient.contact[0].name", "Bundle.entry[3].request"
 	Key  record.Key   // the record that is meant
-	What string       // for NotFHIR fhir.Issue.Key, for NotJSON fhir.SyntaxError.Code
+	What string       // for NotFHIR fhir.Issue.Key, for NotJSON fhir.SyntaxError.Code, for messages hl7v2.Error.What
 	More []fhir.Issue // for NotFHIR what else is wrong
 }
 

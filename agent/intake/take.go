@@ -14,7 +14,7 @@ import (
 
 // Assigned is an id that a file left to us.
 type Assigned struct {
-	Line  int // of NDJSON, from 1; 0 elsewhere
+	Line  int // of NDJSON, a message or a table, from 1; 0 elsewhere
 	Entry int // of a Bundle, from 1; 0 elsewhere
 	Key   record.Key
 }
@@ -27,8 +27,8 @@ type memory struct {
 	IDs   []string `json:"ids,omitempty"`
 }
 
-// Submit takes one file's bytes outside the folder; the name only tells JSON from
-// NDJSON. What happened is told as an Event and to Events. The error is that of
+// Submit takes one file's bytes outside the folder; the name only tells by
+// its end what the file is. What happened is told as an Event and to Events. The error is that of
 // ctx, and nil otherwise: a refusal is in the Event.
 func (in *Intake) Submit(ctx context.Context, name string, data []byte) (Event, error) {
 	e, err := in.take(ctx, name, data)
@@ -60,6 +60,9 @@ func (in *Intake) take(ctx context.Context, name string, data []byte) (Event, er
 // takeLocked is take for the holder of the lock. Its order is what makes it safe
 // against a kill: ids, then resources, then the mark that they are taken.
 func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Event, error) {
+	if messages(name) {
+		return in.takeMessages(ctx, name, data)
+	}
 	sum := sha256.Sum256(data)
 	label := hex.EncodeToString(sum[:16]) // 128 bits: nobody finds two files of one label
 	known, err := in.recall(label)
@@ -110,7 +113,7 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 		}
 	}
 	if len(values) > 0 {
-		if e.Taken, err = in.o.Take(ctx, values, "drop/"+label); err != nil {
+		if e.Taken, err = in.o.Take(ctx, values, in.o.Author); err != nil {
 			return Event{}, err
 		}
 	}

@@ -1,0 +1,383 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strconv"
+	"strings"
+
+	"tram/agent/intake/hl7v2"
+	"tram/agent/intake/match"
+	"tram/store/fhir"
+	"tram/store/people"
+	"tram/store/record"
+)
+
+// rawType is the media type of a message that is kept.
+const rawType = "x-application/hl7-v2+er7"
+
+// letter is a message of a file with what is known of it.
+type letter struct {
+	msg     *hl7v2.Message
+	content *hl7v2.Content
+	label   string
+	memory  memory
+	raw     string // names the kept message
+}
+
+func messages(name string) bool { return ends(name, ".hl7", ".er7") }
+
+// takeMessages takes a file of HL7 version 2 messages: all that can be matched in one
+// transaction, after all that cannot is on the waiting list. Each message has a memory
+// of its own, so that it counts once, however it comes.
+func (in *Intake) takeMessages(ctx context.Context, name string, data []byte) (Event, error) {
+	if len(strings.TrimSpace(string(data[:min(len(data), 4<<10)]))) == 0 {
+		return Event{}, &Refusal{Code: Empty}
+	}
+	all, err := hl7v2.Parse(data, in.o.Zone)
+	if err != nil {
+		return Event{}, asRefusal(err)
+	}
+	e := Event{What: Again, File: name, Kind: kindOf(all)}
+	waiting, err := in.Waiting()
+	if err != nil {
+		return Event{}, err
+	}
+	var letters []*letter
+	seen := map[string]bool{}
+	for _, w := range waiting {
+		seen[w.ID] = true
+	}
+	for _, m := range all {
+		l := &letter{msg: m}
+		if l.content, err = m.Content(in.o.Rules); err != nil {
+			return e, asRefusal(err)
+		}
+		l.label = labelOf(m, l.content)
+		if seen[l.label] {
+			continue
+		}
+		seen[l.label] = true
+		if l.memory, err = in.recall(l.label); err != nil {
+			return e, err
+		}
+		if !l.memory.Taken {
+			letters = append(letters, l)
+		}
+	}
+	for try := 0; ; try++ {
+		done, err := in.deliver(ctx, letters, e, Choice{})
+		if err != nil && overtaken(err) && try < 3 {
+			continue
+		}
+		return done, err
+	}
+}
+
+// asRefusal is an error of the parsers as the reason for a file.
+func asRefusal(err error) error {
+	var bad *hl7v2.Error
+	if errors.As(err, &bad) {
+		return &Refusal{Code: Code(bad.Code), Line: bad.Line, Path: bad.Place, What: bad.What}
+	}
+	return err
+}
+
+// kindOf names the messages of a file for the report: their type, where it is one only.
+func kindOf(all []*hl7v2.Message) string {
+	kind := ""
+	for _, m := range all {
+		typ, event := m.Event()
+		one := typ + "^" + event
+		if len(one) > 7 || strings.ContainsFunc(one, func(r rune) bool { return r != '^' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
+			one = "?"
+		}
+		if kind != "" && kind != one {
+			return "HL7"
+		}
+		kind = one
+	}
+	return kind
+}
+
+// labelOf names a message by its sender, its control id and all that it says but when it
+// was sent: sent again it is the same one. Without a control id the bytes tell.
+func labelOf(m *hl7v2.Message, c *hl7v2.Content) string {
+	sum := sha256.New()
+	if c.Control == "" {
+		sum.Write(m.Raw)
+	} else {
+		m.Digest(sum)
+	}
+	return "m" + hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// deliver plans the messages and takes them. A choice is a person's, for the one message.
+func (in *Intake) deliver(ctx context.Context, letters []*letter, e Event, by Choice) (Event, error) {
+	p := in.plan()
+	var waits []Waiting
+	var taken []*letter
+	for _, l := range letters {
+		want := len(l.content.Items) + 2
+		for len(l.memory.IDs) < want {
+			l.memory.IDs = append(l.memory.IDs, in.o.NewID())
+		}
+		f, err := in.whose(p, l, by)
+		if err != nil {
+			return e, err
+		}
+		if l.raw, err = in.o.Keep(l.msg.Raw); err != nil {
+			return e, err
+		}
+		if f.why != "" {
+			waits = append(waits, in.waiting(l, f))
+			continue
+		}
+		if err := p.put(l, f.patient); err != nil {
+			return e, err
+		}
+		taken = append(taken, l)
+	}
+	if err := p.checked(); err != nil {
+		return e, err
+	}
+	if len(waits) > 0 {
+		if err := in.await(ctx, waits); err != nil {
+			return e, err
+		}
+		e.What, e.Waits = Waits, len(waits)
+	}
+	if len(taken) == 0 {
+		return e, nil
+	}
+	for _, l := range taken {
+		if err := in.remember(ctx, l.label, l.memory); err != nil {
+			return e, err
+		}
+	}
+	author := in.o.Author
+	if by.Who != "" {
+		author = by.Who
+	}
+	var err error
+	if e.Taken, err = in.o.Take(ctx, p.writes, author); err != nil {
+		return e, err
+	}
+	e.What, e.Assigned = Took, p.born
+	for _, l := range taken {
+		if err := in.remember(ctx, l.label, memory{Taken: true}); err != nil {
+			return e, err
+		}
+	}
+	return e, nil
+}
+
+// whose finds a message's person, or says why it waits.
+func (in *Intake) whose(p *plan, l *letter, by Choice) (found, error) {
+	c := l.content
+	if by.Who != "" {
+		return p.chosen(l, by)
+	}
+	f, err := p.person(c.Patient)
+	if err != nil {
+		return f, err
+	}
+	switch {
+	case c.Task == hl7v2.Merge:
+		return p.merge(l, f)
+	case f.why == Unknown && c.Task == hl7v2.Register:
+		// The sender has just met the person and gives the number. Whether the person
+		// is here under another one already, the page asks.
+		return found{patient: p.bear(c.Patient, l.memory.IDs[0], l.line())}, nil
+	case f.why == "" && c.Task != hl7v2.Results:
+		was := f.patient
+		f.patient = match.Complete(was, c.Patient)
+		p.change(was, f.patient)
+	}
+	// An update of somebody unknown waits as a result does: the sender takes the person
+	// for known, so it may be one who is here under another number.
+	return f, nil
+}
+
+// chosen is the person whom somebody said a message is about.
+func (p *plan) chosen(l *letter, by Choice) (found, error) {
+	if by.Person.IsZero() {
+		return found{patient: p.bear(l.content.Patient, l.memory.IDs[0], l.line())}, nil
+	}
+	was, err := p.patient(by.Person.ID)
+	if err != nil {
+		return found{}, err
+	}
+	if was == nil || by.Person.Kind != "Patient" {
+		return found{}, &Refusal{Code: RefersNowhere, Key: by.Person}
+	}
+	will := was
+	switch c := l.content; {
+	case c.Task == hl7v2.Merge:
+		prior, err := p.person(c.Prior)
+		if err != nil {
+			return found{}, err
+		}
+		will = match.Numbered(match.Numbered(was, c.Patient), c.Prior)
+		for _, other := range prior.all {
+			if other != by.Person {
+				will = people.Join(will, other.ID)
+			}
+		}
+	case by.Remember && c.Task == hl7v2.Results:
+		will = match.Numbered(was, c.Patient)
+	case by.Remember:
+		will = match.Complete(was, c.Patient)
+	}
+	p.change(was, will)
+	return found{patient: will}, nil
+}
+
+// merge joins the records of two numbers that are said to be one person's, as people do
+// on the page: nothing is rewritten but a link. Where only one number is known, both
+// are that person's from now on.
+func (p *plan) merge(l *letter, keep found) (found, error) {
+	prior, err := p.person(l.content.Prior)
+	if err != nil {
+		return keep, err
+	}
+	both := func(v *fhir.Value) found {
+		will := match.Numbered(match.Numbered(v, l.content.Patient), l.content.Prior)
+		p.change(v, will)
+		return found{patient: will}
+	}
+	switch {
+	case keep.why == "" && prior.why == Unknown:
+		return both(keep.patient), nil
+	case keep.why == Unknown && prior.why == "":
+		if trait := match.Differs(prior.patient, l.content.Patient); trait != "" {
+			return found{why: Why("other-" + string(trait)), all: prior.all}, nil
+		}
+		return both(prior.patient), nil
+	case keep.why != "":
+		return keep, nil
+	case prior.why != "":
+		return prior, nil
+	}
+	if trait := match.Differs(prior.patient, keep.patient); trait != "" {
+		return found{why: Why("other-" + string(trait)), all: append(keep.all, prior.all...)}, nil
+	}
+	if keyOf(prior.patient) == keyOf(keep.patient) {
+		return keep, nil
+	}
+	will := people.Join(keep.patient, prior.patient.Str("id"))
+	p.change(keep.patient, will)
+	return found{patient: will}, nil
+}
+
+func (l *letter) line() int { return l.msg.Segments[0].Line }
+
+// put plans a message's resources about its person, and the message itself. Each has the
+// id that was drawn for its place, so that a take that was cut off makes the same.
+func (p *plan) put(l *letter, patient *fhir.Value) error {
+	subject := keyOf(patient)
+	names := map[string]string{hl7v2.Subject: subject.String()}
+	values := make([]*fhir.Value, len(l.content.Items))
+	for i, it := range l.content.Items {
+		v := it.Value.With("id", fhir.NewString(l.memory.IDs[i+2]))
+		if it.Once {
+			before, err := p.before(v, subject)
+			if err != nil {
+				return err
+			}
+			if before != nil {
+				p.change(before, further(before, v))
+				v = nil
+				names[hl7v2.Resource(i)] = keyOf(before).String()
+			}
+		}
+		if values[i] = v; v != nil {
+			names[hl7v2.Resource(i)] = keyOf(v).String()
+		}
+	}
+	related := make([]*fhir.Value, 0, len(values))
+	for i, v := range values {
+		if v != nil {
+			v = p.in.o.R4.RewriteRefs(v, func(literal string) string {
+				if to, ok := names[literal]; ok {
+					return to
+				}
+				return literal
+			})
+			p.bear(v, v.Str("id"), l.line())
+		}
+		if kind := l.content.Items[i].Value.Str("resourceType"); kind != "Observation" { // those stand in their report
+			related = append(related, reference(names[hl7v2.Resource(i)]))
+		}
+	}
+	p.bear(original(l, subject, related), l.memory.IDs[1], l.line())
+	return nil
+}
+
+// before is the record here that stands for a resource which was sent before.
+func (p *plan) before(v *fhir.Value, subject record.Key) (*fhir.Value, error) {
+	numbers := match.Numbers(v)
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	all, err := p.find(v.Str("resourceType"), numbers[0])
+	for _, one := range all {
+		whose := one.Str("subject", "reference") + one.Str("patient", "reference")
+		if whose == subject.String() && keyOf(one) != keyOf(v) {
+			return one, err
+		}
+	}
+	return nil, err
+}
+
+// further is a visit as it goes on: begun after planned, ended after begun, and never back.
+func further(was, said *fhir.Value) *fhir.Value {
+	steps := map[string]int{"planned": 1, "in-progress": 2, "finished": 3}
+	if keyOf(was).Kind != "Encounter" || steps[was.Str("status")] == 0 || steps[said.Str("status")] <= steps[was.Str("status")] {
+		return was
+	}
+	will := was.With("status", said.Get("status"))
+	period := was.Get("period")
+	for _, end := range []string{"start", "end"} {
+		if at := said.Get("period").Get(end); at != nil && period.Get(end) == nil {
+			period = period.With(end, at)
+		}
+	}
+	if period == nil {
+		return will
+	}
+	return will.With("period", period)
+}
+
+func reference(to string) *fhir.Value {
+	return fhir.NewObject(fhir.Field{Name: "reference", Value: fhir.NewString(to)})
+}
+
+// original is the message as it came, as a document about the person: its text is an
+// attachment, which goes up behind everything else.
+func original(l *letter, subject record.Key, related []*fhir.Value) *fhir.Value {
+	text := func(name, s string) fhir.Field {
+		if s == "" {
+			return fhir.Field{Name: name}
+		}
+		return fhir.Field{Name: name, Value: fhir.NewString(s)}
+	}
+	object := func(fields ...fhir.Field) *fhir.Value { return fhir.NewObject(fields...) }
+	at := func(name string, v *fhir.Value) fhir.Field { return fhir.Field{Name: name, Value: v} }
+	c := l.content
+	attachment := object(text("contentType", rawType), text("url", "Binary/"+l.raw), at("size", fhir.NewNumber(strconv.Itoa(len(l.msg.Raw)))))
+	out := object(text("resourceType", "DocumentReference"), text("status", "current"),
+		at("type", object(at("coding", fhir.NewArray(object(text("system", "http://terminology.hl7.org/CodeSystem/v2-0003"), text("code", c.Event)))))),
+		at("subject", reference(subject.String())), text("date", c.Sent),
+		at("content", fhir.NewArray(object(at("attachment", attachment)))))
+	if c.Control != "" {
+		id := object(text("system", c.Sender), text("value", c.Control))
+		out = out.With("identifier", fhir.NewArray(id))
+	}
+	if len(related) > 0 {
+		out = out.With("context", object(at("related", fhir.NewArray(related...))))
+	}
+	return out
+}

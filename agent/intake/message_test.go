@@ -1,0 +1,326 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"tram/agent/intake/hl7v2"
+	"tram/store"
+	"tram/store/fhir"
+	"tram/store/query"
+	"tram/store/record"
+	"tram/store/storetest"
+)
+
+// station is a drop folder over a real store.
+type station struct {
+	*bench
+	s *store.Store
+}
+
+func newStation(t testing.TB) *station {
+	t.Helper()
+	st := &station{s: storetest.Open(t, store.Options{Name: "tram-a"})}
+	st.bench = newBench(t, t.TempDir(), func(o *Options) {
+		over := Over(st.s)
+		over.Folder, over.Now, over.Events, over.Author = o.Folder, o.Now, o.Events, "drop"
+		over.Rules = hl7v2.Rules{Systems: map[string]string{"BYT": "urn:example:cccd"}}
+		*o = over
+	})
+	return st
+}
+
+// all are the records of a kind.
+func (st *station) all(kind string) []*fhir.Value {
+	st.t.Helper()
+	res, err := st.s.Search(query.Query{Kind: kind, Limit: 1000})
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	var out []*fhir.Value
+	for _, one := range res.Stands {
+		v, err := fhir.Parse(one.Shown.Content, fhir.DefaultLimits())
+		if err != nil {
+			st.t.Fatal(err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// counts tells how many records there are, as "Patient 1, Observation 2".
+func (st *station) counts() string {
+	var out []string
+	for _, kind := range []string{"Patient", "Encounter", "DiagnosticReport", "Observation", "Immunization", "DocumentReference"} {
+		if n := len(st.all(kind)); n > 0 {
+			out = append(out, fmt.Sprintf("%s %d", kind, n))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func (st *station) submit(text string) Event {
+	st.t.Helper()
+	e, err := st.Submit(st.t.Context(), "x.hl7", []byte(strings.ReplaceAll(text, "\n", "\r")))
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	return e
+}
+
+func msh(event, control string) string {
+	return "MSH|^~\\&|LIS|BVH|Tram|TYT|20261103080000+0700||" + event + "|" + control + "|P|2.5\n"
+}
+
+const (
+	pid    = "PID|1||079001^^^BYT^NI||NGUYỄN^" + secret + "^THỊ||19800205|F\n"
+	orders = "OBR|1|P1^LIS|F1^LIS|718-7^Hb^LN|||20261103073000|||||||||||||||||||F\nOBX|1|NM|718-7^Hb^LN||13.40|g/dL^^UCUM|12.0-16.0|N|||F\n"
+)
+
+func TestMessagesAreTakenOnceAndWhole(t *testing.T) {
+	st := newStation(t)
+	if e := st.submit(msh("ADT^A28", "1") + pid); e.What != Took || e.Taken.New != 2 || e.Kind != "ADT^A28" {
+		t.Fatalf("a person: %+v", e)
+	}
+	oru := msh("ORU^R01", "2") + pid + orders
+	if e := st.submit(oru); e.What != Took || e.Taken.New != 3 || e.Waits != 0 {
+		t.Fatalf("a result: %+v", e)
+	}
+	want := "Patient 1, DiagnosticReport 1, Observation 1, DocumentReference 2"
+	for name, again := range map[string]string{
+		"the same":           oru,
+		"sent again later":   strings.Replace(oru, "20261103080000", "20261103090000", 1),
+		"with a byte order":  "\xef\xbb\xbf" + oru,
+		"in a frame of MLLP": "\x0b" + oru + "\x1c\n",
+		"in a batch":         "FHS|^~\\&|LIS\nBHS|^~\\&|LIS\n" + oru + "BTS|1\nFTS|1\n",
+	} {
+		if e := st.submit(again); e.What != Again || st.counts() != want {
+			t.Errorf("%s: %+v, holds %s", name, e, st.counts())
+		}
+	}
+	obs, doc := st.all("Observation")[0], st.all("DocumentReference")[0]
+	who := "Patient/" + st.all("Patient")[0].Str("id")
+	if obs.Str("valueQuantity", "value") != "13.40" || obs.Str("subject", "reference") != who || doc.Str("subject", "reference") != who {
+		t.Errorf("kept %s and %s", obs.Bytes(), doc.Bytes())
+	}
+	file := doc.Get("content").Items[0].Get("attachment")
+	raw, err := st.o.Kept(strings.TrimPrefix(file.Str("url"), "Binary/"))
+	if want := strings.TrimRight(strings.ReplaceAll(oru, "\n", "\r"), "\r"); err != nil || string(raw) != want {
+		t.Errorf("kept as it came: %q, %v; want %q", raw, err, want)
+	}
+	other := strings.Replace(oru, "13.40", "9.1", 1) // the number of a message used again
+	if e := st.submit(other); e.What != Took || e.Taken.New != 3 {
+		t.Errorf("another result under the same number: %+v", e)
+	}
+}
+
+func TestNobodyIsFoundByAGuess(t *testing.T) {
+	oru := msh("ORU^R01", "9") + pid + orders
+	for _, c := range []struct {
+		name, text string
+		why        Why
+	}{
+		{"found", oru, ""},
+		{"the name in another order, without marks", strings.Replace(oru, "NGUYỄN^"+secret+"^THỊ", "Bi Mat^Thi^Nguyen", 1), ""},
+		{"no name at all", strings.Replace(oru, "NGUYỄN^"+secret+"^THỊ", "", 1), ""},
+		{"the year of birth alone", strings.Replace(oru, "19800205", "1980", 1), ""},
+		{"no such number", strings.Replace(oru, "079001", "079002", 1), Unknown},
+		{"the number of another authority", strings.Replace(oru, "^BYT", "^BHXH", 1), Unknown},
+		{"another name", strings.Replace(oru, "NGUYỄN", "TRẦN", 1), OtherName},
+		{"another birth date", strings.Replace(oru, "19800205", "19800206", 1), OtherBirth},
+		{"another sex", strings.Replace(oru, "|F\n", "|M\n", 1), OtherSex},
+		{"a number that two have", strings.Replace(oru, "079001^", "555^", 1), Several},
+		{"an update of somebody unknown", strings.Replace(msh("ADT^A08", "9")+pid, "079001", "079002", 1), Unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st := newStation(t)
+			name := `"name":[{"text":"Nguyễn Thị ` + secret + `"}],"birthDate":"1980-02-05","gender":"female"`
+			for id, numbers := range map[string]string{"p": "079001", "q": "555", "r": "555"} {
+				text := `{"resourceType":"Patient","id":"` + id + `","identifier":[{"system":"urn:example:cccd","value":"` + numbers + `"}],` + name + `}`
+				if _, err := st.s.Put(t.Context(), store.Write{Key: record.Key{Kind: "Patient", ID: id}, Content: []byte(text), Author: "x"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := st.submit(c.text)
+			list, err := st.Waiting()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.why == "" {
+				if e.What != Took || len(list) != 0 || st.all("Observation")[0].Str("subject", "reference") != "Patient/p" {
+					t.Errorf("%+v, waiting %v", e, list)
+				}
+				return
+			}
+			if e.What != Waits || e.Waits != 1 || len(list) != 1 || list[0].Why != c.why || st.counts() != "Patient 3" {
+				t.Fatalf("%+v, waiting %v, holds %s", e, list, st.counts())
+			}
+			if e := st.submit(c.text); e.What != Again {
+				t.Errorf("the same again while it waits: %+v", e)
+			}
+			for _, language := range []string{"vi", "en"} {
+				if text := list[0].Why.Text(language); !strings.HasSuffix(text, ".") || strings.Contains(text, "waits-") {
+					t.Errorf("%s has no word: %s", c.why, text)
+				}
+			}
+		})
+	}
+}
+
+func TestWhoIsChosenGetsIt(t *testing.T) {
+	st := newStation(t)
+	if _, err := st.s.Put(t.Context(), store.Write{Key: record.Key{Kind: "Patient", ID: "p"}, Author: "x", Content: []byte(patient("p"))}); err != nil {
+		t.Fatal(err)
+	}
+	oru := func(control, number string) string {
+		return strings.Replace(msh("ORU^R01", control)+pid+orders, "079001", number, 1)
+	}
+	first := func() string {
+		t.Helper()
+		list, err := st.Waiting()
+		if err != nil || len(list) == 0 {
+			t.Fatalf("waiting %v, %v", list, err)
+		}
+		return list[0].ID
+	}
+	st.submit(oru("1", "1"))
+	id := first()
+	if raw, err := st.Message(id); err != nil || !strings.HasPrefix(string(raw), "MSH|") {
+		t.Errorf("the message: %q, %v", raw, err)
+	}
+	var r *Refusal
+	if _, err := st.Attach(t.Context(), id, Choice{Person: record.Key{Kind: "Patient", ID: "nobody"}, Who: "hoa"}); !errors.As(err, &r) || r.Code != RefersNowhere || first() != id {
+		t.Errorf("somebody who is not here: %v", err)
+	}
+	got, err := st.Attach(t.Context(), id, Choice{Person: record.Key{Kind: "Patient", ID: "p"}, Remember: true, Who: "hoa"})
+	if err != nil || got.New != 3 || got.Changed != 1 || st.all("Observation")[0].Str("subject", "reference") != "Patient/p" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if v, err := st.s.Get(record.Key{Kind: "Patient", ID: "p"}); err != nil || v.Shown.Author != "hoa" {
+		t.Errorf("by %q, %v; want hoa", v.Shown.Author, err)
+	}
+	if _, err := st.Attach(t.Context(), id, Choice{Person: record.Key{Kind: "Patient", ID: "p"}, Who: "hoa"}); err != ErrNotWaiting {
+		t.Errorf("twice: %v", err)
+	}
+	if e := st.submit(oru("1", "1")); e.What != Again {
+		t.Errorf("the same again: %+v", e)
+	}
+	st.submit(oru("2", "2"))
+	if _, err := st.Attach(t.Context(), first(), Choice{Who: "hoa"}); err != nil || len(st.all("Patient")) != 2 {
+		t.Errorf("a new person: %v, holds %s", err, st.counts())
+	}
+	st.submit(oru("3", "3"))
+	id = first()
+	if err := st.Reject(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	st.want("files", st.tree(), []string{"aside/" + id + ".hl7", "aside/" + id + ".hl7" + noteSuffix})
+	note, err := os.ReadFile(filepath.Join(st.drop, "aside", id+".hl7"+noteSuffix))
+	if list, _ := st.Waiting(); err != nil || len(list) != 0 || strings.Contains(string(note), secret) {
+		t.Errorf("after it was rejected %v wait; note %s, %v", list, note, err)
+	}
+}
+
+func TestVisitsGoOnAndPeopleAreCompletedNeverChanged(t *testing.T) {
+	st := newStation(t)
+	pv1 := "PV1|1|O|||||||||||||||||V7^^^BVH" + strings.Repeat("|", 25) + "20261103080000"
+	st.submit(msh("ADT^A04", "1") + pid + pv1 + "\n")
+	more := strings.Replace(pid, "|F\n", "|F|||12 Lê Lợi^^Hà Nội||0900000001\n", 1)
+	st.submit(msh("ADT^A08", "2") + more)
+	st.submit(msh("ADT^A03", "3") + pid + pv1 + "|20261103100000\n")
+	st.submit(msh("ADT^A04", "4") + pid + pv1 + "\n") // late
+	if st.counts() != "Patient 1, Encounter 1, DocumentReference 4" {
+		t.Fatal(st.counts())
+	}
+	v := st.all("Encounter")[0]
+	if v.Str("status") != "finished" || v.Str("period", "end") != "2026-11-03T10:00:00+00:00" || v.Str("class", "code") != "AMB" {
+		t.Errorf("the visit: %s", v.Bytes())
+	}
+	who := st.all("Patient")[0]
+	if who.Get("telecom").Items[0].Str("value") != "0900000001" || len(who.Get("name").Items) != 1 {
+		t.Errorf("the person: %s", who.Bytes())
+	}
+}
+
+func TestTwoNumbersOfOnePersonAreJoined(t *testing.T) {
+	a40 := msh("ADT^A40", "5") + pid + "MRG|079002^^^BYT^NI\n"
+	for _, c := range []struct {
+		name string
+		here []string
+		want string
+	}{
+		{"both are here", []string{"079001", "079002"}, "linked"},
+		{"the one that stays", []string{"079001"}, "numbered"},
+		{"the one that goes", []string{"079002"}, "numbered"},
+		{"neither", nil, "waits"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st := newStation(t)
+			for i, n := range c.here {
+				st.submit(strings.Replace(msh("ADT^A28", fmt.Sprint(i))+pid, "079001", n, 1))
+			}
+			e := st.submit(a40)
+			var ids []string
+			for _, p := range st.all("Patient") {
+				ids = append(ids, p.Str("id"))
+			}
+			switch c.want {
+			case "linked":
+				if e.What != Took || !slices.Equal(st.s.Linked(ids[0]), ids[1:]) {
+					t.Errorf("%+v, %v linked to %v", e, ids, st.s.Linked(ids[0]))
+				}
+			case "numbered":
+				if e.What != Took || len(st.all("Patient")[0].Get("identifier").Items) != 2 {
+					t.Errorf("%+v, %s", e, st.all("Patient")[0].Bytes())
+				}
+			default:
+				if e.What != Waits || len(ids) != 0 {
+					t.Errorf("%+v, %v", e, ids)
+				}
+			}
+		})
+	}
+}
+
+func TestABatchIsOneAndKnowsItsOwnPeople(t *testing.T) {
+	st := newStation(t)
+	unknown := strings.Replace(msh("ORU^R01", "3")+pid+orders, "079001", "999", 1)
+	text := msh("ADT^A28", "1") + pid + msh("ORU^R01", "2") + pid + orders + unknown
+	bad := text + msh("ORM^O01", "4") + pid
+	if e := st.submit(bad); e.What != Aside || e.Refusal.Code != "other-message" || e.Refusal.What != "ORM" || st.counts() != "" {
+		t.Fatalf("with an order in it: %+v, %s", e, st.counts())
+	}
+	if list, _ := st.Waiting(); len(list) != 0 {
+		t.Errorf("what was set aside waits too: %v", list)
+	}
+	if e := st.submit(text); e.What != Took || e.Waits != 1 || st.counts() != "Patient 1, DiagnosticReport 1, Observation 1, DocumentReference 2" {
+		t.Errorf("%+v, %s", e, st.counts())
+	}
+}
+
+func TestATakeThatWasCutOffIsRepeatedAsItWas(t *testing.T) {
+	st := newStation(t)
+	text := msh("ADT^A04", "1") + pid + "PV1|1|O" + strings.Repeat("|", 17) + "V7^^^BVH\n" + msh("ORU^R01", "2") + pid + orders
+	set := st.o.SetSetting
+	for cut := range 6 { // the power goes before the n-th word after it
+		n := 0
+		st.o.SetSetting = func(ctx context.Context, name string, b []byte) error {
+			if n++; n > cut {
+				return store.ErrStopped
+			}
+			return set(ctx, name, b)
+		}
+		st.submit(text)
+	}
+	st.o.SetSetting = set
+	st.submit(text)
+	if want := "Patient 1, Encounter 1, DiagnosticReport 1, Observation 1, DocumentReference 2"; st.counts() != want {
+		t.Errorf("holds %s, want %s", st.counts(), want)
+	}
+}

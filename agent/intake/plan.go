@@ -1,0 +1,160 @@
+package intake
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"tram/agent/intake/match"
+	"tram/store/fhir"
+	"tram/store/record"
+)
+
+// plan is what a file comes to, before any of it is kept: the people it finds or makes,
+// as they will be, and the other records.
+type plan struct {
+	in     *Intake
+	writes []*fhir.Value // in the order in which they were made
+	at     map[record.Key]int
+	born   []Assigned
+}
+
+func (in *Intake) plan() *plan { return &plan{in: in, at: map[record.Key]int{}} }
+
+func keyOf(v *fhir.Value) record.Key {
+	return record.Key{Kind: v.Str("resourceType"), ID: v.Str("id")}
+}
+
+// set plans a record as it will be.
+func (p *plan) set(v *fhir.Value) {
+	key := keyOf(v)
+	if i, ok := p.at[key]; ok {
+		p.writes[i] = v
+		return
+	}
+	p.at[key] = len(p.writes)
+	p.writes = append(p.writes, v)
+}
+
+// bear plans a record under an id that was drawn for it.
+func (p *plan) bear(v *fhir.Value, id string, line int) *fhir.Value {
+	v = v.With("id", fhir.NewString(id))
+	p.set(v)
+	p.born = append(p.born, Assigned{Line: line, Key: keyOf(v)})
+	return v
+}
+
+// find lists the records of a kind with an identifier, those that are planned too.
+func (p *plan) find(kind string, n match.Number) ([]*fhir.Value, error) {
+	all, err := p.in.o.Find(kind, "identifier", token(n.System)+"|"+token(n.Value))
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(all)
+	for i, v := range out {
+		if at, ok := p.at[keyOf(v)]; ok {
+			out[i] = p.writes[at]
+		}
+	}
+	for _, v := range p.writes {
+		key := keyOf(v)
+		if key.Kind == kind && slices.Contains(match.Numbers(v), n) && !slices.ContainsFunc(out, func(o *fhir.Value) bool { return keyOf(o) == key }) {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+// token escapes a part of a token for a search (FHIR R4 search.html#escaping).
+func token(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, ",", `\,`, "$", `\$`).Replace(s)
+}
+
+// found is what the numbers of a description lead to.
+type found struct {
+	patient *fhir.Value // the one person; nil where why says something
+	why     Why
+	all     []record.Key
+}
+
+// person finds whom a description means: by number only, and not where anything else
+// in it speaks against that. Several records that are joined are one person.
+func (p *plan) person(said *fhir.Value) (found, error) {
+	var all []*fhir.Value
+	var f found
+	for _, n := range match.Numbers(said) {
+		some, err := p.find("Patient", n)
+		if err != nil {
+			return f, err
+		}
+		for _, v := range some {
+			if key := keyOf(v); !slices.Contains(f.all, key) {
+				f.all = append(f.all, key)
+				all = append(all, v)
+			}
+		}
+	}
+	switch {
+	case len(all) == 0:
+		f.why = Unknown
+		return f, nil
+	case len(all) > 1:
+		linked := p.in.o.Linked(all[0].Str("id"))
+		if slices.ContainsFunc(all[1:], func(v *fhir.Value) bool { return !slices.Contains(linked, v.Str("id")) }) {
+			f.why = Several
+			return f, nil
+		}
+	}
+	for _, v := range all {
+		if trait := match.Differs(v, said); trait != "" {
+			f.why = Why("other-" + string(trait))
+			return f, nil
+		}
+	}
+	f.patient = all[0]
+	return f, nil
+}
+
+// patient is a person by id, as planned; nil where there is none.
+func (p *plan) patient(id string) (*fhir.Value, error) {
+	if at, ok := p.at[record.Key{Kind: "Patient", ID: id}]; ok {
+		return p.writes[at], nil
+	}
+	all, err := p.in.o.Find("Patient", "_id", token(id))
+	if err != nil || len(all) != 1 {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// change plans a record that is here, or planned, as it will be; where nothing differs it
+// plans nothing.
+func (p *plan) change(was, will *fhir.Value) {
+	if was != will {
+		p.set(will)
+	}
+}
+
+// checked refuses what the mapping of a file made that is no FHIR. The place in the file
+// is that of the message or row.
+func (p *plan) checked() error {
+	for _, v := range p.writes {
+		line := 0
+		for _, b := range p.born {
+			if b.Key == keyOf(v) {
+				line = b.Line
+			}
+		}
+		if err := check(p.in.o.R4, []unit{{line, v}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overtaken reports whether a plan failed because somebody saved one of its records since it
+// was made: it is made anew.
+func overtaken(err error) bool {
+	var r *Refusal
+	return errors.As(err, &r) && r.Code == Stale || errors.Is(err, record.ErrStale) || errors.Is(err, record.ErrExists) || errors.Is(err, record.ErrMoved)
+}
