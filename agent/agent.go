@@ -25,6 +25,7 @@ import (
 	"tram/agent/health"
 	"tram/agent/intake"
 	"tram/agent/intake/hl7v2"
+	"tram/agent/intake/mllp"
 	"tram/agent/web"
 	"tram/store"
 	"tram/store/fhir"
@@ -163,6 +164,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.points != nil {
 		g.Go(func() error { return a.servePoints(ctx) })
 	}
+	if c.MLLP.Listen != "" {
+		g.Go(func() error { return a.hear(ctx) })
+	}
 	if a.o.File != "" {
 		g.Go(func() error { return config.Watch(ctx, a.o.File, a.reload, a.badSettings) })
 	}
@@ -222,12 +226,41 @@ func (a *Agent) newIntake() *intake.Intake {
 	c := a.o.Config
 	o := intake.Over(a.store)
 	o.Folder, o.Author, o.Poll, o.Lenient, o.Log = c.DropFolder(), DropAuthor, c.Drop.Poll, c.Drop.References == "lenient", a.o.Log
-	o.Zone, o.Rules = time.Local, hl7v2.Rules{Trials: a.o.Practice}
+	o.Zone, o.Rules = time.Local, hl7v2.Rules{Systems: c.Drop.Systems(), Trials: a.o.Practice}
 	return intake.New(o)
 }
 
 // DropAuthor is the author of what comes in through the drop folder.
 const DropAuthor = "drop-folder"
+
+// hearAgain is how long it takes until a port that was not free is tried again.
+const hearAgain = 30 * time.Second
+
+// hear receives HL7 messages over the network. A port that is taken stops nothing else.
+func (a *Agent) hear(ctx context.Context) error {
+	c := a.o.Config.MLLP
+	s := mllp.New(mllp.Options{From: c.Senders(), Log: a.o.Log, Answer: func(ctx context.Context, frame []byte, bad error) []byte {
+		if bad != nil {
+			return a.intake.Broken(frame)
+		}
+		return a.intake.Receive(ctx, frame)
+	}})
+	for {
+		l, err := net.Listen("tcp", c.Listen)
+		if err == nil {
+			err = s.Run(ctx, l)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.o.Log.Error("messages are not received", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(hearAgain):
+		}
+	}
+}
 
 // reload takes over what can be changed while the program runs.
 func (a *Agent) reload(c config.Config) {

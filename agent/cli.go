@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -44,6 +45,7 @@ type cli struct {
 	Stick     stickCmd     `cmd:"" help:"Exchange with the centre by USB stick."`
 	Point     pointCmd     `cmd:"" help:"Points that have this station as their centre, on its own network."`
 	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
+	Drop      dropCmd      `cmd:"" help:"Say what came in on a day as files and messages, and what waits."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Proof     proofCmd     `cmd:"" help:"Print the certificate of a day: what was entered, what the centre signed for, what waits and why."`
 	Merge     mergeCmd     `cmd:"" help:"Look at what was merged."`
@@ -273,6 +275,36 @@ func (c importCmd) Run(t *tool) error {
 
 // importName tells JSON from NDJSON and nothing else.
 func importName(file string) string { return "import" + strings.ToLower(filepath.Ext(file)) }
+
+type dropCmd struct {
+	Day  string `help:"The day, as 2026-11-27; today where it is not said." placeholder:"DATE"`
+	JSON bool   `help:"Print it for programs."`
+}
+
+// Run prints a day's report and the waiting list.
+func (c dropCmd) Run(t *tool) error {
+	var s dropState
+	if err := call(t.conf.Data.Folder, "GET", "/local/drop?day="+c.Day, "", nil, &s); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(t.out, s)
+	}
+	fmt.Fprintf(t.out, words(t.lang(), "drop-day")+"\n", s.Day.Date)
+	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, strings.ReplaceAll(words(t.lang(), "drop-head"), "|", "\t"))
+	for _, r := range s.Day.Rows {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", r.Source, r.Kind, r.Taken, r.Again, r.Waiting, r.Aside, r.New, r.Changed)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, words(t.lang(), "drop-waiting")+"\n", len(s.Waiting))
+	for _, one := range s.Waiting {
+		fmt.Fprintf(t.out, "%s  %s  %s: %s\n", one.ID, time.UnixMilli(one.At).Local().Format("02/01/2006 15:04"), one.Kind, one.Why.Text(t.lang()))
+	}
+	return nil
+}
 
 type conflictsCmd struct{}
 

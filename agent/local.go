@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"tram/agent/intake"
 	"tram/store/record"
@@ -103,6 +104,7 @@ func (a *Agent) local(token string) http.Handler {
 	mux.HandleFunc("GET /local/backup", a.sendBackup)
 	mux.HandleFunc("POST /local/backup", a.checkBackup)
 	mux.HandleFunc("POST /local/import", a.importFile)
+	mux.HandleFunc("GET /local/drop", a.dropFace)
 	a.stickFace(mux)
 	a.pointFace(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -153,6 +155,42 @@ func (a *Agent) importFile(w http.ResponseWriter, r *http.Request) {
 		out.Refusal = ev.Refusal.Text(a.settings().Station.Language)
 	}
 	answer(w, out, nil)
+}
+
+// dropState is what `tram drop` shows: no names of people.
+type dropState struct {
+	Day     intake.Day `json:"day"`
+	Waiting []dropItem `json:"waiting"`
+}
+
+type dropItem struct {
+	ID   string     `json:"id"`
+	At   int64      `json:"at"`
+	Kind string     `json:"kind"`
+	Why  intake.Why `json:"why"`
+}
+
+// dropFace tells the command line what came in on a day and what waits.
+func (a *Agent) dropFace(w http.ResponseWriter, r *http.Request) {
+	date := r.URL.Query().Get("day")
+	if date == "" {
+		date = a.intake.Today()
+	}
+	if _, err := time.Parse("2006-01-02", date); err != nil {
+		http.Error(w, words(a.settings().Station.Language, "proof-day"), http.StatusBadRequest)
+		return
+	}
+	day, err := a.intake.Day(date)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	list, err := a.intake.Waiting()
+	out := dropState{Day: day, Waiting: []dropItem{}}
+	for _, one := range list {
+		out.Waiting = append(out.Waiting, dropItem{one.ID, one.At, one.Kind, one.Why})
+	}
+	answer(w, out, err)
 }
 
 func answer(w http.ResponseWriter, v any, err error) {

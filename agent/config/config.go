@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -30,6 +32,7 @@ type Config struct {
 	Centre  Centre
 	Page    Page
 	Drop    Drop
+	MLLP    MLLP
 	Stick   Stick
 	Points  Points
 	Sync    Sync
@@ -74,6 +77,37 @@ type Drop struct {
 	Folder     string        // absolute; "" means inside Data.Folder
 	Poll       time.Duration // how often the folder is looked at, beside being told of changes
 	References string        // "strict": a reference to nothing sets a file aside; "lenient": it does not
+	// Identifiers name the FHIR system of identifiers by who assigns them in HL7 messages:
+	// "BYT=http://example.org/cccd, TTYT=urn:oid:1.2.3".
+	Identifiers string
+}
+
+// Systems are the Identifiers, by authority.
+func (d Drop) Systems() map[string]string {
+	out := map[string]string{}
+	for pair := range strings.SplitSeq(d.Identifiers, ",") {
+		if name, system, ok := strings.Cut(pair, "="); ok {
+			out[strings.TrimSpace(name)] = strings.TrimSpace(system)
+		}
+	}
+	return out
+}
+
+// MLLP is where HL7 messages are received over the network.
+type MLLP struct {
+	Listen string // "host:port"; "" means that none are
+	From   string // IP addresses that are heard besides this PC, split by commas
+}
+
+// Senders are the addresses of From.
+func (m MLLP) Senders() []netip.Addr {
+	var out []netip.Addr
+	for text := range strings.SplitSeq(m.From, ",") {
+		if a, err := netip.ParseAddr(strings.TrimSpace(text)); err == nil {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
 }
 
 // Stick is where USB sticks appear.

@@ -56,6 +56,10 @@ listen = "[::1]:0"
 folder = "in"
 poll = "5s"
 references = "lenient"
+identifiers = "BYT=urn:x:1, B = urn:x:2"
+[mllp]
+listen = "192.168.1.10:2575"
+from = "192.168.1.20, ::1"
 [stick]
 folder = "sticks"
 [points]
@@ -67,7 +71,7 @@ urgent = "0s"
 level = "debug"
 `), dir)
 	want := Config{Station{"tram-a", "en"}, Data{filepath.Join(dir, "data"), filepath.Join(dir, "second")},
-		Keys{filepath.Join(dir, "word")}, Centre{URL: "https://10.0.0.1:8643", KeyExchange: "classic"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient"},
+		Keys{filepath.Join(dir, "word")}, Centre{URL: "https://10.0.0.1:8643", KeyExchange: "classic"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient", "BYT=urn:x:1, B = urn:x:2"}, MLLP{"192.168.1.10:2575", "192.168.1.20, ::1"},
 		Stick{filepath.Join(dir, "sticks")}, Points{"192.168.1.10:8643"}, Sync{time.Hour, 0}, Log{"debug"}}
 	if err != nil || got != want {
 		t.Errorf("Parse = %+v, %v; want %+v", got, err, want)

@@ -30,12 +30,15 @@ const (
 	BadName     Code = "bad-name"     // not a station's name; Hint: an example
 	BadChoice   Code = "bad-choice"   // Hint: what may stand there
 	BadFolder   Code = "bad-folder"   // no folder can have this name; Hint: an example
+
+	BadSenders     Code = "bad-senders"     // not IP addresses; Hint: an example
+	BadIdentifiers Code = "bad-identifiers" // not authorities and URIs; Hint: an example
 )
 
 // Codes lists all codes.
 func Codes() []Code {
 	return []Code{NoFile, Unreadable, TooLarge, Syntax, UnknownKey, DidYouMean, WrongType, BadDuration,
-		OutOfRange, BadAddress, BadURL, BadName, BadChoice, BadFolder}
+		OutOfRange, BadAddress, BadURL, BadName, BadChoice, BadFolder, BadSenders, BadIdentifiers}
 }
 
 // Error is one thing wrong with a settings file, as a code with what its words

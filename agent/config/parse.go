@@ -89,7 +89,7 @@ func flat(tree map[string]any) map[string]any {
 // the groups but no setting, so that the strict decoder tells of each one where
 // it stands.
 func positions(text []byte) map[string]int {
-	var groups struct{ Station, Data, Keys, Centre, Page, Drop, Stick, Points, Sync, Log struct{} }
+	var groups struct{ Station, Data, Keys, Centre, Page, Drop, MLLP, Stick, Points, Sync, Log struct{} }
 	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&groups)
 	out := map[string]int{}
 	var all *toml.StrictMissingError

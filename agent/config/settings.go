@@ -35,6 +35,9 @@ func settings() []setting {
 		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),
 		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),
 		choice("drop.references", false, func(c *Config) *string { return &c.Drop.References }, "strict", "lenient"),
+		{key: "drop.identifiers", like: "BYT=urn:oid:1.2.3", set: identifiers, get: func(c *Config) string { return c.Drop.Identifiers }},
+		{key: "mllp.listen", like: "127.0.0.1:2575", set: mllp, get: func(c *Config) string { return c.MLLP.Listen }},
+		{key: "mllp.from", like: "192.168.1.20", set: senders, get: func(c *Config) string { return c.MLLP.From }},
 		folder("stick.folder", func(c *Config) *string { return &c.Stick.Folder }),
 		{key: "points.address", like: "192.168.1.10:8643", set: points, get: func(c *Config) string { return c.Points.Address }},
 		duration("sync.every", "5m", 10*time.Second, 24*time.Hour, func(c *Config) *time.Duration { return &c.Sync.Every }),
@@ -175,9 +178,49 @@ func points(c *Config, value, _ string) *Error {
 	return nil
 }
 
-// listen takes an IP address or "localhost" and a port; other names would
-// depend on whoever answers for them.
+// listen takes what isListen does.
 func listen(c *Config, value, _ string) *Error {
+	if !isListen(value) {
+		return &Error{Code: BadAddress, Hint: "127.0.0.1:8642"}
+	}
+	c.Page.Listen = value
+	return nil
+}
+
+// mllp is listen for messages; 2575 is HL7's port (IANA).
+func mllp(c *Config, value, _ string) *Error {
+	if value != "" && !isListen(value) {
+		return &Error{Code: BadAddress, Hint: "127.0.0.1:2575"}
+	}
+	c.MLLP.Listen = value
+	return nil
+}
+
+// senders takes IP addresses, split by commas.
+func senders(c *Config, value, _ string) *Error {
+	c.MLLP.From = value
+	if n := len(c.MLLP.Senders()); value != "" && n != 1+strings.Count(value, ",") {
+		return &Error{Code: BadSenders, Hint: "192.168.1.20, 192.168.1.21"}
+	}
+	return nil
+}
+
+// identifiers takes pairs of an authority and a URI, split by commas.
+func identifiers(c *Config, value, _ string) *Error {
+	for pair := range strings.SplitSeq(value, ",") {
+		name, system, ok := strings.Cut(pair, "=")
+		u, err := url.Parse(strings.TrimSpace(system))
+		if value != "" && (!ok || strings.TrimSpace(name) == "" || err != nil || u.Scheme == "" || strings.ContainsAny(strings.TrimSpace(system), " \t\r\n")) {
+			return &Error{Code: BadIdentifiers, Hint: "BYT=urn:oid:1.2.3"}
+		}
+	}
+	c.Drop.Identifiers = value
+	return nil
+}
+
+// isListen takes an IP address or "localhost" and a port; other names would
+// depend on whoever answers for them.
+func isListen(value string) bool {
 	host, port, err := net.SplitHostPort(value)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
@@ -185,9 +228,5 @@ func listen(c *Config, value, _ string) *Error {
 	if err == nil && host != "localhost" {
 		_, err = netip.ParseAddr(host)
 	}
-	if err != nil {
-		return &Error{Code: BadAddress, Hint: "127.0.0.1:8642"}
-	}
-	c.Page.Listen = value
-	return nil
+	return err == nil
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"time"
 
 	"tram/sync/status"
@@ -21,12 +22,35 @@ const (
 	FolderBack What = "folder-back"
 )
 
+// Source says how something came.
+type Source string
+
+// The sources.
+const (
+	JSON    Source = "json"
+	Lines   Source = "ndjson"
+	HL7     Source = "hl7"
+	Network Source = "mllp"
+)
+
+// sourceOf tells a file by its name's end.
+func sourceOf(name string) Source {
+	switch {
+	case lines(name):
+		return Lines
+	case messages(name):
+		return HL7
+	}
+	return JSON
+}
+
 // Event is one thing that happened.
 type Event struct {
 	What What
 	// File is the name as it was dropped. People put names of patients there: it
 	// is for the page of those who are signed in, never for a log.
 	File     string
+	Source   Source     // what kind of file it is
 	Kind     string     // of messages: their type and event, as "ORU^R01"
 	Refusal  *Refusal   // of Aside and Held
 	Taken    Taken      // of Took
@@ -59,6 +83,18 @@ func (in *Intake) Health() []status.Code {
 		out = append(out, status.FileAside)
 	}
 	return out
+}
+
+// finish tells of what became of a file, and counts it in the day's report. A report that
+// cannot be kept holds up nothing.
+func (in *Intake) finish(ctx context.Context, e Event) {
+	in.tell(e)
+	if e.What == Held {
+		return
+	}
+	if err := in.count(ctx, e); err != nil {
+		in.o.Log.Debug("what came in cannot be counted", "err", err)
+	}
 }
 
 // tell hands an event on and logs it without names.

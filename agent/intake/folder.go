@@ -18,11 +18,12 @@ const windows = runtime.GOOS == "windows"
 // noteSuffix marks the note beside a file that was set aside.
 const noteSuffix = ".reason.txt"
 
-// What read and move fail with besides the system's errors.
+// What reading, moving and setting aside fail with besides the system's errors.
 var (
 	errNotFile = errors.New("not a plain file")
 	errTooLong = errors.New("too large")
 	errChanged = errors.New("changed while it was read")
+	errTooMany = errors.New("too many files are set aside; see to them first")
 )
 
 // candidate reports whether a name is one that the folder takes. Names of

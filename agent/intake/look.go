@@ -170,14 +170,14 @@ func (t *tour) take(ctx context.Context, name string, last bool) verdict {
 		t.due(t.now.Add(settle))
 		return waits
 	case errors.Is(err, errNotFile):
-		e = Event{What: Aside, File: name, Refusal: &Refusal{Code: NotAFile}}
+		e = refused(name, NotAFile)
 	case errors.Is(err, errTooLong):
-		e = Event{What: Aside, File: name, Refusal: &Refusal{Code: TooLarge}}
+		e = refused(name, TooLarge)
 	case err != nil && age < locked:
 		t.due(f.since.Add(locked))
 		return waits
 	case err != nil:
-		e = Event{What: Aside, File: name, Refusal: &Refusal{Code: Unreadable}}
+		e = refused(name, Unreadable)
 	default:
 		if e, err = t.in.take(ctx, name, data); err != nil {
 			return waits // ctx ended
@@ -207,8 +207,13 @@ func (t *tour) take(ctx context.Context, name string, last bool) verdict {
 		t.in.resume()
 	}
 	f.settled = &e
-	t.in.tell(e)
+	t.in.finish(ctx, e)
 	return t.file(name, f)
+}
+
+// refused is a file that was not even read.
+func refused(name string, c Code) Event {
+	return Event{What: Aside, File: name, Source: sourceOf(name), Refusal: &Refusal{Code: c}}
 }
 
 // file moves a file to where its event says that it belongs. One that cannot be

@@ -42,6 +42,8 @@ const (
 	Refused       Code = "refused"     // the store failed three times for no reason that we know
 	ListFull      Code = "list-full"   // as many messages wait as may
 	Rejected      Code = "rejected"    // a person said that it belongs to nobody here
+	BadFrame      Code = "bad-frame"   // no frame of MLLP, or too large a one
+	AsideFull     Code = "aside-full"  // a message of the network, and aside/ takes no more
 )
 
 // The codes that leave a file for later.
@@ -53,7 +55,7 @@ const (
 // Codes lists all codes.
 func Codes() []Code {
 	out := []Code{NotJSON, Empty, NotFHIR, TooLarge, TooDeep, TooManyLines, RefersNowhere, Stale, IDTaken, Deleted,
-		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, DiskFull, StoreStopped}
+		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, BadFrame, AsideFull, DiskFull, StoreStopped}
 	for _, c := range hl7v2.Codes() { // those of messages keep their names
 		out = append(out, Code(c))
 	}

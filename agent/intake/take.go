@@ -35,7 +35,7 @@ func (in *Intake) Submit(ctx context.Context, name string, data []byte) (Event, 
 	if err != nil {
 		return Event{}, err
 	}
-	in.tell(e)
+	in.finish(ctx, e)
 	return e, nil
 }
 
@@ -44,17 +44,18 @@ func (in *Intake) take(ctx context.Context, name string, data []byte) (Event, er
 	in.taken.Lock()
 	defer in.taken.Unlock()
 	e, err := in.takeLocked(ctx, name, data)
+	e.Source = sourceOf(name)
 	if err == nil {
 		return e, nil
 	}
 	if ctx.Err() != nil {
 		return Event{}, ctx.Err()
 	}
-	r := refusalOf(err)
-	if r.Later() {
-		return Event{What: Held, File: name, Refusal: r}, nil
+	out := Event{What: Aside, File: name, Source: e.Source, Kind: e.Kind, Refusal: refusalOf(err)}
+	if out.Refusal.Later() {
+		out.What = Held
 	}
-	return Event{What: Aside, File: name, Refusal: r}, nil
+	return out, nil
 }
 
 // takeLocked is take for the holder of the lock. Its order is what makes it safe

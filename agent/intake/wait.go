@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -227,7 +228,7 @@ func (in *Intake) Reject(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := in.setAside(w.ID+".hl7", raw, &Refusal{Code: Rejected}); err != nil {
+	if err := in.setAside(w.ID+".hl7", raw, &Refusal{Code: Rejected}); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return in.keepWaiting(ctx, rest)

@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tram/agent/config"
+	"tram/agent/intake/mllp"
+)
+
+func TestAMachineSendsOverTheNetwork(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	dir := t.TempDir()
+	a, _ := startStation(t, dir, func(c *config.Config) {
+		c.MLLP.Listen, c.Drop.Identifiers, c.Station.Language = address, "BYT=urn:example:cccd", "en"
+	})
+	var conn net.Conn
+	for end := time.Now().Add(20 * time.Second); conn == nil; time.Sleep(20 * time.Millisecond) {
+		if conn, err = net.Dial("tcp", address); err != nil && time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	const head = "MSH|^~\\&|LIS|BVH|Tram|TYT|20261103080000||"
+	const person = "|P|2.5\rPID|1||079001^^^BYT||Nguyễn^Hoa||19800205|F\r"
+	for _, c := range []struct{ text, want string }{
+		{head + "ADT^A28|1" + person, "MSA|AA|1|"},
+		{head + "ORU^R01|2" + strings.Replace(person, "079001", "9", 1) + "OBR|1|||a\rOBX|1|NM|a||5\r", "MSA|AA|2|"},
+		{head + "ORM^O01|3" + person, "MSA|AR|3|Tram takes results"},
+	} {
+		conn.Write(mllp.Frame([]byte(c.text)))
+		if got, err := mllp.Read(in, mllp.MaxFrame); err != nil || !bytes.Contains(got, []byte(c.want)) {
+			t.Errorf("got %q, %v; want %s", got, err, c.want)
+		}
+	}
+	if found := a.Store().People("079001", 2); len(found) != 1 || found[0].Birth != "1980-02-05" {
+		t.Errorf("registered %v", found)
+	}
+	var out, errs bytes.Buffer
+	settings := filepath.Join(dir, "tram.toml")
+	if err := os.WriteFile(settings, []byte("station.language = \"en\""), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := Main(t.Context(), []string{"--data", dir, "drop"}, &out, &errs); code != ExitFine {
+		t.Fatalf("%d: %s", code, &errs)
+	}
+	for _, want := range []string{"mllp    ADT^A28  1      0      0        0      2", "mllp    ORU^R01  0      0      1", "mllp    ORM^O01  0      0      0        1",
+		"1 messages wait", "ORU^R01: Nobody here has the number"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, &out)
+		}
+	}
+	if strings.Contains(out.String(), "Hoa") {
+		t.Errorf("the report names people:\n%s", &out)
+	}
+	if code := Main(t.Context(), []string{"--data", dir, "drop", "--day", "x"}, &out, &errs); code != ExitTrouble {
+		t.Errorf("a day that is none: %d", code)
+	}
+}
