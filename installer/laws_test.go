@@ -56,7 +56,7 @@ func floors() []floor {
 		{"sync/central", "the centre serves what carriers bring"},
 		{"sync/central/tram-central", "a program only starts its library"},
 		{"agent/config agent/service", "the ground of the agent's wing"},
-		{"agent/intake/match agent/intake/hl7v2 agent/intake/mllp", "what a file says is read before anybody asks whose it is"},
+		{"agent/intake/match agent/intake/hl7v2 agent/intake/csv agent/intake/mllp", "what a file says is read before anybody asks whose it is"},
 		{"agent/health agent/intake", "parts that the agent joins"},
 		{"agent/web/show", "words for resources, which every page uses"},
 		{"agent/web/entry", "what a form shows again is written by show"},
@@ -85,7 +85,7 @@ type ban struct{ from, to, why string }
 // pure are the rooms without a disk, a network or a clock of their own.
 const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice store/summary " +
 	"sync/wire sync/wire/columns sync/merge sync/status sync/engine agent/web/show agent/web/entry " +
-	"agent/intake/match agent/intake/hl7v2"
+	"agent/intake/match agent/intake/hl7v2 agent/intake/csv"
 
 func bans() []ban {
 	return []ban{

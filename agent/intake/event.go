@@ -31,6 +31,7 @@ const (
 	Lines   Source = "ndjson"
 	HL7     Source = "hl7"
 	Network Source = "mllp"
+	Table   Source = "csv"
 )
 
 // sourceOf tells a file by its name's end.
@@ -40,6 +41,8 @@ func sourceOf(name string) Source {
 		return Lines
 	case messages(name):
 		return HL7
+	case table(name):
+		return Table
 	}
 	return JSON
 }

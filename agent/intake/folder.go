@@ -30,7 +30,7 @@ var (
 // files that are still being copied or written are left alone.
 func candidate(name string) bool {
 	low := strings.ToLower(name)
-	return !strings.HasPrefix(low, ".") && !strings.HasPrefix(low, "~") && ends(low, ".json", ".ndjson", ".hl7", ".er7")
+	return !strings.HasPrefix(low, ".") && !strings.HasPrefix(low, "~") && ends(low, ".json", ".ndjson", ".hl7", ".er7", ".csv")
 }
 
 // ends reports whether a name has one of the endings, in letters of any case.

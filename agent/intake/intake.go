@@ -1,5 +1,6 @@
 // Package intake takes files from the drop folder: FHIR R4 resources and
-// Bundles as JSON (.json), NDJSON (.ndjson), and HL7 version 2 messages (.hl7, .er7).
+// Bundles as JSON (.json), NDJSON (.ndjson), HL7 version 2 messages (.hl7, .er7),
+// and tables (.csv) with a map that says what their columns are.
 //
 // It owns the folder: which file is whole, which one waits, and where each goes
 // afterwards: done/<yyyy-mm>/ when it was taken, or aside/ with a note beside it

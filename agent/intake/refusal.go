@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"tram/agent/intake/csv"
 	"tram/agent/intake/hl7v2"
 	"tram/store"
 	"tram/store/fhir"
@@ -43,6 +44,8 @@ const (
 	ListFull      Code = "list-full"   // as many messages wait as may
 	Rejected      Code = "rejected"    // a person said that it belongs to nobody here
 	BadFrame      Code = "bad-frame"   // no frame of MLLP, or too large a one
+	NoMap         Code = "no-map"      // a table without a map
+	TwoMaps       Code = "two-maps"    // a table that two maps are for
 	AsideFull     Code = "aside-full"  // a message of the network, and aside/ takes no more
 )
 
@@ -55,9 +58,15 @@ const (
 // Codes lists all codes.
 func Codes() []Code {
 	out := []Code{NotJSON, Empty, NotFHIR, TooLarge, TooDeep, TooManyLines, RefersNowhere, Stale, IDTaken, Deleted,
-		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, BadFrame, AsideFull, DiskFull, StoreStopped}
-	for _, c := range hl7v2.Codes() { // those of messages keep their names
+		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, BadFrame, NoMap, TwoMaps, AsideFull, DiskFull, StoreStopped}
+	for _, c := range hl7v2.Codes() { // those of messages and tables keep their names
 		out = append(out, Code(c))
+	}
+	for _, c := range csv.Codes() {
+		out = append(out, Code(c))
+	}
+	for _, why := range []Why{Unknown, Several, OtherName, OtherBirth, OtherSex} {
+		out = append(out, Code("row-"+string(why)))
 	}
 	return out
 }
@@ -69,7 +78,7 @@ type Refusal struct {
 	Line int          // from 1, in the file; 0 where no line is to blame
 	Path string       // of the element: "Patient.contact[0].name", "Bundle.entry[3].request"
 	Key  record.Key   // the record that is meant
-	What string       // for NotFHIR fhir.Issue.Key, for NotJSON fhir.SyntaxError.Code, for messages hl7v2.Error.What
+	What string       // for NotFHIR fhir.Issue.Key, for NotJSON fhir.SyntaxError.Code, for messages and tables their Error.What
 	More []fhir.Issue // for NotFHIR what else is wrong
 }
 

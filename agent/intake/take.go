@@ -64,6 +64,9 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 	if messages(name) {
 		return in.takeMessages(ctx, name, data)
 	}
+	if table(name) {
+		return in.takeTable(ctx, name, data)
+	}
 	sum := sha256.Sum256(data)
 	label := hex.EncodeToString(sum[:16]) // 128 bits: nobody finds two files of one label
 	known, err := in.recall(label)
