@@ -38,6 +38,8 @@ HIDE  ?= 500
 # How many merges laws holds against the laws, and from which seed on.
 CASES   ?= 1000000
 SEED    ?= 1
+# How many broken variants of each message intake takes.
+BROKEN  ?= 100
 
 # At how many places rot damages a database, and at how many it is cut off.
 ROT     ?= 2000
@@ -53,7 +55,7 @@ CLIENTS  := $(BUILD)/clients
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 IPS      := $(BUILD)/hl7.fhir.uv.ips-2.0.0.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store bench-wire known crash kill rot full sim sim-faults interop ips scan vet build dist test-install test-keys clean laws heal restore-matrix
+.PHONY: help run demo test race fuzz bench bench-store bench-wire known crash kill rot full sim sim-faults interop ips scan vet build dist test-install test-keys clean laws heal restore-matrix intake
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -147,6 +149,9 @@ interop: build $(EXAMPLES) $(CLIENTS)/node_modules ## HL7's examples in and out 
 
 ips: build $(IPS) ## the examples of the International Patient Summary in and out, and summaries of practice people; needs npm
 	$(REHEARSE) ips --examples $(IPS)
+
+intake: ## HL7 messages through the drop folder into a store, and BROKEN broken variants of each from SEED; DATA=folder for others than those made up
+	$(GO) test ./agent/intake -count=1 -timeout 60m -v -run '^TestFilesWholeAndBroken$$' -broken $(BROKEN) -seed $(SEED) $(if $(DATA),-data $(abspath $(DATA)))
 
 $(EXAMPLES):
 	@mkdir -p $(BUILD)
