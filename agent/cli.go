@@ -44,7 +44,7 @@ type cli struct {
 	Sync      syncCmd      `cmd:"" help:"Speak with the centre."`
 	Stick     stickCmd     `cmd:"" help:"Exchange with the centre by USB stick."`
 	Point     pointCmd     `cmd:"" help:"Points that have this station as their centre, on its own network."`
-	Import    importCmd    `cmd:"" help:"Take FHIR files into the running station."`
+	Import    importCmd    `cmd:"" help:"Take files into the running station, as the drop folder does."`
 	Drop      dropCmd      `cmd:"" help:"Say what came in on a day as files and messages, and what waits."`
 	Conflicts conflictsCmd `cmd:"" help:"List the records about which a person must decide."`
 	Proof     proofCmd     `cmd:"" help:"Print the certificate of a day: what was entered, what the centre signed for, what waits and why."`
@@ -232,7 +232,7 @@ func (syncNowCmd) Run(t *tool) error {
 }
 
 type importCmd struct {
-	Files []string `arg:"" help:"FHIR JSON, Bundle or NDJSON files." type:"existingfile"`
+	Files []string `arg:"" help:"FHIR JSON, Bundle or NDJSON files, or HL7 messages." type:"existingfile"`
 	Map   bool     `help:"Print the ids that were given, a line each: file, place, id."`
 }
 
@@ -246,6 +246,7 @@ func (c importCmd) Run(t *tool) error {
 		var res struct {
 			Refusal  string            `json:"refusal"`
 			Taken    intake.Taken      `json:"taken"`
+			Waits    int               `json:"waits"`
 			Assigned []intake.Assigned `json:"assigned"`
 		}
 		if err := call(t.conf.Data.Folder, "POST", "/local/import", importName(file), bytes.NewReader(b), &res); err != nil {
@@ -254,6 +255,12 @@ func (c importCmd) Run(t *tool) error {
 		if res.Refusal != "" {
 			refused++
 			fmt.Fprintf(t.err, "%s: %s\n", filepath.Base(file), res.Refusal)
+			continue
+		}
+		if res.Waits > 0 {
+			fmt.Fprintf(t.out, words(t.lang(), "drop-waits")+"\n", filepath.Base(file), res.Waits)
+		}
+		if res.Taken == (intake.Taken{}) && res.Waits > 0 {
 			continue
 		}
 		if res.Taken == (intake.Taken{}) { // known by its bytes, and not read again

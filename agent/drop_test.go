@@ -38,7 +38,7 @@ func TestAMachineSendsOverTheNetwork(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{head + "ADT^A28|1" + person, "MSA|AA|1|"},
 		{head + "ORU^R01|2" + strings.Replace(person, "079001", "9", 1) + "OBR|1|||a\rOBX|1|NM|a||5\r", "MSA|AA|2|"},
-		{head + "ORM^O01|3" + person, "MSA|AR|3|Tram takes results"},
+		{head + "ORM^O01|3" + person, "MSA|AR|3|This is no message of those"},
 	} {
 		conn.Write(mllp.Frame([]byte(c.text)))
 		if got, err := mllp.Read(in, mllp.MaxFrame); err != nil || !bytes.Contains(got, []byte(c.want)) {

@@ -149,8 +149,9 @@ func (a *Agent) importFile(w http.ResponseWriter, r *http.Request) {
 	out := struct {
 		Refusal  string            `json:"refusal,omitempty"`
 		Taken    intake.Taken      `json:"taken"`
+		Waits    int               `json:"waits,omitempty"`
 		Assigned []intake.Assigned `json:"assigned,omitempty"`
-	}{Taken: ev.Taken, Assigned: ev.Assigned}
+	}{Taken: ev.Taken, Waits: ev.Waits, Assigned: ev.Assigned}
 	if ev.Refusal != nil {
 		out.Refusal = ev.Refusal.Text(a.settings().Station.Language)
 	}

@@ -324,3 +324,52 @@ func TestATakeThatWasCutOffIsRepeatedAsItWas(t *testing.T) {
 		t.Errorf("holds %s, want %s", st.counts(), want)
 	}
 }
+
+func TestAChoiceThatWasCutOffDoublesNothing(t *testing.T) {
+	st := newStation(t)
+	st.submit(msh("ORU^R01", "1") + pid + orders)
+	list, err := st.Waiting()
+	if err != nil || len(list) != 1 {
+		t.Fatalf("waiting %v, %v", list, err)
+	}
+	set := st.o.SetSetting
+	for cut := range 3 { // ids, the mark that it is taken, the list without it
+		n := 0
+		st.o.SetSetting = func(ctx context.Context, name string, b []byte) error {
+			if n++; n > cut {
+				return store.ErrStopped
+			}
+			return set(ctx, name, b)
+		}
+		if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); !errors.Is(err, store.ErrStopped) {
+			t.Errorf("cut %d: %v", cut, err)
+		}
+	}
+	st.o.SetSetting = set
+	if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); err != nil {
+		t.Error(err)
+	}
+	if left, _ := st.Waiting(); len(left) != 0 || st.counts() != "Patient 1, DiagnosticReport 1, Observation 1, DocumentReference 1" {
+		t.Errorf("%d wait, holds %s", len(left), st.counts())
+	}
+}
+
+func TestTheWaitingListHasAnEnd(t *testing.T) {
+	st := newStation(t)
+	full := make([]Waiting, MaxWaiting)
+	for i := range full {
+		full[i] = Waiting{ID: fmt.Sprint(i), Why: Unknown}
+	}
+	if err := st.keepWaiting(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	if e := st.submit(msh("ORU^R01", "1") + pid + orders); e.What != Aside || e.Refusal.Code != ListFull {
+		t.Errorf("one more: %+v", e)
+	}
+	if err := st.keepWaiting(t.Context(), full[1:]); err != nil {
+		t.Fatal(err)
+	}
+	if e := st.submit(msh("ORU^R01", "1") + pid + orders); e.What != Waits {
+		t.Errorf("with room again: %+v", e)
+	}
+}

@@ -25,11 +25,11 @@ func (in *Intake) Receive(ctx context.Context, raw []byte) []byte {
 	sum := sha256.Sum256(raw)
 	name := "mllp-" + hex.EncodeToString(sum[:8]) + ".hl7"
 	answer := func(code string, why *Refusal) []byte {
-		text := ""
+		a := hl7v2.Answer{Code: code, ID: hex.EncodeToString(sum[:10]), At: in.o.Now()}
 		if why != nil {
-			text = why.Text("en") // for the log of a program
+			a.Why, a.Text = hl7v2.Code(why.Code), why.Text("en") // for the log of a program
 		}
-		return hl7v2.Ack(raw, code, text, hex.EncodeToString(sum[:10]), in.o.Now())
+		return hl7v2.Ack(raw, a)
 	}
 	e, err := in.take(ctx, name, raw)
 	if err != nil {
@@ -39,7 +39,9 @@ func (in *Intake) Receive(ctx context.Context, raw []byte) []byte {
 	if e.What == Aside && !in.keepAside(name, raw, e.Refusal) {
 		e.What, e.Refusal = Held, &Refusal{Code: AsideFull}
 	}
-	in.finish(ctx, e)
+	if e.What != Held { // the sender is told, as often as it asks
+		in.finish(ctx, e)
+	}
 	switch {
 	case e.Refusal == nil:
 		return answer(hl7v2.Accept, nil)
@@ -51,7 +53,7 @@ func (in *Intake) Receive(ctx context.Context, raw []byte) []byte {
 
 // Broken answers what was no message at all. Nothing of it is kept.
 func (in *Intake) Broken(raw []byte) []byte {
-	return hl7v2.Ack(raw, hl7v2.Reject, (&Refusal{Code: BadFrame}).Text("en"), "0", in.o.Now())
+	return hl7v2.Ack(raw, hl7v2.Answer{Code: hl7v2.Reject, Why: hl7v2.NotHL7, Text: (&Refusal{Code: BadFrame}).Text("en"), ID: "0", At: in.o.Now()})
 }
 
 // elsewhere are the reasons that mending a message does not change.

@@ -2,6 +2,9 @@ package intake
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,5 +52,19 @@ func TestAMessageIsAnsweredWhenItIsKept(t *testing.T) {
 	st.o.SetSetting = set
 	if msa := receive(strings.Replace(oru, "|77|", "|78|", 1)); msa.Text(1) != "AA" {
 		t.Errorf("afterwards: %s %s", msa.Text(1), msa.Text(3))
+	}
+}
+
+func TestMessagesOfTheNetworkDoNotFillAside(t *testing.T) {
+	st := newStation(t)
+	if err := os.Mkdir(filepath.Join(st.drop, "aside"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2*maxAside + 1 {
+		st.put(fmt.Sprintf("aside/%d", i), "x")
+	}
+	answer := st.Receive(t.Context(), []byte(msh("ORM^O01", "1")))
+	if !strings.Contains(string(answer), "MSA|AR|1|"+(&Refusal{Code: AsideFull}).Text("en")) || len(st.tree()) != 2*maxAside+1 {
+		t.Errorf("answered %q, %d files", answer, len(st.tree()))
 	}
 }

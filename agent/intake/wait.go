@@ -163,7 +163,8 @@ func (in *Intake) waits(id string) (Waiting, []Waiting, error) {
 type Choice struct {
 	// Person is the Patient; zero registers one as the message describes.
 	Person record.Key
-	// Remember adds the message's numbers to the person's, so that the next one finds it.
+	// Remember adds the message's numbers to the person's, so that the next one finds the
+	// person. It is for numbers that nobody else is ever given; a sample's is none.
 	Remember bool
 	// Who said so, and is the author of what comes of it.
 	Who string
@@ -187,10 +188,13 @@ func (in *Intake) Attach(ctx context.Context, id string, by Choice) (Taken, erro
 		return Taken{}, err
 	}
 	l := &letter{label: id}
-	if l.msg, l.content, err = in.reread(raw); err != nil {
+	if l.memory, err = in.recall(id); err != nil {
 		return Taken{}, err
 	}
-	if l.memory, err = in.recall(id); err != nil {
+	if l.memory.Taken { // and only the list was not written any more
+		return Taken{}, in.keepWaiting(ctx, rest)
+	}
+	if l.msg, l.content, err = in.reread(raw); err != nil {
 		return Taken{}, err
 	}
 	var e Event

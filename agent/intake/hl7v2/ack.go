@@ -12,10 +12,18 @@ const (
 	Reject = "AR" // of no kind that is taken here, or not now
 )
 
+// Answer is what an acknowledgement says.
+type Answer struct {
+	Code string // Accept, Fault or Reject
+	Why  Code   // of Fault and Reject
+	Text string // what to do; "" with Accept
+	ID   string // names the answer
+	At   time.Time
+}
+
 // Ack is the acknowledgement of a message (HL7 2.8.2, 2.9.2), which may be one that could
-// not be read: then it is addressed to nobody. The id names the answer, the text says
-// what to do and is "" for Accept.
-func Ack(raw []byte, code, text, id string, now time.Time) []byte {
+// not be read: then it is addressed to nobody.
+func Ack(raw []byte, a Answer) []byte {
 	head := header(raw)
 	d := head.d
 	event := head.Field(9).Component(2).raw
@@ -33,14 +41,33 @@ func Ack(raw []byte, code, text, id string, now time.Time) []byte {
 	sep := string(d.field)
 	lines := []string{
 		strings.Join([]string{"MSH", string([]byte{d.comp, d.rep, d.esc, d.sub}), head.Field(5).raw, head.Field(6).raw, head.Field(3).raw, head.Field(4).raw,
-			now.Format("20060102150405-0700"), "", "ACK" + event, id, processing, version, "", "", "", "", "", "UNICODE UTF-8"}, sep),
-		strings.Join([]string{"MSA", code, head.Field(10).raw, d.escape(text)}, sep),
+			a.At.Format("20060102150405-0700"), "", "ACK" + event, a.ID, processing, version, "", "", "", "", "", "UNICODE UTF-8"}, sep),
+		strings.Join([]string{"MSA", a.Code, head.Field(10).raw, d.escape(a.Text)}, sep),
 	}
-	if text != "" {
-		err := strings.Join([]string{"207", "Application internal error", "HL70357"}, string(d.comp))
-		lines = append(lines, strings.Join([]string{"ERR", "", "", err, "E", "", "", "", d.escape(text)}, sep))
+	if a.Text != "" {
+		err := strings.Join([]string{a.Why.condition(), "", "HL70357"}, string(d.comp))
+		lines = append(lines, strings.Join([]string{"ERR", "", "", err, "E", "", "", "", d.escape(a.Text)}, sep))
 	}
 	return []byte(strings.Join(lines, "\r") + "\r")
+}
+
+// condition is the error in HL7 table 0357.
+func (c Code) condition() string {
+	switch c {
+	case NotHL7, Delimiters, Cut:
+		return "100" // segment sequence error
+	case NoPerson, TwoPeople, Nothing:
+		return "101" // required field missing
+	case BadTime, Charset:
+		return "102" // data type error
+	case Kind:
+		return "200" // unsupported message type
+	case Trial:
+		return "202" // unsupported processing id
+	case Version:
+		return "203" // unsupported version id
+	}
+	return "207" // application internal error
 }
 
 // header is the MSH of what came, or an empty one.

@@ -223,15 +223,15 @@ func TestAcknowledgements(t *testing.T) {
 	raw := []byte(strings.ReplaceAll(head+who, "\n", "\r"))
 	at := time.Date(2026, 11, 3, 8, 0, 0, 0, zone())
 	want := "MSH|^~\\&|Tram|TYT|LIS|BVH|20261103080000+0700||ACK^R01|7|P|2.5||||||UNICODE UTF-8\rMSA|AA|1|\r"
-	if got := string(Ack(raw, Accept, "", "7", at)); got != want {
+	if got := string(Ack(raw, Answer{Code: Accept, ID: "7", At: at})); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	got := Ack(raw, Fault, "a|b\nc", "8", at)
-	if !bytes.Contains(got, []byte("\rMSA|AE|1|a\\F\\b c\rERR|||207^Application internal error^HL70357|E||||a\\F\\b c\r")) {
+	got := Ack(raw, Answer{Fault, BadTime, "a|b\nc", "8", at})
+	if !bytes.Contains(got, []byte("\rMSA|AE|1|a\\F\\b c\rERR|||102^^HL70357|E||||a\\F\\b c\r")) {
 		t.Errorf("got %q", got)
 	}
 	for _, junk := range []string{"", "junk", "MSH", "MSH|aaaa|", "MSH|^~\\&", "MSH|^~\\&|\xff\x00|"} {
-		all, err := Parse(Ack([]byte(junk), Reject, "x", "9", at), zone())
+		all, err := Parse(Ack([]byte(junk), Answer{Reject, NotHL7, "x", "9", at}), zone())
 		if err != nil || all[0].Segments[1].Text(1) != "AR" {
 			t.Errorf("the answer to %q: %v", junk, err)
 		}
@@ -274,6 +274,6 @@ func FuzzHL7(f *testing.F) {
 				t.Fatalf("%d bytes come of %d", size, len(m.Raw))
 			}
 		}
-		Ack(data, Fault, "x", "1", time.Unix(0, 0))
+		Ack(data, Answer{Fault, NotHL7, "x", "1", time.Unix(0, 0)})
 	})
 }
