@@ -278,6 +278,6 @@ func (m *Message) Digest(w io.Writer) {
 				fmt.Fprintf(w, "%d:%s", len(f), f)
 			}
 		}
-		io.WriteString(w, "\r")
+		fmt.Fprint(w, "\r")
 	}
 }

@@ -108,11 +108,16 @@ func (s *Server) hear(ctx context.Context, conn net.Conn) {
 	}
 	in := bufio.NewReader(conn)
 	for {
-		conn.SetReadDeadline(time.Now().Add(idle))
-		if _, err := in.Peek(1); err != nil {
+		err := conn.SetReadDeadline(time.Now().Add(idle))
+		if err == nil {
+			_, err = in.Peek(1)
+		}
+		if err == nil {
+			err = conn.SetReadDeadline(time.Now().Add(frame))
+		}
+		if err != nil {
 			return
 		}
-		conn.SetReadDeadline(time.Now().Add(frame))
 		message, err := Read(in, MaxFrame)
 		if err != nil && !errors.Is(err, ErrFrame) && !errors.Is(err, ErrTooLarge) {
 			return // it left, or came too slowly: there is nobody to answer
@@ -124,7 +129,9 @@ func (s *Server) hear(ctx context.Context, conn net.Conn) {
 		if answer == nil || ctx.Err() != nil {
 			return
 		}
-		conn.SetWriteDeadline(time.Now().Add(reply))
+		if conn.SetWriteDeadline(time.Now().Add(reply)) != nil {
+			return
+		}
 		if _, werr := conn.Write(Frame(answer)); werr != nil || err != nil {
 			return
 		}
