@@ -108,11 +108,12 @@ type Options struct {
 
 // Intake is the drop folder at work. Its methods are safe for concurrent use.
 type Intake struct {
-	o     Options
-	taken sync.Mutex // one file is taken at a time
-	files map[string]*file
-	pause pause
-	blind bool // polls only, as on a network folder
+	o       Options
+	taken   sync.Mutex // one file is taken at a time
+	files   map[string]*file
+	pause   pause
+	blind   bool      // polls only, as on a network folder
+	thought time.Time // when the waiting list was last gone through
 
 	mu      sync.Mutex // guards what follows
 	poll    time.Duration

@@ -49,6 +49,7 @@ func (in *Intake) look(ctx context.Context) time.Time {
 	t := &tour{in: in, root: root, now: now}
 	ready := t.sift(all)
 	t.takeAll(ctx, ready)
+	in.reconsider(ctx)
 	if in.pause.until.After(now) {
 		t.due(in.pause.until)
 	} else if ctx.Err() == nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tram/agent/intake/hl7v2"
 	"tram/store"
@@ -371,5 +372,26 @@ func TestTheWaitingListHasAnEnd(t *testing.T) {
 	}
 	if e := st.submit(msh("ORU^R01", "1") + pid + orders); e.What != Waits {
 		t.Errorf("with room again: %+v", e)
+	}
+}
+
+func TestAMessageThatCameTooEarlyIsTakenWhenThePersonIsKnown(t *testing.T) {
+	st := newStation(t)
+	st.put("early.hl7", msh("ORU^R01", "1")+pid+orders)
+	other := strings.Replace(msh("ORU^R01", "2")+strings.Replace(pid, "NGUYỄN", "TRẦN", 1)+orders, "F1", "F2", 1)
+	st.put("other.hl7", other)
+	st.settle()
+	if list, err := st.Waiting(); err != nil || len(list) != 2 || st.counts() != "" {
+		t.Fatalf("waiting %v, %v, holds %s", list, err, st.counts())
+	}
+	st.submit(msh("ADT^A28", "3") + pid)
+	st.pass(rethink - time.Second)
+	st.pass(time.Second)
+	list, err := st.Waiting()
+	if err != nil || len(list) != 1 || list[0].Why != OtherName || st.counts() != "Patient 1, DiagnosticReport 1, Observation 1, DocumentReference 2" {
+		t.Errorf("waiting %v, %v, holds %s", list, err, st.counts())
+	}
+	if e := st.submit(other); e.What != Again {
+		t.Errorf("what waits sent again: %+v", e)
 	}
 }

@@ -79,6 +79,9 @@ func (in *Intake) takeTable(ctx context.Context, name string, data []byte) (Even
 // rows plans every row of a table.
 func (p *plan) rows(rows []csv.Row, m *csv.Map, ids []string) error {
 	for _, row := range rows {
+		if len(match.Numbers(row.Person)) == 0 { // the map names no system
+			return &Refusal{Code: Code(csv.Nobody), Line: row.Line}
+		}
 		f, err := p.person(row.Person)
 		if err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -57,8 +57,10 @@ func (w Why) Text(language string) string {
 	return (&Refusal{Code: Code("waits-" + string(w))}).Text(language)
 }
 
-// String shows no person.
-func (w Waiting) String() string { return w.Kind + " waits: " + string(w.Why) }
+// LogValue shows no person.
+func (w Waiting) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("kind", w.Kind), slog.String("why", string(w.Why)))
+}
 
 // Waiting lists the messages that wait, the oldest first.
 func (in *Intake) Waiting() ([]Waiting, error) {
@@ -91,7 +93,7 @@ func (in *Intake) keepWaiting(ctx context.Context, all []Waiting) error {
 func (in *Intake) waiting(l *letter, f found) Waiting {
 	p := l.content.Patient
 	w := Waiting{ID: l.label, At: in.o.Now().UnixMilli(), Kind: kindOf([]*hl7v2.Message{l.msg}), Why: f.why,
-		Birth: p.Str("birthDate"), Sex: p.Str("gender"), Numbers: match.Numbers(p), Here: f.all, Raw: l.raw}
+		Birth: p.Str("birthDate"), Sex: p.Str("gender"), Numbers: append(match.Numbers(p), match.Numbers(l.content.Prior)...), Here: f.all, Raw: l.raw}
 	if names := p.Get("name"); names != nil {
 		words := []string{names.Items[0].Str("family")}
 		if given := names.Items[0].Get("given"); given != nil {
@@ -116,7 +118,8 @@ func short(s string, most int) string {
 	return string(r[:min(len(r), most)])
 }
 
-// await puts messages on the list, once each.
+// await puts messages on the list, once each. Of one that is there the reason may be another
+// by now.
 func (in *Intake) await(ctx context.Context, more []Waiting) error {
 	all, err := in.Waiting()
 	if err != nil {
@@ -124,14 +127,15 @@ func (in *Intake) await(ctx context.Context, more []Waiting) error {
 	}
 	had := len(all)
 	for _, w := range more {
-		if !slices.ContainsFunc(all, func(o Waiting) bool { return o.ID == w.ID }) {
+		i := slices.IndexFunc(all, func(o Waiting) bool { return o.ID == w.ID })
+		if i < 0 {
 			all = append(all, w)
+			continue
 		}
+		w.At = all[i].At
+		all[i] = w
 	}
-	if len(all) == had {
-		return nil
-	}
-	if len(all) > MaxWaiting {
+	if len(all) > had && len(all) > MaxWaiting {
 		return &Refusal{Code: ListFull}
 	}
 	return in.keepWaiting(ctx, all)
@@ -157,83 +161,4 @@ func (in *Intake) waits(id string) (Waiting, []Waiting, error) {
 		return Waiting{}, nil, ErrNotWaiting
 	}
 	return all[i], slices.Delete(slices.Clone(all), i, i+1), nil
-}
-
-// Choice is a person's word on whose a message is.
-type Choice struct {
-	// Person is the Patient; zero registers one as the message describes.
-	Person record.Key
-	// Remember adds the message's numbers to the person's, so that the next one finds the
-	// person. It is for numbers that nobody else is ever given; a sample's is none.
-	Remember bool
-	// Who said so, and is the author of what comes of it.
-	Who string
-}
-
-// Attach takes a message that waits as that of the person chosen. An error that is or
-// wraps a *Refusal says why it cannot be; the message then waits on. Called again after a
-// crash it makes the same records.
-func (in *Intake) Attach(ctx context.Context, id string, by Choice) (Taken, error) {
-	if by.Who == "" {
-		return Taken{}, errors.New("nobody said whose the message is")
-	}
-	in.taken.Lock()
-	defer in.taken.Unlock()
-	w, rest, err := in.waits(id)
-	if err != nil {
-		return Taken{}, err
-	}
-	raw, err := in.o.Kept(w.Raw)
-	if err != nil {
-		return Taken{}, err
-	}
-	l := &letter{label: id}
-	if l.memory, err = in.recall(id); err != nil {
-		return Taken{}, err
-	}
-	if l.memory.Taken { // and only the list was not written any more
-		return Taken{}, in.keepWaiting(ctx, rest)
-	}
-	if l.msg, l.content, err = in.reread(raw); err != nil {
-		return Taken{}, err
-	}
-	var e Event
-	for try := 0; ; try++ {
-		if e, err = in.deliver(ctx, []*letter{l}, Event{}, by); err == nil || !overtaken(err) || try == 3 {
-			break
-		}
-	}
-	if err != nil {
-		return Taken{}, err
-	}
-	return e.Taken, in.keepWaiting(ctx, rest)
-}
-
-// reread maps a message that was kept.
-func (in *Intake) reread(raw []byte) (*hl7v2.Message, *hl7v2.Content, error) {
-	all, err := hl7v2.Parse(raw, in.o.Zone)
-	if err != nil {
-		return nil, nil, asRefusal(err)
-	}
-	c, err := all[0].Content(in.o.Rules)
-	return all[0], c, asRefusal(err)
-}
-
-// Reject takes a message off the list: a person said that it belongs to nobody here. It is
-// put into aside/, and taken anew when it comes again.
-func (in *Intake) Reject(ctx context.Context, id string) error {
-	in.taken.Lock()
-	defer in.taken.Unlock()
-	w, rest, err := in.waits(id)
-	if err != nil {
-		return err
-	}
-	raw, err := in.o.Kept(w.Raw)
-	if err != nil {
-		return err
-	}
-	if err := in.setAside(w.ID+".hl7", raw, &Refusal{Code: Rejected}); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return in.keepWaiting(ctx, rest)
 }

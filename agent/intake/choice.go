@@ -1,0 +1,149 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"tram/agent/intake/hl7v2"
+	"tram/store/record"
+)
+
+// Choice is a person's word on whose a message is.
+type Choice struct {
+	// Person is the Patient; zero registers one as the message describes.
+	Person record.Key
+	// Remember adds the message's numbers to the person's, so that the next one finds the
+	// person. It is for numbers that nobody else is ever given; a sample's is none.
+	Remember bool
+	// Who said so, and is the author of what comes of it.
+	Who string
+}
+
+// Attach takes a message that waits as that of the person chosen. An error that is or
+// wraps a *Refusal says why it cannot be; the message then waits on. Called again after a
+// crash it makes the same records.
+func (in *Intake) Attach(ctx context.Context, id string, by Choice) (Taken, error) {
+	if by.Who == "" {
+		return Taken{}, errors.New("nobody said whose the message is")
+	}
+	in.taken.Lock()
+	defer in.taken.Unlock()
+	e, err := in.retake(ctx, id, by)
+	return e.Taken, err
+}
+
+// retake takes a message that waits, and off the list unless it waits on. The lock is held.
+func (in *Intake) retake(ctx context.Context, id string, by Choice) (Event, error) {
+	w, rest, err := in.waits(id)
+	if err != nil {
+		return Event{}, err
+	}
+	e := Event{Source: HL7, Kind: w.Kind}
+	l := &letter{label: id}
+	if l.memory, err = in.recall(id); err != nil {
+		return e, err
+	}
+	if l.memory.Taken { // and only the list was not written any more
+		return e, in.keepWaiting(ctx, rest)
+	}
+	raw, err := in.o.Kept(w.Raw)
+	if err != nil {
+		return e, err
+	}
+	if l.msg, l.content, err = in.reread(raw); err != nil {
+		return e, err
+	}
+	for try := 0; ; try++ {
+		out, err := in.deliver(ctx, []*letter{l}, e, by)
+		switch {
+		case err != nil && overtaken(err) && try < 3:
+		case err != nil || out.Waits > 0:
+			return out, err
+		default:
+			return out, in.keepWaiting(ctx, rest)
+		}
+	}
+}
+
+// rethink is how often it is looked whether somebody has been registered by now whom a
+// message waits for.
+const rethink = 5 * time.Minute
+
+// reconsider takes the messages whose number leads to somebody by now, as if they had
+// come after that.
+func (in *Intake) reconsider(ctx context.Context) {
+	now := in.o.Now()
+	if now.Sub(in.thought) < rethink || in.pause.until.After(now) {
+		return
+	}
+	in.thought = now
+	list, err := in.Waiting()
+	if err != nil {
+		in.o.Log.Debug("what waits cannot be read", "err", err)
+	}
+	for _, w := range list {
+		if w.Why != Unknown || ctx.Err() != nil {
+			continue
+		}
+		e, err := in.reconsiderOne(ctx, w)
+		if err != nil { // it waits on, and the others are no worse for it
+			in.o.Log.Debug("what waits cannot be taken", "waiting", w, "err", err)
+		} else if e.What == Took {
+			in.finish(ctx, e)
+		}
+	}
+}
+
+func (in *Intake) reconsiderOne(ctx context.Context, w Waiting) (Event, error) {
+	in.taken.Lock()
+	defer in.taken.Unlock()
+	p := in.plan()
+	for _, n := range w.Numbers {
+		some, err := p.find("Patient", n)
+		if err != nil {
+			return Event{}, err
+		}
+		if len(some) > 0 {
+			return in.retake(ctx, w.ID, Choice{})
+		}
+	}
+	return Event{}, nil
+}
+
+// reread maps a message that was kept.
+func (in *Intake) reread(raw []byte) (*hl7v2.Message, *hl7v2.Content, error) {
+	all, err := hl7v2.Parse(raw, in.o.Zone)
+	if err != nil {
+		return nil, nil, asRefusal(err)
+	}
+	c, err := all[0].Content(in.o.Rules)
+	return all[0], c, asRefusal(err)
+}
+
+// Reject takes a message off the list: a person said that it belongs to nobody here. It is
+// put into aside/, and taken anew when it comes again.
+func (in *Intake) Reject(ctx context.Context, id string) error {
+	in.taken.Lock()
+	defer in.taken.Unlock()
+	w, rest, err := in.waits(id)
+	if err != nil {
+		return err
+	}
+	known, err := in.recall(id)
+	if err != nil {
+		return err
+	}
+	if known.Taken {
+		return in.keepWaiting(ctx, rest)
+	}
+	raw, err := in.o.Kept(w.Raw)
+	if err != nil {
+		return err
+	}
+	if err := in.setAside(w.ID+".hl7", raw, &Refusal{Code: Rejected}); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return in.keepWaiting(ctx, rest)
+}
