@@ -31,7 +31,8 @@ const (
 	MaxBytes   = 16 << 20
 	MaxRows    = 5000
 	MaxColumns = 200
-	MaxRecords = 5000 // people and records of all rows
+	MaxRecords = 5000     // people and records of all rows
+	MaxText    = 32 << 20 // of all cells and constants, where they are put
 )
 
 // Subject is what a row's records refer to as their person.
@@ -104,6 +105,7 @@ func Read(data []byte, m *Map, zone *time.Location) ([]Row, error) {
 	}
 	var out []Row
 	records := 0
+	in := &reader{m: m, at: at, zone: zone, left: MaxText}
 	for {
 		cells, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -117,7 +119,8 @@ func Read(data []byte, m *Map, zone *time.Location) ([]Row, error) {
 		if !slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) != "" }) {
 			continue
 		}
-		row, err := m.row(line, cells, at, zone)
+		in.cells = cells
+		row, err := in.row(line)
 		if err != nil {
 			return nil, err
 		}

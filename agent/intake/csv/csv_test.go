@@ -2,6 +2,7 @@ package csv
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -156,7 +157,7 @@ func TestWrongMapsAreSaid(t *testing.T) {
 }
 
 func TestCells(t *testing.T) {
-	in := reader{m: &Map{Decimal: ",", Date: "day-first"}, zone: zone()}
+	in := &reader{m: &Map{Decimal: ",", Date: "day-first"}, zone: zone()}
 	for _, c := range []struct{ typ, text, want string }{
 		{"decimal", "007,50", "7.50"}, {"decimal", "+0,5", "0.5"}, {"decimal", "-12", "-12"}, {"decimal", "1.250", ""}, {"decimal", "1,2,3", ""},
 		{"decimal", "1e3", ""}, {"decimal", ",5", ""}, {"decimal", "5,", ""},
@@ -174,6 +175,20 @@ func TestCells(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s %q: got %s, want %s", c.typ, c.text, got, c.want)
 		}
+	}
+}
+
+func TestNothingGrowsBeyondItsLimit(t *testing.T) {
+	take := ""
+	for i := range 10 {
+		for j := range 10 {
+			take += fmt.Sprintf("\"name[%d].given[%d]\" = \"A\", ", i, j)
+		}
+	}
+	m := load(t, tables(t), "[person]\nset = {\"identifier.system\"=\"x\"}\ntake = {"+take+"\"identifier.value\"=\"B\"}")
+	_, err := Read([]byte("A,B\n"+strings.Repeat("x", 1<<20)+",1\n"), m, zone())
+	if err == nil || err.Error() != "too-many-rows at line 2: " {
+		t.Errorf("a cell put in a hundred places: %v", err)
 	}
 }
 

@@ -56,10 +56,9 @@ func (n *node) value() *fhir.Value {
 	return fhir.NewObject(fields...)
 }
 
-// row maps the cells of a row.
-func (m *Map) row(line int, cells []string, at map[string]int, zone *time.Location) (Row, error) {
-	in := reader{m: m, cells: cells, at: at, zone: zone}
-	row := Row{Line: line}
+// row maps the cells of the row.
+func (in *reader) row(line int) (Row, error) {
+	m, row := in.m, Row{Line: line}
 	person, err := in.part(&m.Person)
 	if err != nil {
 		return row, located(err, line)
@@ -70,7 +69,7 @@ func (m *Map) row(line int, cells []string, at map[string]int, zone *time.Locati
 	row.Person = person
 	for i := range m.Record {
 		p := &m.Record[i]
-		if p.When != "" && strings.TrimSpace(cells[at[p.When]]) == "" {
+		if p.When != "" && strings.TrimSpace(in.cells[in.at[p.When]]) == "" {
 			continue
 		}
 		v, err := in.part(p)
@@ -87,12 +86,13 @@ func located(err *Error, line int) error {
 	return err
 }
 
-// reader reads the cells of one row.
+// reader reads the cells of a row at a time.
 type reader struct {
 	m     *Map
 	cells []string
 	at    map[string]int
 	zone  *time.Location
+	left  int // how much text may still be put anywhere
 }
 
 // text is what a cell of the map takes from the row; "" for nothing.
@@ -123,6 +123,9 @@ func (in *reader) part(p *Part) (*fhir.Value, *Error) {
 			continue
 		}
 		text := texts[i]
+		if in.left -= len(text); in.left < 0 {
+			return nil, &Error{Code: TooLarge}
+		}
 		if c.words != nil {
 			code, ok := c.words[plain(text)]
 			if !ok {

@@ -102,7 +102,28 @@ func (m *Message) Content(r Rules) (*Content, error) {
 	if c.Patient, err = m.patient(r); err != nil {
 		return nil, err
 	}
-	return c, fill(c, r)
+	if err := fill(c, r); err != nil {
+		return nil, err
+	}
+	left := MaxText - weight(c.Patient)
+	for _, it := range c.Items {
+		if left -= weight(it.Value); left < 0 {
+			return nil, &Error{Code: TooMany, Line: head.Line}
+		}
+	}
+	return c, nil
+}
+
+// weight is about how much text a value holds.
+func weight(v *fhir.Value) int {
+	n := len(v.Text)
+	for _, f := range v.Fields {
+		n += len(f.Name) + weight(f.Value)
+	}
+	for _, one := range v.Items {
+		n += weight(one)
+	}
+	return n
 }
 
 // readable refuses what is not meant for this program.
@@ -131,10 +152,12 @@ func (m *Message) other(typ string) error {
 	return &Error{Code: Kind, Line: m.Segments[0].Line, Place: "MSH-9", What: typ}
 }
 
+// sender is whoever sent it, as the authority of numbers that name none. It stands in many
+// places, so it is short.
 func (m *Message) sender() string {
 	head := m.Segments[0]
 	for _, n := range []int{4, 3} { // the facility is the authority, else the program
-		if name := authority(head.Field(n), Rules{}); name != "" {
+		if name := authority(head.Field(n), Rules{}); name != "" && len(name) < 300 {
 			return name
 		}
 	}

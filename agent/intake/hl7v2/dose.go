@@ -17,7 +17,7 @@ func (m *Message) doses(c *Content, r Rules) error {
 			return nil
 		}
 		err := m.dose(c, orc, *rxa, rxr, r)
-		rxa, rxr = nil, nil
+		orc, rxa, rxr = nil, nil, nil
 		return err
 	}
 	for i := range m.Segments {

@@ -22,6 +22,9 @@ const (
 	MaxBytes    = 16 << 20
 	MaxSegments = 20_000
 	MaxRepeats  = 50 // of one field that becomes a list
+	MaxHeader   = 4 << 10
+	// MaxText bounds what comes of one message: what it says once may stand in many places.
+	MaxText = 2 * MaxBytes
 )
 
 // Code says why messages are not taken.
@@ -246,7 +249,7 @@ func named(text string, d *delims) bool {
 func delimiters(head line) (*delims, error) {
 	bad := &Error{Code: Delimiters, Line: head.n}
 	t := head.text
-	if len(t) < 6 {
+	if len(t) < 6 || len(t) > MaxHeader {
 		return nil, bad
 	}
 	d := &delims{t[3], '^', '~', '\\', '&'}

@@ -238,8 +238,38 @@ func TestAcknowledgements(t *testing.T) {
 	}
 }
 
-// FuzzHL7 holds that what comes of any file is valid FHIR about the one subject, or an
-// error, and never larger than a fixed multiple of the file.
+// What stands once in a message and is put in many places.
+func TestNothingGrowsBeyondItsLimit(t *testing.T) {
+	long := strings.Repeat("x", 3<<20)
+	many := strings.Repeat(obr+"OBX|1|NM|a^b||5|||||||||||||||||||7\n", 200)
+	for name, text := range map[string]string{
+		"the sender":            strings.Replace(head, "BVH", long, 1) + who + many,
+		"a code that repeats":   head + who + obr + "OBX|1|NM|a^" + long + "||" + strings.Repeat("1~", 49) + "1\n",
+		"a unit that repeats":   head + who + obr + "OBX|1|NM|a||" + strings.Repeat("1~", 49) + "1|" + long + "\n",
+		"the number of an ORC":  strings.Replace(head, "ORU^R01", "VXU^V04", 1) + who + "ORC|RE||" + long + "\n" + strings.Repeat("RXA|0|1|20261103||03^MMR^CVX|1\n", 100),
+		"a time of many OBX":    head + who + obr + strings.Repeat("OBX|1|ST|a||"+strings.Repeat("y", 1000)+"\n", 5000),
+		"numbers of the person": head + strings.Replace(who, "079001^^^BYT^NI", strings.Repeat("1^^^"+long[:50_000]+"~", 60), 1) + obr + "OBX|1|NM|a||5\n",
+	} {
+		all, err := Parse([]byte(strings.ReplaceAll(text, "\n", "\r")), zone())
+		if err != nil {
+			continue
+		}
+		c, err := all[0].Content(Rules{})
+		if err != nil {
+			continue
+		}
+		size := len(c.Patient.Bytes())
+		for _, it := range c.Items {
+			size += len(it.Value.Bytes())
+		}
+		if size > 4*len(text) {
+			t.Errorf("%s: %d bytes come of %d", name, size, len(text))
+		}
+	}
+}
+
+// FuzzHL7 holds that what comes of any file is JSON about the one subject, or an error,
+// and no more than the limits allow.
 func FuzzHL7(f *testing.F) {
 	r4, err := fhir.Load()
 	if err != nil {
@@ -270,7 +300,7 @@ func FuzzHL7(f *testing.F) {
 				}
 				r4.Check(it.Value)
 			}
-			if size > 1000*len(m.Raw)+10_000 {
+			if size > 8*MaxText { // a character may take six bytes of JSON
 				t.Fatalf("%d bytes come of %d", size, len(m.Raw))
 			}
 		}

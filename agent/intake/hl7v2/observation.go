@@ -29,7 +29,7 @@ func (m *Message) observation(res outcome, taken string) (*fhir.Value, error) {
 			return nil, err
 		}
 		pairs = append(pairs, value...)
-	case len(values) > 1 && !prose(s.Text(2)):
+	case len(values) > 1 && !prose(s.Text(2)) && len(s.Field(3).raw)+len(s.Field(6).raw) < 1000: // they stand in each part
 		var parts []*fhir.Value
 		for _, v := range values {
 			value, err := m.value(s, v)

@@ -23,7 +23,8 @@ func (m *Message) patient(r Rules) (*fhir.Value, error) {
 	for _, n := range []int{3, 2, 4} {
 		numbers = append(numbers, m.identifiers(pid.Field(n), r)...)
 	}
-	if numbers = distinct(numbers); len(numbers) == 0 {
+	numbers = distinct(numbers)
+	if numbers = numbers[:min(len(numbers), MaxRepeats)]; len(numbers) == 0 {
 		return nil, &Error{Code: NoPerson, Line: pid.Line, Place: "PID-3"}
 	}
 	born, err := m.time(pid, 7)
