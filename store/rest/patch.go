@@ -31,7 +31,7 @@ func parsePatch(b []byte) (jsonpatch.Patch, *Problem) {
 		return nil, problem("bad-patch")
 	}
 	for _, step := range v.Items {
-		if step.Shape != fhir.Object {
+		if !isStep(step) {
 			return nil, problem("bad-patch")
 		}
 	}
@@ -40,6 +40,21 @@ func parsePatch(b []byte) (jsonpatch.Patch, *Problem) {
 		return nil, problem("bad-patch")
 	}
 	return p, nil
+}
+
+// isStep says whether an operation has the members that RFC 6902, 4 demands.
+func isStep(step *fhir.Value) bool {
+	text := func(name string) bool { v := step.Get(name); return v != nil && v.Shape == fhir.String }
+	switch op := step.Str("op"); {
+	case step.Shape != fhir.Object || !text("path"):
+		return false
+	case op == "add" || op == "replace" || op == "test":
+		return step.Get("value") != nil
+	case op == "move" || op == "copy":
+		return text("from")
+	default:
+		return op == "remove"
+	}
 }
 
 // patchIn reads the patch of a Bundle's entry, which a Binary carries (FHIR R4 http.html#trules).
