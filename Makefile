@@ -12,10 +12,11 @@ FUZZTIME ?= 10s
 DATA     ?=
 BENCH    ?=
 
-# How large a store bench-store and heal make, how many of its records PouchDB gets
-# beside all people, and in how many the two stores of heal differ.
+# How large a store bench-store and heal make, and bench-api, how many of its records
+# PouchDB gets beside all people, and in how many the two stores of heal differ.
 RECORDS       ?= 1000000
 PEOPLE        ?= 50000
+API_RECORDS   ?= 200000
 POUCH_RECORDS ?= 50000
 DIFFERENT     ?= 37
 
@@ -55,7 +56,7 @@ CLIENTS  := $(BUILD)/clients
 EXAMPLES := $(BUILD)/hl7.fhir.r4.examples-4.0.1.tgz
 IPS      := $(BUILD)/hl7.fhir.uv.ips-2.0.0.tgz
 
-.PHONY: help run demo test race fuzz bench bench-store bench-wire known crash kill rot full sim sim-faults interop ips scan vet build dist test-install test-keys clean laws heal restore-matrix intake
+.PHONY: help run demo test race fuzz bench bench-store bench-api bench-wire known crash kill rot full sim sim-faults interop ips scan vet build dist test-install test-keys clean laws heal restore-matrix intake
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -107,6 +108,9 @@ bench: build ## what writing and syncing cost on this PC
 bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of RECORDS of PEOPLE beside bbolt, SQLite and PouchDB; needs npm
 	$(REHEARSE) bench-store --records $(RECORDS) --people $(PEOPLE) --pouch-records $(POUCH_RECORDS) \
 		--sqlite $(PEERS)/sqlite --pouchdb $(PEERS)/pouchdb/pouchdb.js $(BENCH)
+
+bench-api: build $(PEERS)/medplum/node_modules ## the FHIR face over API_RECORDS of PEOPLE, beside Medplum's router in memory; needs npm
+	$(REHEARSE) bench-api --records $(API_RECORDS) --people $(PEOPLE) --medplum $(PEERS)/medplum/medplum.js $(BENCH) $(WITH)
 
 known: ## make anew what both sides of a packed stream know before it; needs zstd
 	@command -v zstd >/dev/null || { echo "zstd is missing: apt-get install zstd" >&2; exit 1; }

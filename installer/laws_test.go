@@ -66,6 +66,7 @@ func floors() []floor {
 		{"agent/rehearse/interop/house agent/rehearse/process agent/rehearse/link agent/rehearse/scan", "the programs seen from outside; a line between them; their files"},
 		{"agent/rehearse/interop/house/housetest", "a test is the programs of a house"},
 		{"agent/rehearse/bench/storage", "a store is measured by itself"},
+		{"agent/rehearse/bench/api", "the face is measured over records that are made for the store"},
 		{"agent/rehearse/bench/prior", "what is known before an exchange is made as measurements make records"},
 		{"agent/rehearse/interop agent/rehearse/interop/clients agent/rehearse/interop/values agent/rehearse/ips agent/rehearse/bench", "judge and measure what the programs do"},
 		{"agent/rehearse/bench/thin", "a thin link is measured with the examples that are judged"},

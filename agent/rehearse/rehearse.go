@@ -21,6 +21,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"tram/agent/rehearse/bench"
+	"tram/agent/rehearse/bench/api"
 	"tram/agent/rehearse/bench/prior"
 	"tram/agent/rehearse/bench/storage"
 	"tram/agent/rehearse/bench/thin"
@@ -50,6 +51,7 @@ type cli struct {
 	BenchStore storage.Command   `cmd:"" help:"Measure a large store, beside other ways to keep records."`
 	Known      prior.Command     `cmd:"" help:"Make what both sides of a packed stream know before it, from made-up stations."`
 	BenchWire  thin.Command      `cmd:"" help:"Measure exchanges over an emulated thin link, beside other ways to sync."`
+	BenchAPI   api.Command       `cmd:"" name:"bench-api" help:"Measure the FHIR face of a large station, beside Medplum's router."`
 	Heal       bench.HealCommand `cmd:"" help:"Measure how the records in which a station and its centre differ are found and healed."`
 	Interop    interop.Command   `cmd:"" help:"Take HL7's examples in, and judge what comes out here and at a second station."`
 	IPS        ips.Command       `cmd:"" name:"ips" help:"Take the examples of the International Patient Summary in and out, and make summaries of practice people."`

@@ -39,26 +39,42 @@ type filling struct {
 	put, told time.Duration
 }
 
+// tellEach is after how many records a filling says how far it is.
+const tellEach = 50_000
+
 // rest is how many of the last records no upstream has answered yet.
 const rest = 2 * batch
 
+// Fill loads the records of a corpus into the store of a station's folder, and tells
+// from time to time how many it holds.
+func Fill(ctx context.Context, dir string, c Corpus, say func(records int)) error {
+	r4, err := fhir.Load()
+	if err == nil {
+		_, err = fill(ctx, dir, c, r4, say)
+	}
+	return err
+}
+
 // fill loads the records of a corpus as somebody at the station writes them,
 // batch by batch.
-func fill(ctx context.Context, dir string, c corpus, r4 *fhir.R4) (f filling, err error) {
+func fill(ctx context.Context, dir string, c Corpus, r4 *fhir.R4, say func(int)) (f filling, err error) {
 	s, err := store.Open(store.Options{Dir: dir, Name: stationName, R4: r4})
 	if err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	up := upstream{map[string]uint64{}}
-	err = eachBatch(c.file, func(writes []store.Write) error {
+	err = eachBatch(c.File, func(writes []store.Write) error {
 		began := time.Now()
 		made, err := s.Put(ctx, writes...)
 		if err != nil {
 			return err
 		}
 		f.put += time.Since(began)
-		if f.records += len(made); f.records > c.records-min(rest, c.records/2) {
+		if (f.records+len(made))/tellEach > f.records/tellEach {
+			say(f.records + len(made))
+		}
+		if f.records += len(made); f.records > c.Records-min(rest, c.Records/2) {
 			f.waiting += len(made)
 			return ctx.Err()
 		}
@@ -74,9 +90,9 @@ func fill(ctx context.Context, dir string, c corpus, r4 *fhir.R4) (f filling, er
 	if err != nil {
 		return f, err
 	}
-	if f.records != c.records || have.Records != c.records || have.People != c.people || have.Waiting != f.waiting {
+	if f.records != c.Records || have.Records != c.Records || have.People != c.People || have.Waiting != f.waiting {
 		return f, fmt.Errorf("the store holds %d records of %d people, and %d wait; it was given %d, %d and %d",
-			have.Records, have.People, have.Waiting, c.records, c.people, f.waiting)
+			have.Records, have.People, have.Waiting, c.Records, c.People, f.waiting)
 	}
 	return f, f.compact(ctx, s)
 }

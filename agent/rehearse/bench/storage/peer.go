@@ -82,16 +82,16 @@ func (p peer) maker(file, dir string) maker {
 }
 
 // keep lets the program load a corpus and then, started anew, answer the questions.
-func (p peer) keep(ctx context.Context, c corpus, questions, dir string) (loaded, answered told, err error) {
-	args := []string{"load", "--file", c.file, "--dir", dir}
+func (p peer) keep(ctx context.Context, c Corpus, questions, dir string) (loaded, answered told, err error) {
+	args := []string{"load", "--file", c.File, "--dir", dir}
 	if p.limit > 0 {
 		args = append(args, "--limit", strconv.Itoa(p.limit))
 	}
 	if err := p.tell(ctx, &loaded, args...); err != nil {
 		return loaded, answered, err
 	}
-	if p.limit == 0 && loaded.Records != c.records {
-		return loaded, answered, fmt.Errorf("%s holds %d records, it was given %d", p.name, loaded.Records, c.records)
+	if p.limit == 0 && loaded.Records != c.Records {
+		return loaded, answered, fmt.Errorf("%s holds %d records, it was given %d", p.name, loaded.Records, c.Records)
 	}
 	return loaded, answered, p.tell(ctx, &answered, "ask", "--questions", questions, "--dir", dir)
 }

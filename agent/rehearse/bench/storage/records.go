@@ -19,11 +19,11 @@ import (
 // one.
 const commune = 1250
 
-// corpus is a file of practice records, one in a line, and what to ask of who
+// Corpus is a file of practice records, one in a line, and what to ask of who
 // keeps them.
-type corpus struct {
-	file            string
-	records, people int
+type Corpus struct {
+	File            string
+	Records, People int
 	json            int64 // bytes of the resources, compact JSON without the ends of lines
 	ask             []question
 }
@@ -36,11 +36,11 @@ type question struct {
 	Identifier string    `json:"identifier"`
 }
 
-// makeRecords writes a number of records to a file: what is shared, all people and
+// MakeRecords writes a number of records to a file: what is shared, all people and
 // then their days, commune after commune. Newborns of those days come on top of the
 // people.
-func makeRecords(file string, records, people, asks int) (corpus, error) {
-	c := corpus{file: file}
+func MakeRecords(file string, records, people, asks int) (Corpus, error) {
+	c := Corpus{File: file}
 	if people < 1 || records < 2*people {
 		return c, fmt.Errorf("%d records are too few for %d people", records, people)
 	}
@@ -57,7 +57,7 @@ func makeRecords(file string, records, people, asks int) (corpus, error) {
 	for i := range communes {
 		part := func(n int) int { return n*(i+1)/communes - n*i/communes }
 		station := practice.New(uint64(i+1), practice.Options{People: part(people), NewID: newID})
-		if err = c.settle(w, station, c.records+part(records), part(asks)); err != nil {
+		if err = c.settle(w, station, c.Records+part(records), part(asks)); err != nil {
 			break
 		}
 	}
@@ -65,7 +65,7 @@ func makeRecords(file string, records, people, asks int) (corpus, error) {
 }
 
 // settle writes one commune, until the file holds so many records.
-func (c *corpus) settle(w *bufio.Writer, station *practice.Station, until, asks int) error {
+func (c *Corpus) settle(w *bufio.Writer, station *practice.Station, until, asks int) error {
 	known := map[string]bool{}
 	entries := station.Shared()
 	for i := range station.People() {
@@ -83,13 +83,13 @@ func (c *corpus) settle(w *bufio.Writer, station *practice.Station, until, asks 
 	}
 	for day := 0; ; day++ {
 		for _, e := range entries {
-			if c.records == until {
+			if c.Records == until {
 				return nil
 			}
-			c.records++
+			c.Records++
 			c.json += int64(len(e.Resource))
 			if e.Kind == "Patient" {
-				c.people++
+				c.People++
 			}
 			if _, err := fmt.Fprintf(w, "%s\n", e.Resource); err != nil {
 				return err

@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 // figures are what the verdict is about.
 type figures struct {
 	written map[int]rates
-	corpus  corpus
+	corpus  Corpus
 	filled  filling
 	size    size
 	looked  told
@@ -95,7 +95,7 @@ func (f *figures) writes(ctx context.Context, o Options, dir string, out io.Writ
 
 // volume fills a store and the peers with the same records, and asks them the same.
 func (f *figures) volume(ctx context.Context, o Options, dir string, out io.Writer) (err error) {
-	if f.corpus, err = makeRecords(filepath.Join(dir, "records.ndjson"), o.Records, o.People, o.Questions); err != nil {
+	if f.corpus, err = MakeRecords(filepath.Join(dir, "records.ndjson"), o.Records, o.People, o.Questions); err != nil {
 		return err
 	}
 	questions := filepath.Join(dir, "questions.json")
@@ -139,12 +139,12 @@ func (f *figures) fill(ctx context.Context, o Options, dir string, out io.Writer
 	if err != nil {
 		return err
 	}
-	f.filled, err = fill(ctx, dir, f.corpus, r4)
+	f.filled, err = fill(ctx, dir, f.corpus, r4, func(int) {})
 	stop()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\na station's store of %d records (%d people, %d bytes each), %d in a transaction:\n", f.corpus.records, f.corpus.people, f.corpus.json/int64(f.corpus.records), batch)
+	fmt.Fprintf(out, "\na station's store of %d records (%d people, %d bytes each), %d in a transaction:\n", f.corpus.Records, f.corpus.People, f.corpus.json/int64(f.corpus.Records), batch)
 	fmt.Fprintf(out, "  written there:         %9d in %7.1f s, %6.0f a second\n", f.filled.records, f.filled.put.Seconds(), float64(f.filled.records)/f.filled.put.Seconds())
 	done := f.filled.records - f.filled.waiting
 	fmt.Fprintf(out, "  receipts and names down: %7d in %7.1f s, %6.0f a second; the last %d wait\n", done, f.filled.told.Seconds(), float64(done)/f.filled.told.Seconds(), f.filled.waiting)
@@ -172,8 +172,8 @@ func (f *figures) look(ctx context.Context, o Options, dir, questions string, ou
 	if err := tell(exec.CommandContext(ctx, self, args...), "the store", &f.looked); err != nil {
 		return err
 	}
-	if f.looked.Records != f.corpus.records {
-		return fmt.Errorf("opened anew the store holds %d records, it was given %d", f.looked.Records, f.corpus.records)
+	if f.looked.Records != f.corpus.Records {
+		return fmt.Errorf("opened anew the store holds %d records, it was given %d", f.looked.Records, f.corpus.Records)
 	}
 	m := f.looked.Memory
 	fmt.Fprintf(out, "\nopened by a process of its own, files in the cache: %.2f s\n%s", f.looked.Seconds, f.looked.Log)

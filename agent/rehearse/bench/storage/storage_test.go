@@ -173,7 +173,7 @@ func TestAgree(t *testing.T) {
 // rest waiting, and nothing amiss.
 func TestFill(t *testing.T) {
 	dir := t.TempDir()
-	c, err := makeRecords(filepath.Join(dir, "records"), 3000, 300, 10)
+	c, err := MakeRecords(filepath.Join(dir, "records"), 3000, 300, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestFill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := fill(context.Background(), filepath.Join(dir, "store"), c, r4)
+	f, err := fill(context.Background(), filepath.Join(dir, "store"), c, r4, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,14 +210,14 @@ func mustGet(t *testing.T, s *store.Store, key record.Key) *record.Stand {
 
 func TestMakeRecords(t *testing.T) {
 	dir := t.TempDir()
-	c, err := makeRecords(filepath.Join(dir, "a"), 9000, 2*commune-3, 7)
+	c, err := MakeRecords(filepath.Join(dir, "a"), 9000, 2*commune-3, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.records != 9000 || len(c.ask) != 7 || c.people < 2*commune-3 || c.people > 2*commune+20 {
-		t.Errorf("%d records of %d people, %d questions", c.records, c.people, len(c.ask))
+	if c.Records != 9000 || len(c.ask) != 7 || c.People < 2*commune-3 || c.People > 2*commune+20 {
+		t.Errorf("%d records of %d people, %d questions", c.Records, c.People, len(c.ask))
 	}
-	b, err := os.ReadFile(c.file)
+	b, err := os.ReadFile(c.File)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,10 +235,10 @@ func TestMakeRecords(t *testing.T) {
 			t.Fatalf("%s refers to nobody before it", key)
 		}
 	}
-	if again, err := makeRecords(filepath.Join(dir, "b"), 9000, 2*commune-3, 7); err != nil || fmt.Sprint(again.ask) != fmt.Sprint(c.ask) || again.json != c.json {
+	if again, err := MakeRecords(filepath.Join(dir, "b"), 9000, 2*commune-3, 7); err != nil || fmt.Sprint(again.ask) != fmt.Sprint(c.ask) || again.json != c.json {
 		t.Errorf("a second time it is something else: %v", err)
 	}
-	if _, err := makeRecords(filepath.Join(dir, "c"), 100, 51, 1); err == nil {
+	if _, err := MakeRecords(filepath.Join(dir, "c"), 100, 51, 1); err == nil {
 		t.Error("100 records of 51 people")
 	}
 }

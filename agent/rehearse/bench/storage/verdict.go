@@ -132,14 +132,14 @@ func (f *figures) targets() []target {
 				each(many[storePut]), each(many[bareGroup]), perCommit(many[storePut]), perCommit(many[bareGroup]))},
 		{"tram.db, of the plain JSON", float64(f.size.database) / float64(f.corpus.json), 1, "", true, "the most take " + f.size.largest(4)},
 		{"opened from a warm cache", f.looked.Seconds, 5, " s", true,
-			fmt.Sprintf("%.0f us for each of %d people, %.1f for each record", 1e6*f.looked.Seconds/float64(f.corpus.people), f.corpus.people, 1e6*f.looked.Seconds/float64(f.corpus.records))},
+			fmt.Sprintf("%.0f us for each of %d people, %.1f for each record", 1e6*f.looked.Seconds/float64(f.corpus.People), f.corpus.People, 1e6*f.looked.Seconds/float64(f.corpus.Records))},
 		{"idle memory after opening", mega(f.looked.Memory[1]), 120, " MB", true,
 			fmt.Sprintf("%.0f before the store was opened, %.0f garbage, %.0f held: %d bytes for each person", mega(f.looked.Memory[0]), mega(f.looked.Memory[1]-f.looked.Memory[2]),
-				mega(f.looked.Memory[2]-f.looked.Memory[0]), (f.looked.Memory[2]-f.looked.Memory[0])/int64(max(f.corpus.people, 1)))},
+				mega(f.looked.Memory[2]-f.looked.Memory[0]), (f.looked.Memory[2]-f.looked.Memory[0])/int64(max(f.corpus.People, 1)))},
 	}
 	for _, kind := range []string{deskWords, deskIdentifier, fhirWords, fhirIdentifier} {
 		r := f.looked.Asked[kind]
-		out = append(out, target{"person, " + kind + ", p99", milli(r.at(0.99)), 20, " ms", true, fmt.Sprintf("p50 %.2f; %.1f hits each among %d people", milli(r.at(0.5)), r.mean(), f.corpus.people)})
+		out = append(out, target{"person, " + kind + ", p99", milli(r.at(0.99)), 20, " ms", true, fmt.Sprintf("p50 %.2f; %.1f hits each among %d people", milli(r.at(0.5)), r.mean(), f.corpus.People)})
 	}
 	r := f.looked.Asked[wholeRecord]
 	return append(out, target{wholeRecord + ", p99", milli(r.at(0.99)), 50, " ms", true, fmt.Sprintf("p50 %.2f; %.1f records each", milli(r.at(0.5)), r.mean())})
