@@ -175,6 +175,7 @@ func (b *bench) peer(ctx context.Context, corpus storage.Corpus) (*server, error
 	return s, nil
 }
 
+// partly says why a peer holds fewer records than there are.
 func partly(less bool) string {
 	if less {
 		return ": its time or its memory was over, and it is asked about these alone"

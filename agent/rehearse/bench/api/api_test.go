@@ -126,12 +126,16 @@ func TestAnUpdateSaysSomethingNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := map[string]bool{}
+	before := fmt.Sprint(d.plain)
 	for n := range 3 * len(d.plain) {
 		body := string(d.update(n).body)
 		if said[body] || strings.Count(body, `"note":`) != 1 || !strings.HasSuffix(body, "}]}") {
 			t.Fatalf("update %d is %s", n, body)
 		}
 		said[body] = true
+	}
+	if fmt.Sprint(d.plain) != before {
+		t.Error("an update changes what it is made from")
 	}
 }
 
@@ -170,6 +174,7 @@ func TestAWrongAnswerFailsTheRun(t *testing.T) {
 		{"the total behind them", "search: patient and kind", 200, `{"entry":[` + entry(2) + `],"total":2}`, true},
 		{"one is missing", "search: patient and kind", 200, `{"total":2,"entry":[` + entry(1) + `]}`, false},
 		{"one too many", "search: patient and kind", 200, `{"total":3,"entry":[` + entry(3) + `]}`, false},
+		{"one more elsewhere", "search: patient and kind", 200, `{"total":3,"entry":[` + entry(2) + `]}`, false},
 		{"no total", "search: patient and kind", 200, `{"entry":[` + entry(2) + `]}`, false},
 		{"a page", "search: code and date", 200, `{"total":51,"entry":[` + entry(page) + `]}`, true},
 		{"more than a page", "search: code and date", 200, `{"total":51,"entry":[` + entry(51) + `]}`, false},

@@ -62,6 +62,7 @@ func (s seen) day() (day, bool) {
 	return day{code: s.Code.Coding[0].Code, date: s.EffectiveDateTime[:date]}, true
 }
 
+// person is the id of whom it is about; "" for nobody.
 func (s seen) person() string { return strings.TrimPrefix(s.Subject.Reference, "Patient/") }
 
 // named is a Patient by the family name and the last given name.

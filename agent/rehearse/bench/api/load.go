@@ -31,8 +31,10 @@ type score struct {
 	took    time.Duration
 	hits    int
 	commits uint64
+	worked  time.Duration // of the server's processors
 }
 
+// rate is how many requests a second were answered.
 func (s score) rate() float64 { return float64(len(s.waits)) / s.took.Seconds() }
 
 // each is how much of something a request had.
@@ -52,7 +54,7 @@ func (s *server) drive(ctx context.Context, clients int, d time.Duration, ask fu
 	var all score
 	var mu sync.Mutex
 	var next atomic.Int64
-	before, began := s.commits(), time.Now()
+	commits, worked, began := s.commits(), s.worked(), time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	for range clients {
 		g.Go(func() error {
@@ -79,7 +81,7 @@ func (s *server) drive(ctx context.Context, clients int, d time.Duration, ask fu
 		})
 	}
 	err := g.Wait()
-	all.took, all.commits = time.Since(began), s.commits()-before
+	all.took, all.commits, all.worked = time.Since(began), s.commits()-commits, s.worked()-worked
 	slices.Sort(all.waits)
 	return all, err
 }

@@ -33,6 +33,7 @@ func (d *drawn) ops() []op {
 	}
 }
 
+// read asks for one record; its content is for tests of the face to judge.
 func (d *drawn) read(n int) request {
 	key := d.reads[n%len(d.reads)]
 	kind, id, _ := bytes.Cut([]byte(key), []byte("/"))
@@ -50,6 +51,7 @@ func (d *drawn) byPatient(n int) request {
 	})
 }
 
+// byDay asks for one code on one day, among everybody: what a report of the day needs.
 func (d *drawn) byDay(n int) request {
 	one := d.days[n%len(d.days)]
 	return search("Observation", url.Values{"code": {one.code}, "date": {one.date}}, func(answer []byte) (int, error) {
@@ -73,11 +75,13 @@ func (d *drawn) byName(n int) request {
 	})
 }
 
+// search asks for the first page of a search.
 func search(kind string, asks url.Values, right func([]byte) (int, error)) request {
 	asks.Set("_count", strconv.Itoa(page))
 	return request{method: http.MethodGet, path: "/" + kind + "?" + asks.Encode(), status: http.StatusOK, right: right}
 }
 
+// create lets an Observation be born again; the server names it.
 func (d *drawn) create(n int) request {
 	o := d.plain[n%len(d.plain)]
 	return request{method: http.MethodPost, path: "/Observation", body: unnamed(o.id, o.text), status: http.StatusCreated, right: func(answer []byte) (int, error) {
@@ -95,6 +99,7 @@ func (d *drawn) update(n int) request {
 	}}
 }
 
+// transaction sends a visit. Every entry has to come to be, whatever a server says of it.
 func (d *drawn) transaction(n int) request {
 	return request{method: http.MethodPost, body: d.visits[n%len(d.visits)], status: http.StatusOK, right: func(answer []byte) (int, error) {
 		if made := bytes.Count(answer, []byte(`"status":"201`)); made != entries {

@@ -26,6 +26,8 @@ type server struct {
 	client      *http.Client
 	// own is how many bytes the process holds without the pages of files.
 	own func() int64
+	// worked is how long it has kept processors busy, to 10 ms.
+	worked func() time.Duration
 	// database is the file of its bbolt; "" where it has none.
 	database string
 	cmd      *exec.Cmd // nil for a station, which house runs
@@ -47,7 +49,7 @@ const answerTime = 30 * time.Minute
 // both sides time and saves nothing.
 func newServer(base string) *server {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
-	return &server{base: base, client: &http.Client{Transport: transport, Timeout: answerTime}}
+	return &server{base: base, client: &http.Client{Transport: transport, Timeout: answerTime}, worked: func() time.Duration { return 0 }}
 }
 
 // ofStation reads from a running station's folder where it answers and the token of
@@ -64,7 +66,7 @@ func ofStation(st *house.Station) (*server, error) {
 		}
 	}
 	s := newServer("http://" + here.Address + "/fhir")
-	s.token, s.own, s.database = training.Token, st.Own, filepath.Join(st.Dir(), "tram.db")
+	s.token, s.own, s.worked, s.database = training.Token, st.Own, st.Worked, filepath.Join(st.Dir(), "tram.db")
 	return s, nil
 }
 
@@ -100,7 +102,8 @@ func start(cmd *exec.Cmd, name string) (*server, error) {
 		err = json.Unmarshal(line, &l)
 	}
 	s := newServer(fmt.Sprintf("http://127.0.0.1:%d/fhir", l.Port))
-	s.cmd, s.loaded, s.own = cmd, l, func() int64 { return house.Own(cmd.Process.Pid) }
+	s.cmd, s.loaded = cmd, l
+	s.own, s.worked = func() int64 { return house.Own(cmd.Process.Pid) }, func() time.Duration { return house.Worked(cmd.Process.Pid) }
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s ended before it was ready: %w", name, err), s.stop())
 	}
