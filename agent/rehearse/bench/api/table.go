@@ -3,7 +3,10 @@ package api
 import (
 	"fmt"
 	"io"
+	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,11 +34,16 @@ func (t *table) say(format string, args ...any) {
 	t.said = append(t.said, fmt.Sprintf(format, args...))
 }
 
-// memory notes what the servers hold without the pages of files.
+// memory notes what the servers hold without the pages of files, and how busy the
+// machine is where it tells.
 func (t *table) memory(when string, tram, medplum *server) {
 	line := fmt.Sprintf("memory %s: tram %d MB", when, tram.own()>>20)
 	if medplum != nil {
 		line += fmt.Sprintf(", Medplum %d MB", medplum.own()>>20)
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil { // proc_loadavg(5)
+		load, _, _ := strings.Cut(string(b), " ")
+		line += fmt.Sprintf("; the machine's load %s on %d cores", load, runtime.NumCPU())
 	}
 	t.say("%s.", line)
 }
