@@ -343,3 +343,41 @@ func TestWhatIsHandedInAgainGoesUpInItsChain(t *testing.T) {
 		p.isAt(t, v, record.Centre)
 	}
 }
+
+// asked are the frames of a request that a station makes now, to arrive at any time.
+func (w *world) asked(s *station) []*wire.Frame {
+	w.t.Helper()
+	ask, serve := w.halves(s)
+	var all []*wire.Frame
+	if err := w.pump(ask, serve, func(f *wire.Frame) bool { all = append(all, f); return false }, func(*wire.Frame) bool { return false }); err != nil {
+		w.t.Fatal(err)
+	}
+	return all
+}
+
+// p: P1, P2. a is put back to before both, and P2 alone gets there, which waits for P1. A request
+// that p made before either comes late: what p had made by then is not all that it has.
+func TestLateRequestDoesNotTellWhatIsLost(t *testing.T) {
+	w, a, p, k := withPerson(t)
+	old, late := w.snapshot("a"), w.asked(p)
+	p.edit(t, k, hoa+phone("0911"))
+	w.once("p")
+	p2 := p.edit(t, k, hoa+phone("0911")+`,"gender":"female"`)
+	second := w.asked(p)
+	w.restore("a", old)
+	a = w.stations["a"]
+	p.up = a
+	for _, request := range [][]*wire.Frame{second, late} {
+		_, serve := w.halves(p)
+		for _, f := range request {
+			if err := serve.Take(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held, err := a.Held(); err != nil || len(held) != 1 || held[0].Ref != p2.Ref() || held[0].Orphan {
+			t.Fatalf("a holds %d changes, or takes it for lost: %v", len(held), err)
+		}
+	}
+	w.sync("p", "a", "b")
+	w.want(k, "0911", "female")
+}
