@@ -36,6 +36,7 @@ const (
 	maxForm    = 64 << 10 // bytes of a form-encoded search
 	maxURL     = 8 << 10  // bytes of a request's URL
 	maxEntries = 5000     // entries of a Bundle
+	maxBundles = 2        // Bundles at a time; others wait before their body is read
 	maxCount   = 1000     // resources of a page
 	someCount  = 50       // resources of a page when nothing is asked for
 	maxAnswer  = 64 << 20 // bytes of content that the GETs of one Bundle may return
@@ -104,11 +105,12 @@ type Caller struct {
 
 // Handler is the FHIR face. It is safe for concurrent use and starts nothing.
 type Handler struct {
-	o      Options
-	prefix string // path of Base
-	desk   *desk
-	caps   *fhir.Value
-	maker  *summary.Maker
+	o       Options
+	prefix  string // path of Base
+	desk    *desk
+	caps    *fhir.Value
+	maker   *summary.Maker
+	bundles chan struct{} // a place for each Bundle that is carried out
 }
 
 // New makes a Handler. It fails only when the program was built with broken words.
@@ -121,7 +123,7 @@ func New(o Options) (*Handler, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Base = strings.TrimRight(o.Base, "/")
-	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, base: o.Base}, maker: maker}
+	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, base: o.Base}, maker: maker, bundles: make(chan struct{}, maxBundles)}
 	if u, err := url.Parse(o.Base); err == nil {
 		h.prefix = u.Path
 	}
@@ -196,6 +198,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (res result) {
 	}
 	if c.by.Author == "" {
 		return failed(problem("sign-in"))
+	}
+	if c.action == doBundle { // each takes much memory, and they write one after the other anyhow
+		select {
+		case h.bundles <- struct{}{}:
+			defer func() { <-h.bundles }()
+		case <-r.Context().Done():
+			return failed(problem("cancelled"))
+		}
 	}
 	if p := c.fill(w, r); p != nil {
 		return failed(p)
