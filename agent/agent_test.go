@@ -121,7 +121,7 @@ func enrol(t *testing.T, c *central.Centre, address, dir, name string) {
 
 func token(t *testing.T, a *Agent) string {
 	t.Helper()
-	_, token, err := account.New(a.Store(), time.Now, account.Cost{}).Issue(context.Background(), "lab", "hoa")
+	_, token, err := account.New(a.Store(), time.Now, account.Cost{}).Issue(context.Background(), account.Grant{Name: "lab", Scopes: account.Everything(), By: "hoa"})
 	if err != nil {
 		t.Fatal(err)
 	}

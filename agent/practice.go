@@ -78,7 +78,7 @@ func (c practiceCmd) fill(ctx context.Context, s *store.Store, folder string) (T
 		return training, 0, 0, err
 	}
 	var err error
-	if _, training.Token, err = book.Issue(ctx, "practice", training.User); err != nil {
+	if _, training.Token, err = book.Issue(ctx, account.Grant{Name: "practice", Scopes: account.Everything(), By: training.User}); err != nil {
 		return training, 0, 0, err
 	}
 	b, err := json.Marshal(training)

@@ -82,7 +82,7 @@ func (c *call) changeStaff() error {
 // a session would keep it.
 func (c *call) addProgram() error {
 	p := staffPage{At: "program", Program: c.r.PostForm.Get("name")}
-	_, token, err := c.book.Issue(c.r.Context(), p.Program, c.user.User)
+	_, token, err := c.book.Issue(c.r.Context(), account.Grant{Name: p.Program, Scopes: account.Everything(), By: c.user.User})
 	if err != nil {
 		return c.refused(p, err)
 	}

@@ -208,7 +208,7 @@ func (c *Centre) do(ctx context.Context, a asked) (said, error) {
 		if err := book.Add(ctx, a.User, a.User, account.Admin, a.PIN, ""); err != nil {
 			return said{}, err
 		}
-		_, token, err := book.Issue(ctx, a.Program, a.User)
+		_, token, err := book.Issue(ctx, account.Grant{Name: a.Program, Scopes: account.Everything(), By: a.User})
 		return said{Token: token}, err
 	}
 	return said{}, fmt.Errorf("no such thing to do")
