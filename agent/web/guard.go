@@ -45,8 +45,9 @@ func allowedHosts(listen string, more []string) map[string]bool {
 	return out
 }
 
-// guarded stands before everything: who asks under which name, from which page.
-func (w *Web) guarded(next http.Handler) http.Handler {
+// guarded stands before everything: who asks under which name, from which page. own
+// reports whether a name, with its port, is the station's.
+func (w *Web) guarded(next http.Handler, own func(r *http.Request, host string) bool) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		h := rw.Header()
@@ -58,15 +59,15 @@ func (w *Web) guarded(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		c := &call{Web: w, w: rw, r: r, lang: w.languageOf(r)}
-		if !w.hosts[strings.ToLower(r.Host)] {
+		if !own(r, strings.ToLower(r.Host)) {
 			c.refuse(http.StatusForbidden, "host")
 			return
 		}
-		if !w.ownOrigin(r) || cross.Check(r) != nil {
+		if !ownOrigin(r, own) || cross.Check(r) != nil {
 			c.refuse(http.StatusForbidden, "origin")
 			return
 		}
-		if r.URL.Path != "/fhir" && !strings.HasPrefix(r.URL.Path, "/fhir/") {
+		if !isFHIR(r.URL.Path) {
 			r.Body = http.MaxBytesReader(rw, r.Body, maxFormSize)
 		}
 		next.ServeHTTP(rw, r)
@@ -75,14 +76,14 @@ func (w *Web) guarded(next http.Handler) http.Handler {
 
 // ownOrigin refuses a foreign Origin with every method: reading is no business
 // of other pages either.
-func (w *Web) ownOrigin(r *http.Request) bool {
+func ownOrigin(r *http.Request, own func(r *http.Request, host string) bool) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return true
 	}
 	u, err := url.Parse(origin)
 	// "null" and other opaque origins have no host and fail here.
-	return err == nil && u.Scheme == "http" && w.hosts[strings.ToLower(u.Host)]
+	return err == nil && (u.Scheme == "https") == (r.TLS != nil) && own(r, strings.ToLower(u.Host))
 }
 
 // open answers also those who have not signed in.
@@ -119,29 +120,6 @@ func admin(h func(*call) error) func(*call) error {
 		}
 		return h(c)
 	}
-}
-
-// programs answers other software, which shows a token (RFC 6750). Staff use the
-// pages; their cookie opens nothing here.
-func (w *Web) programs(rest http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		c := &call{Web: w, w: rw, r: r, lang: w.languageOf(r)}
-		// The scheme is compared as RFC 6750 writes it.
-		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		p, err := w.book.Bearer(strings.TrimSpace(token))
-		switch {
-		case rest == nil:
-			c.refuse(http.StatusNotFound, "not-found")
-		case !ok || errors.Is(err, account.ErrWrong):
-			// Nobody asks; programs read its refusal as FHIR, and this header as HTTP.
-			rw.Header().Set("WWW-Authenticate", `Bearer realm="tram"`)
-			rest.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), userKey{}, "")))
-		case err != nil:
-			c.fail(err)
-		default:
-			rest.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), userKey{}, p.Author())))
-		}
-	})
 }
 
 // identify finds the session of a request and its account; false where somebody
@@ -252,8 +230,13 @@ func (c *call) fail(err error) {
 	c.refuse(code, key)
 }
 
-// refuse shows what is wrong, and what to do.
+// refuse shows what is wrong, and what to do: to people as a page, to programs in
+// FHIR's words.
 func (c *call) refuse(code int, key string) {
+	if c.api || isFHIR(c.r.URL.Path) {
+		c.outcome(code, key)
+		return
+	}
 	c.render(code, "error", "error."+key+".title", key)
 }
 
@@ -281,6 +264,9 @@ func (c *call) lost() error {
 	c.refuse(http.StatusNotFound, "not-found")
 	return nil
 }
+
+// isFHIR reports whether an address is the FHIR face's, which has limits of its own.
+func isFHIR(path string) bool { return path == "/fhir" || strings.HasPrefix(path, "/fhir/") }
 
 // localPath is where a form says to go on, if that is one of these pages.
 func localPath(p string) string {

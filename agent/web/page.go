@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -23,6 +24,7 @@ type call struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	lang    string
+	api     bool            // there are no pages where it was asked
 	user    account.Account // zero before sign-in
 	session account.Session
 	cookie  string
@@ -92,6 +94,7 @@ func (w *Web) parse(lang string) (*template.Template, error) {
 		"code":     s.Code,
 		"date":     s.Date,
 		"time":     s.Time,
+		"day":      func(ms int64) string { return s.Date(time.UnixMilli(ms).In(w.Zone).Format(time.DateOnly)) },
 		"badge":    func(p record.Place) string { b, _ := status.PlaceWords(lang, p); return b },
 		"meaning":  func(p record.Place) string { _, m := status.PlaceWords(lang, p); return m },
 		"severity": func(sv status.Severity) string { b, _ := status.SeverityWords(lang, sv); return b },

@@ -55,7 +55,7 @@ func TestEveryPageAnswersInBothLanguages(t *testing.T) {
 	titles := map[string]map[string]bool{}
 	for _, path := range []string{"/people", "/people/new", "/person/" + patient, "/person/" + patient + "?kind=Observation", "/person/" + patient + "/edit",
 		"/person/" + patient + "/visit", "/person/" + patient + "/allergy", "/record/" + some.String(), "/record/" + some.String() + "?raw", "/record/" + some.String() + "/history",
-		"/record/" + some.String() + "/audit", "/record/Patient/" + patient + "/audit", "/record/" + v.Key.String() + "/vault", "/waiting", "/waiting/proof", "/conflicts", "/conflicts/" + v.Key.String(), "/state", "/me", "/staff", "/signin", "/nothing"} {
+		"/record/" + some.String() + "/audit", "/record/Patient/" + patient + "/audit", "/record/" + v.Key.String() + "/vault", "/waiting", "/waiting/proof", "/conflicts", "/conflicts/" + v.Key.String(), "/state", "/me", "/staff", "/programs", "/signin", "/nothing"} {
 		titles[path] = map[string]bool{}
 		for _, lang := range []string{"vi", "en"} {
 			if code, _, _ := b.post("/language", url.Values{"lang": {lang}, "back": {"/people"}}); code != http.StatusSeeOther {
@@ -137,7 +137,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 			used[m[1]] = true
 		}
 	}
-	go1 := regexp.MustCompile(`"((?:signin|setup|account|me|clock|conflict|fault|error|state|person|said|form|waiting|staff|audit|history|record|people|mend|kept|parked)\.[a-z-]+)"`)
+	go1 := regexp.MustCompile(`"((?:signin|setup|account|me|clock|conflict|fault|error|state|person|said|form|waiting|staff|audit|history|record|people|mend|kept|parked|program)\.[a-z-]+)"`)
 	src, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)

@@ -6,29 +6,23 @@ import (
 	"tram/store/account"
 )
 
-// staffPage is the accounts of staff and the tokens of programs.
+// staffPage is the accounts of staff.
 type staffPage struct {
 	Accounts []account.Account
-	Programs []account.Program
 	Roles    []account.Role
 	Fault    string // text key
-	At       string // the account or part that the fault is about
+	At       string // the account, or "add", that the fault is about
 	User     string // as typed
 	Name     string
 	Role     account.Role
-	Program  string
-	Token    string // of a new program: shown once
 }
 
-// staff shows who may sign in and which programs have a token.
+// staff shows who may sign in.
 func (c *call) staff() error { return c.staffWith(http.StatusOK, staffPage{}) }
 
 func (c *call) staffWith(code int, p staffPage) error {
 	var err error
 	if p.Accounts, err = c.book.List(); err != nil {
-		return err
-	}
-	if p.Programs, err = c.book.Programs(); err != nil {
 		return err
 	}
 	p.Roles = account.Roles()
@@ -74,26 +68,6 @@ func (c *call) changeStaff() error {
 	}
 	if err != nil {
 		return c.refused(staffPage{At: user}, err)
-	}
-	return c.goTo("/staff", "account")
-}
-
-// addProgram makes a token and shows it once, in the answer itself: an address or
-// a session would keep it.
-func (c *call) addProgram() error {
-	p := staffPage{At: "program", Program: c.r.PostForm.Get("name")}
-	_, token, err := c.book.Issue(c.r.Context(), account.Grant{Name: p.Program, Scopes: account.Everything(), By: c.user.User})
-	if err != nil {
-		return c.refused(p, err)
-	}
-	p.Token = token
-	return c.staffWith(http.StatusOK, p)
-}
-
-// revokeProgram ends a token; what the program wrote stays.
-func (c *call) revokeProgram() error {
-	if err := c.book.Revoke(c.r.Context(), c.r.PathValue("program"), c.user.User); err != nil {
-		return err
 	}
 	return c.goTo("/staff", "account")
 }

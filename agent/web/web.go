@@ -47,8 +47,10 @@ type Options struct {
 	Listen string
 	Hosts  []string
 	// Rest is what answers under /fhir/ for programs with a token; nil for nothing.
-	// It finds the author by User, and refuses "", who is nobody, in its own format.
-	Rest     http.Handler
+	// It finds who asks by Caller, and refuses "", who is nobody, in its own format.
+	Rest http.Handler
+	// API is how the station's network reaches the FHIR face; nil where it does not.
+	API      func() API
 	Version  string
 	Language string // of who has not chosen one; "" is vi
 	// SetupSecret is what the first page asks for while there is no account.
@@ -73,6 +75,7 @@ type Web struct {
 	texts    map[string]texts
 	pages    map[string]*template.Template
 	hosts    map[string]bool
+	brake    brake
 	kinds    []string // that belong to a person's compartment
 	mux      *http.ServeMux
 	handler  http.Handler
@@ -118,7 +121,7 @@ func New(o Options) (*Web, error) {
 		}
 	}
 	w.routes()
-	w.handler = w.guarded(w.mux)
+	w.handler = w.guarded(w.mux, func(_ *http.Request, host string) bool { return w.hosts[host] })
 	return w, nil
 }
 
@@ -128,11 +131,30 @@ func (w *Web) Accounts() *account.Book { return w.book }
 // ServeHTTP answers one request.
 func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }
 
+// Network is what other software on the station's network may ask: the FHIR face,
+// for who has a token, and how the station is. None of the pages is there. own reports
+// whether a name, with its port, is the station's.
+func (w *Web) Network(rest http.Handler, own func(r *http.Request, host string) bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", w.health)
+	w.serveFHIR(mux, rest)
+	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
+		c := &call{Web: w, w: rw, r: r, lang: w.languageOf(r), api: true}
+		c.refuse(http.StatusNotFound, "not-found")
+	})
+	return w.guarded(mux, own)
+}
+
+// serveFHIR puts the FHIR face in its place. Clients send Bundles to it without a slash.
+func (w *Web) serveFHIR(mux *http.ServeMux, rest http.Handler) {
+	mux.Handle("/fhir", w.programs(rest))
+	mux.Handle("/fhir/", w.programs(rest))
+}
+
 func (w *Web) routes() {
 	w.mux.HandleFunc("GET /health", w.health)
 	w.mux.HandleFunc("GET /pages/{file}", w.file)
-	w.mux.Handle("/fhir/", w.programs(w.Rest))
-	w.mux.Handle("/fhir", w.programs(w.Rest))
+	w.serveFHIR(w.mux, w.Rest)
 	for pattern, h := range map[string]func(*call) error{
 		"GET /setup": (*call).setupForm, "POST /setup": (*call).setup,
 		"GET /signin": (*call).signinForm, "POST /signin": (*call).signin,
@@ -191,7 +213,9 @@ func (w *Web) routes() {
 		"GET /staff":                       admin((*call).staff),
 		"POST /staff":                      admin((*call).addStaff),
 		"POST /staff/{user}/{act}":         admin((*call).changeStaff),
+		"GET /programs":                    admin((*call).programsPage),
 		"POST /programs":                   admin((*call).addProgram),
+		"GET /programs/certificate.pem":    admin((*call).certificate),
 		"POST /programs/{program}/revoke":  admin((*call).revokeProgram),
 	} {
 		w.mux.HandleFunc(pattern, w.signed(h))

@@ -31,6 +31,7 @@ type station struct {
 	web   *web.Web
 	srv   *httptest.Server
 	asked int // how often SyncNow was called
+	api   web.API
 
 	failed status.Failure // of the last exchange
 
@@ -58,6 +59,7 @@ func start(t *testing.T, st *store.Store) *station {
 	w, err := web.New(web.Options{
 		Store: st, Listen: s.srv.Listener.Addr().String(), Version: "1.2.3", SetupSecret: "one-time", Zone: time.UTC, Now: s.clock, Cost: account.Cost{Time: 1, Memory: 64},
 		SyncNow: func() { s.asked++ },
+		API:     func() web.API { return s.api },
 		Report: func() status.Report {
 			c, err := st.Waiting()
 			if err != nil {
@@ -70,6 +72,15 @@ func start(t *testing.T, st *store.Store) *station {
 			return r
 		},
 		Rest: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			author, may := web.Caller(r)
+			if author != web.User(r.Context()) {
+				t.Errorf("the caller is %q, the user %q", author, web.User(r.Context()))
+			}
+			for _, verb := range []byte("cruds") {
+				if may(verb, "Observation") {
+					rw.Header().Add("X-May", string(verb))
+				}
+			}
 			if web.User(r.Context()) == "" {
 				rw.WriteHeader(http.StatusUnauthorized)
 				io.WriteString(rw, `{"resourceType":"OperationOutcome"}`)

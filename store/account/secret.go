@@ -23,6 +23,7 @@ func DefaultCost() Cost { return Cost{2, 64 << 10} }
 
 const (
 	hashLen   = 32
+	tokenLen  = 43      // characters of 256 bits
 	maxMemory = 1 << 20 // KiB; a kept hash that asks for more is none of ours
 )
 
@@ -77,4 +78,16 @@ func draw() string {
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// HoldsToken reports whether a text has something in it that looks like a token, which
+// belongs into no address.
+func HoldsToken(s string) bool {
+	_, after, ok := strings.Cut(s, tokenPrefix)
+	return ok && len(after) >= tokenLen && strings.IndexFunc(after[:tokenLen], notDrawn) < 0
+}
+
+// notDrawn reports whether a character stands in nothing that was drawn.
+func notDrawn(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 }
