@@ -16,11 +16,13 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"tram/agent/api"
 	"tram/agent/config"
 	"tram/agent/health"
 	"tram/agent/intake"
@@ -56,6 +58,9 @@ type Options struct {
 	Progress func(done, all int64)
 	// Limits are those of the room on the disk; zero is space.Defaults.
 	Limits space.Limits
+	// Inside and Outside are what clients on this PC and on the network may take; zero is
+	// api.Inside and api.Outside.
+	Inside, Outside api.Limits
 	// Ready is called once the page answers, with its address.
 	Ready func(Here)
 }
@@ -67,6 +72,7 @@ type Agent struct {
 	r4     *fhir.R4
 	merger *merge.Merger
 	clock  *health.Clock
+	door   *api.Server // for programs on the network
 	intake *intake.Intake
 	points *central.Centre // what this station is to its points; nil without
 	began  time.Time
@@ -91,6 +97,9 @@ type Agent struct {
 func New(o Options) (*Agent, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Inside == (api.Limits{}) {
+		o.Inside = api.Inside()
 	}
 	r4, err := fhir.Load()
 	if err != nil {
@@ -138,7 +147,7 @@ func (a *Agent) Close() error { return a.store.Close() }
 // Run works until ctx ends, and returns when every part has ended.
 func (a *Agent) Run(ctx context.Context) error {
 	c := a.o.Config
-	listen, err := net.Listen("tcp", c.Page.Listen)
+	listen, err := a.o.Inside.Listen(c.Page.Listen, a.o.Log)
 	if err != nil {
 		return fmt.Errorf("listen on %s (choose another address under [page] in the settings, or stop the program that uses it): %w", c.Page.Listen, err)
 	}
@@ -147,17 +156,21 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, listen.Close())
 	}
 	defer a.retract()
-	handler, err := a.handler(here)
+	pages, err := a.pages(here)
 	if err != nil {
 		return errors.Join(err, listen.Close())
 	}
+	a.door = a.newDoor(pages)
 	a.intake = a.newIntake()
 	a.intake.MakeFolder()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.serve(ctx, listen, handler) })
+	g.Go(func() error { return api.Serve(ctx, listen, a.handler(here, pages), a.o.Inside, a.o.Log) })
 	g.Go(func() error { return a.intake.Run(ctx) })
 	g.Go(func() error { return a.speak(ctx) })
 	g.Go(func() error { return a.tend(ctx) })
+	if c.API.Listen != "" {
+		g.Go(func() error { return a.door.Run(ctx) })
+	}
 	if c.Stick.Folder != "" {
 		g.Go(func() error { return a.watchSticks(ctx) })
 	}
@@ -176,50 +189,70 @@ func (a *Agent) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (a *Agent) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 20 * time.Second, ReadTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug)}
-	stop := context.AfterFunc(ctx, func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if srv.Shutdown(end) != nil {
-			srv.Close()
-		}
-	})
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-// handler is everything that listens: the pages with the FHIR face below them, and
-// what the command line asks.
-func (a *Agent) handler(here Here) (http.Handler, error) {
-	face, err := a.face(here.Address)
-	if err != nil {
-		return nil, err
-	}
-	pages, err := web.New(web.Options{
-		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
-		Last: a.compared, Link: a.linkUse, Rest: face, Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
-	})
-	if err != nil {
-		return nil, err
-	}
+// handler is everything that this PC reaches: the pages with the FHIR face below them,
+// and what the command line asks.
+func (a *Agent) handler(here Here, pages http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/local/", a.local(here.Token))
 	mux.Handle("/", pages)
-	return mux, nil
+	return mux
 }
 
-// face is the FHIR face of this station.
-func (a *Agent) face(address string) (http.Handler, error) {
+func (a *Agent) pages(here Here) (*web.Web, error) {
+	face, err := a.face("http://" + here.Address)
+	if err != nil {
+		return nil, err
+	}
+	o := web.Options{
+		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
+		Last: a.compared, Link: a.linkUse, Rest: face, Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
+	}
+	if a.o.Config.API.Listen != "" {
+		o.API = a.network
+	}
+	return web.New(o)
+}
+
+// face is the FHIR face of this station, as it is known under a base address.
+func (a *Agent) face(base string) (http.Handler, error) {
 	return rest.New(rest.Options{
-		Backend: a.store, Past: a.store, R4: a.r4, Base: "http://" + address + "/fhir", Version: Version, Log: a.o.Log,
-		Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: web.User(r.Context())} },
+		Backend: a.store, Past: a.store, R4: a.r4, Base: base + "/fhir", Version: Version, Log: a.o.Log,
+		Caller: func(r *http.Request) rest.Caller {
+			author, may := web.Caller(r)
+			return rest.Caller{Author: author, May: may}
+		},
 		Looked: a.looked,
 	})
+}
+
+// newDoor is where programs on the network come in, if the settings say so. Its
+// certificate is sealed anew with all else, whether or not it is in use.
+func (a *Agent) newDoor(pages *web.Web) *api.Server {
+	c := a.o.Config
+	var door *api.Server
+	box := a.store.Box(func() error { return door.Reseal() })
+	door = api.New(api.Options{
+		Listen: c.API.Listen, Names: strings.Fields(c.API.Names), CertFile: c.API.Certificate, KeyFile: c.API.Key,
+		Dir: c.Data.Folder, Box: box, Limits: a.o.Outside, Log: a.o.Log,
+		Handler: func(base string, own func(*http.Request, string) bool) (http.Handler, error) {
+			face, err := a.face(base)
+			if err != nil {
+				return nil, err
+			}
+			return pages.Network(face, own), nil
+		},
+	})
+	return door
+}
+
+// network is the door as its page shows it.
+func (a *Agent) network() web.API {
+	st := a.door.State()
+	out := web.API{Fingerprint: st.Fingerprint, Certificate: st.Certificate, Own: st.Own, Trouble: string(st.Trouble)}
+	for _, at := range st.Addresses {
+		out.Addresses = append(out.Addresses, at+"/fhir")
+	}
+	return out
 }
 
 func (a *Agent) newIntake() *intake.Intake {

@@ -91,11 +91,11 @@ func (w *ward) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	pages, err := a.handler(here)
+	pages, err := a.pages(here)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	srv := httptest.NewUnstartedServer(pages)
+	srv := httptest.NewUnstartedServer(a.handler(here, pages))
 	srv.Listener.Close()
 	srv.Listener = listen
 	srv.Start()

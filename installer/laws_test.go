@@ -61,6 +61,7 @@ func floors() []floor {
 		{"agent/web/show", "words for resources, which every page uses"},
 		{"agent/web/entry", "what a form shows again is written by show"},
 		{"agent/web", "the pages are built from words and forms"},
+		{"agent/api", "who listens knows no page"},
 		{"agent", "the one place that wires"},
 		{"agent/tram", "a program only starts its library"},
 		{"agent/rehearse/interop/house agent/rehearse/process agent/rehearse/link agent/rehearse/scan", "the programs seen from outside; a line between them; their files"},

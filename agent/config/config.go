@@ -31,6 +31,7 @@ type Config struct {
 	Keys    Keys
 	Centre  Centre
 	Page    Page
+	API     API
 	Drop    Drop
 	MLLP    MLLP
 	Stick   Stick
@@ -67,9 +68,17 @@ type Centre struct {
 // Classic reports whether connections are to leave out what a quantum computer cannot read.
 func (c Centre) Classic() bool { return c.KeyExchange == "classic" }
 
-// Page says where the pages and the API are offered.
+// Page says where the pages are offered, and the FHIR face to programs on this PC.
 type Page struct {
-	Listen string // "host:port"; port 0 lets the system choose
+	Listen string // "host:port" of this PC alone; port 0 lets the system choose
+}
+
+// API says where the FHIR face is offered to the station's network, over TLS.
+type API struct {
+	Listen      string // "address:port"; "" means that nobody outside this PC is answered
+	Names       string // host names under which other PCs know this one, beside the address; blanks part them
+	Certificate string // absolute path of a PEM file; "" means that the station makes one itself
+	Key         string // absolute path of the certificate's key
 }
 
 // Drop is the folder that files are taken from.

@@ -52,6 +52,11 @@ journal = '`+filepath.Join(dir, "second")+`'
 passphrase = "word"
 [page]
 listen = "[::1]:0"
+[api]
+listen = "192.168.1.10:8643"
+names = " Tram-A.example  tram-a "
+certificate = "api.pem"
+key = "api.key"
 [drop]
 folder = "in"
 poll = "5s"
@@ -71,7 +76,8 @@ urgent = "0s"
 level = "debug"
 `), dir)
 	want := Config{Station{"tram-a", "en"}, Data{filepath.Join(dir, "data"), filepath.Join(dir, "second")},
-		Keys{filepath.Join(dir, "word")}, Centre{URL: "https://10.0.0.1:8643", KeyExchange: "classic"}, Page{"[::1]:0"}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient", "BYT=urn:x:1, B = urn:x:2"}, MLLP{"192.168.1.10:2575", "192.168.1.20, ::1"},
+		Keys{filepath.Join(dir, "word")}, Centre{URL: "https://10.0.0.1:8643", KeyExchange: "classic"}, Page{"[::1]:0"},
+		API{"192.168.1.10:8643", "tram-a.example tram-a", filepath.Join(dir, "api.pem"), filepath.Join(dir, "api.key")}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient", "BYT=urn:x:1, B = urn:x:2"}, MLLP{"192.168.1.10:2575", "192.168.1.20, ::1"},
 		Stick{filepath.Join(dir, "sticks")}, Points{"192.168.1.10:8643"}, Sync{time.Hour, 0}, Log{"debug"}}
 	if err != nil || got != want {
 		t.Errorf("Parse = %+v, %v; want %+v", got, err, want)
@@ -111,6 +117,15 @@ func TestBadFilesSayWhereAndWhat(t *testing.T) {
 		"no port":             {"[page]\nlisten = \"127.0.0.1\"", Error{Code: BadAddress, Line: 2, Key: "page.listen", Hint: "127.0.0.1:8642"}},
 		"port too high":       {"[page]\nlisten = \"127.0.0.1:65536\"", Error{Code: BadAddress, Line: 2, Key: "page.listen", Hint: "127.0.0.1:8642"}},
 		"a name":              {"[page]\nlisten = \"pc.example:80\"", Error{Code: BadAddress, Line: 2, Key: "page.listen", Hint: "127.0.0.1:8642"}},
+		"page outside":        {"[page]\nlisten = \"192.168.1.10:8642\"", Error{Code: PlainOutside, Line: 2, Key: "page.listen", Hint: "127.0.0.1:8642"}},
+		"page everywhere":     {"[page]\nlisten = \"0.0.0.0:80\"", Error{Code: PlainOutside, Line: 2, Key: "page.listen", Hint: "127.0.0.1:80"}},
+		"page everywhere, v6": {"[page]\nlisten = \"[::]:80\"", Error{Code: PlainOutside, Line: 2, Key: "page.listen", Hint: "127.0.0.1:80"}},
+		"api by name":         {"[api]\nlisten = \"tram-a:8643\"", Error{Code: BadAddress, Line: 2, Key: "api.listen", Hint: "192.168.1.10:8643"}},
+		"api on port 0":       {"[api]\nlisten = \"192.168.1.10:0\"", Error{Code: BadAddress, Line: 2, Key: "api.listen", Hint: "192.168.1.10:8643"}},
+		"name with a port":    {"[api]\nnames = \"tram-a:8643\"", Error{Code: BadHost, Line: 2, Key: "api.names", Hint: "tram-a.example"}},
+		"key alone":           {"[api]\n\nkey = \"k\"", Error{Code: Incomplete, Line: 1, Key: "api.certificate", Hint: "api.key"}},
+		"certificate alone":   {"[api]\n\ncertificate = \"c\"", Error{Code: Incomplete, Line: 3, Key: "api.certificate", Hint: "api.key"}},
+		"api everywhere":      {"[api]\nlisten = \"0.0.0.0:8643\"", Error{Code: Incomplete, Line: 2, Key: "api.listen", Hint: "api.names"}},
 		"plain http":          {"[centre]\nurl = \"http://c:1\"", Error{Code: BadURL, Line: 2, Key: "centre.url", Hint: "https://centre.example:8643"}},
 		"a password":          {"[centre]\nurl = \"https://u:p@c\"", Error{Code: BadURL, Line: 2, Key: "centre.url", Hint: "https://centre.example:8643"}},
 		"a path":              {"[centre]\nurl = \"https://c/x\"", Error{Code: BadURL, Line: 2, Key: "centre.url", Hint: "https://centre.example:8643"}},

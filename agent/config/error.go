@@ -33,12 +33,17 @@ const (
 
 	BadSenders     Code = "bad-senders"     // not IP addresses; Hint: an example
 	BadIdentifiers Code = "bad-identifiers" // not authorities and URIs; Hint: an example
+	// PlainOutside is an address that a network could read; Hint: an example.
+	PlainOutside Code = "plain-outside"
+	BadHost      Code = "bad-host"   // not host names; Hint: an example
+	Incomplete   Code = "incomplete" // Hint: the setting that it needs
 )
 
 // Codes lists all codes.
 func Codes() []Code {
 	return []Code{NoFile, Unreadable, TooLarge, Syntax, UnknownKey, DidYouMean, WrongType, BadDuration,
-		OutOfRange, BadAddress, BadURL, BadName, BadChoice, BadFolder, BadSenders, BadIdentifiers}
+		OutOfRange, BadAddress, BadURL, BadName, BadChoice, BadFolder, BadSenders, BadIdentifiers,
+		PlainOutside, BadHost, Incomplete}
 }
 
 // Error is one thing wrong with a settings file, as a code with what its words

@@ -43,6 +43,10 @@ func Parse(text []byte, folder string) (Config, error) {
 			return strings.Compare(a.Key, b.Key)
 		})
 	}
+	if bad := whole(&c); bad != nil {
+		bad.Line = lineOf(lines, bad.Key)
+		return Config{}, bad
+	}
 	return c, nil
 }
 
@@ -89,7 +93,7 @@ func flat(tree map[string]any) map[string]any {
 // the groups but no setting, so that the strict decoder tells of each one where
 // it stands.
 func positions(text []byte) map[string]int {
-	var groups struct{ Station, Data, Keys, Centre, Page, Drop, MLLP, Stick, Points, Sync, Log struct{} }
+	var groups struct{ Station, Data, Keys, Centre, Page, API, Drop, MLLP, Stick, Points, Sync, Log struct{} }
 	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&groups)
 	out := map[string]int{}
 	var all *toml.StrictMissingError

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,10 @@ func settings() []setting {
 		{key: "centre.url", like: "https://centre.example:8643", set: centre, get: func(c *Config) string { return c.Centre.URL }},
 		choice("centre.key_exchange", false, func(c *Config) *string { return &c.Centre.KeyExchange }, "hybrid", "classic"),
 		{key: "page.listen", like: "127.0.0.1:8642", set: listen, get: func(c *Config) string { return c.Page.Listen }},
+		{key: "api.listen", like: likeAPI, set: api, get: func(c *Config) string { return c.API.Listen }},
+		{key: "api.names", like: "tram-a.example", set: names, get: func(c *Config) string { return c.API.Names }},
+		folder("api.certificate", func(c *Config) *string { return &c.API.Certificate }),
+		folder("api.key", func(c *Config) *string { return &c.API.Key }),
 		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),
 		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),
 		choice("drop.references", false, func(c *Config) *string { return &c.Drop.References }, "strict", "lenient"),
@@ -178,10 +183,49 @@ func points(c *Config, value, _ string) *Error {
 	return nil
 }
 
-// listen takes what isListen does.
+// likeAPI is an address of a station's own network.
+const likeAPI = "192.168.1.10:8643"
+
+// api takes an IP address and a port that is not 0: programs must find it again.
+func api(c *Config, value, _ string) *Error {
+	if at, err := netip.ParseAddrPort(value); value != "" && (err != nil || at.Port() == 0 || at.Addr().Zone() != "") {
+		return &Error{Code: BadAddress, Hint: likeAPI}
+	}
+	c.API.Listen = value
+	return nil
+}
+
+// names takes host names (RFC 1123, 2.1) that blanks part.
+func names(c *Config, value, _ string) *Error {
+	list := strings.Fields(strings.ToLower(value))
+	for _, name := range list {
+		if len(list) > 20 || len(name) > 253 || !regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`).MatchString(name) {
+			return &Error{Code: BadHost, Hint: "tram-a.example"}
+		}
+	}
+	c.API.Names = strings.Join(list, " ")
+	return nil
+}
+
+// whole finds settings that are wrong only together.
+func whole(c *Config) *Error {
+	if (c.API.Certificate == "") != (c.API.Key == "") {
+		return &Error{Code: Incomplete, Key: "api.certificate", Hint: "api.key"}
+	}
+	if at, err := netip.ParseAddrPort(c.API.Listen); err == nil && at.Addr().IsUnspecified() && c.API.Names == "" {
+		return &Error{Code: Incomplete, Key: "api.listen", Hint: "api.names"}
+	}
+	return nil
+}
+
+// listen takes what isListen does, of this PC alone: the pages are plain HTTP, which
+// anybody on a network could read.
 func listen(c *Config, value, _ string) *Error {
 	if !isListen(value) {
 		return &Error{Code: BadAddress, Hint: "127.0.0.1:8642"}
+	}
+	if at, err := netip.ParseAddrPort(value); err == nil && !at.Addr().Unmap().IsLoopback() {
+		return &Error{Code: PlainOutside, Hint: "127.0.0.1:" + strconv.Itoa(int(at.Port()))}
 	}
 	c.Page.Listen = value
 	return nil
