@@ -289,6 +289,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
+		c.SetReadDeadline(time.Now().Add(5 * time.Second))
 		return c
 	}
 	dial()
@@ -311,5 +312,8 @@ func TestConnectionsAreLimited(t *testing.T) {
 	case <-in:
 	case <-time.After(10 * time.Second):
 		t.Error("room that was given back is not used")
+	}
+	if b, err := io.ReadAll(dial()); len(b) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("one that was closed twice made room for two: %q, %v", b, err)
 	}
 }
