@@ -33,6 +33,7 @@ func floors() []floor {
 		{"store/query", "what a search wants folds names as the index of people does"},
 		{"store/seal", "nothing is written that is not sealed"},
 		{"store/journal store/blob store/audit store/table store/space", "ways to keep, and the room for it; none knows the others"},
+		{"store/audit/event", "an act is said in FHIR's words, whoever keeps it"},
 		{"store/layout", "what stands in which table"},
 		{"store/backup", "a whole store in one file"},
 		{"store/seal/slot", "ways to the key: the seal asks for them by its own interface, and a store opens without any"},
@@ -85,7 +86,7 @@ func floors() []floor {
 type ban struct{ from, to, why string }
 
 // pure are the rooms without a disk, a network or a clock of their own.
-const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice store/summary " +
+const pure = "store/record store/pages store/fhir store/element store/people store/query store/practice store/summary store/audit/event " +
 	"sync/wire sync/wire/columns sync/merge sync/status sync/engine agent/web/show agent/web/entry " +
 	"agent/intake/match agent/intake/hl7v2 agent/intake/csv"
 

@@ -344,32 +344,11 @@ func (s *Store) Audit(ctx context.Context, entries ...audit.Entry) error {
 
 // AuditOf lists the entries about one record, newest first.
 func (s *Store) AuditOf(key record.Key, limit int) ([]audit.Linked, error) {
+	list, err := s.ActsBefore(0, limit, key)
 	var out []audit.Linked
-	err := s.view(func(tx *tx) error {
-		n := tx.number(key)
-		if n == nil {
-			return nil
-		}
-		c := tx.Table(layout.AuditOf).Cursor()
-		k, _ := c.Seek(join(n, u64(^uint64(0))))
-		if k == nil {
-			k, _ = c.Last()
-		} else {
-			k, _ = c.Prev()
-		}
-		for ; len(k) == 16 && string(k[:8]) == string(n) && len(out) < limit; k, _ = c.Prev() {
-			plain, err := tx.getRaw(layout.Audit, k[8:])
-			if err != nil {
-				return err
-			}
-			l, err := tx.decodeAudit(plain)
-			if err != nil {
-				return err
-			}
-			out = append(out, l)
-		}
-		return nil
-	})
+	for _, l := range list {
+		out = append(out, l.Linked)
+	}
 	return out, err
 }
 

@@ -398,3 +398,51 @@ func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) erro
 	}
 	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
 }
+
+// ActsBefore lists the audit's entries whose number is below one, newest first: those
+// about some records, or all where none is named. Number 0 stands behind the last.
+func (s *Store) ActsBefore(n uint64, limit int, keys ...record.Key) ([]audit.Numbered, error) {
+	var out []audit.Numbered
+	err := s.view(func(tx *tx) error {
+		for _, at := range tx.actsBefore(cmp.Or(n, ^uint64(0)), limit, keys) {
+			plain, err := tx.getRaw(layout.Audit, u64(at))
+			if err != nil {
+				return err
+			}
+			l, err := tx.decodeAudit(plain)
+			if err != nil {
+				return err
+			}
+			out = append(out, audit.Numbered{Linked: l, N: at})
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (t *tx) actsBefore(n uint64, limit int, keys []record.Key) (out []uint64) {
+	scan := func(table string, of []byte) {
+		c := t.Table(table).Cursor()
+		k, _ := c.Seek(join(of, u64(n)))
+		if k == nil {
+			k, _ = c.Last()
+		} else {
+			k, _ = c.Prev()
+		}
+		for i := 0; i < limit && len(k) == len(of)+8 && string(k[:len(of)]) == string(of); i++ {
+			out = append(out, num(k[len(of):]))
+			k, _ = c.Prev()
+		}
+	}
+	if len(keys) == 0 {
+		scan(layout.Audit, nil)
+	}
+	for _, key := range keys {
+		if of := t.number(key); of != nil {
+			scan(layout.AuditOf, of)
+		}
+	}
+	slices.SortFunc(out, func(a, b uint64) int { return cmp.Compare(b, a) })
+	out = slices.Compact(out)
+	return out[:min(len(out), limit)]
+}

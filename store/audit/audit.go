@@ -31,6 +31,8 @@ const (
 	Dismiss Action = "dismiss"
 	// Date says when entries were made that a wrong clock stamped.
 	Date Action = "date"
+	// Review reads the audit itself.
+	Review Action = "review"
 	// Lost stands where an entry was that the disk did not keep.
 	Lost Action = "lost"
 )
@@ -53,6 +55,12 @@ type Entry struct {
 type Linked struct {
 	Entry
 	Chain record.Digest `json:"chain"`
+}
+
+// Numbered is an entry with its place in the chain, from 1 on.
+type Numbered struct {
+	Linked
+	N uint64
 }
 
 // Link chains an entry behind the digest of the one before it.
