@@ -19,6 +19,7 @@ import (
 
 	"tram/agent/api"
 	"tram/agent/config"
+	"tram/store/account"
 )
 
 // marked stands for what no log may hold.
@@ -27,10 +28,25 @@ const marked = "Nguyen-Thi-Bi-Mat"
 // gate is one of a station's two listeners as a client sees it.
 type gate struct {
 	t     *testing.T
+	a     *Agent
 	name  string
 	at    string // host and port
 	trust *tls.Config
 	token string
+}
+
+// scoped is the gate for another program, which may do only so much.
+func (g gate) scoped(scopes string) gate {
+	g.t.Helper()
+	list, err := account.ParseScopes(scopes, g.a.r4.IsKind)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_, g.token, err = account.New(g.a.store, time.Now, account.Cost{}).Issue(context.Background(), account.Grant{Name: g.name + " " + scopes, Scopes: list, By: "hoa"})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return g
 }
 
 // siege starts a station with both listeners, short limits of time and a log that holds
@@ -79,8 +95,8 @@ func siege(t *testing.T) []gate {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(a.door.State().Certificate)
 	return []gate{
-		{t, "this PC", here.Address, nil, tok},
-		{t, "the network", strings.TrimPrefix(a.door.State().Addresses[0], "https://"), &tls.Config{RootCAs: pool}, tok},
+		{t, a, "this PC", here.Address, nil, tok},
+		{t, a, "the network", strings.TrimPrefix(a.door.State().Addresses[0], "https://"), &tls.Config{RootCAs: pool}, tok},
 	}
 }
 
@@ -377,5 +393,24 @@ func TestHostileTokenInTheURL(t *testing.T) {
 		g.refused("alone", 400, "GET", "/fhir/Patient?access_token="+g.token, "", "Authorization", "")
 		g.refused("beside the header", 400, "GET", "/fhir/Patient?access_token="+g.token, "")
 		g.refused("as another parameter", 400, "GET", "/fhir/Patient?_id="+g.token, "")
+	}
+}
+
+func TestHostileUseOfAToken(t *testing.T) {
+	for _, g := range siege(t) {
+		in, out := g.scoped("system/Observation.c"), g.scoped("system/Patient.rs")
+		in.refused("read by who hands in", 403, "GET", "/fhir/Observation/o1", "")
+		in.refused("search by who hands in", 403, "GET", "/fhir/Observation", "")
+		in.refused("another kind", 403, "POST", "/fhir/Patient", hostilePatient)
+		in.refused("history", 403, "GET", "/fhir/_history", "")
+		out.refused("create by who reads", 403, "POST", "/fhir/Patient", hostilePatient)
+		out.refused("change by who reads", 403, "PUT", "/fhir/Patient/p1", `{"resourceType":"Patient","id":"p1"}`)
+		out.refused("delete by who reads", 403, "DELETE", "/fhir/Patient/p1", "")
+		out.refused("a transaction", 403, "POST", "/fhir", `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":`+hostilePatient+`,"request":{"method":"POST","url":"Patient"}}]}`)
+		out.refused("what it may", 404, "GET", "/fhir/Patient/p1", "")
+		code, answer := out.do("POST", "/fhir", strings.NewReader(`{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Observation"}},{"request":{"method":"GET","url":"Patient"}}]}`))
+		if code != 200 || strings.Count(answer, `"status":"403`) != 1 || strings.Count(answer, `"status":"200`) != 1 {
+			t.Errorf("%s: a batch: %d %.300s", g.name, code, answer)
+		}
 	}
 }

@@ -171,6 +171,18 @@ func TestAuditIsFoundByWhomAndWhenAndWhose(t *testing.T) {
 	}
 }
 
+// Both of a person's records that a link joins are theirs, and no act stands twice.
+func TestAuditOfAPersonWithTwoRecords(t *testing.T) {
+	a, _, _ := filled(t)
+	a.put("Patient", "p3", `,"link":[{"other":{"reference":"Patient/p1"},"type":"seealso"}]`, "lan")
+	for _, asks := range []string{"patient=p1", "patient=p3", "patient=p1,p3,p1"} {
+		list, _ := a.found(a.ask("", asks, false))
+		if len(list) != 5 || !strings.HasPrefix(list[0], "7 lan Patient/p3") || !strings.HasPrefix(list[4], "1 lan Patient/p1") {
+			t.Errorf("%s: %v", asks, list)
+		}
+	}
+}
+
 func TestAuditPagesStayWhileActsGoOn(t *testing.T) {
 	a, p1, o1 := filled(t)
 	var all []string
