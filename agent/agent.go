@@ -221,8 +221,15 @@ func (a *Agent) face(base string) (http.Handler, error) {
 			author, may := web.Caller(r)
 			return rest.Caller{Author: author, May: may}
 		},
-		Looked: a.looked,
+		Looked: a.looked, Acts: a.store, Station: a.name,
 	})
+}
+
+// name is the station's, which enrolment may give it.
+func (a *Agent) name() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.station
 }
 
 // newDoor is where programs on the network come in, if the settings say so. Its

@@ -31,6 +31,16 @@ type Acts interface {
 	ActsBefore(n uint64, limit int, keys ...record.Key) ([]audit.Numbered, error)
 }
 
+// isAct says whether a call is about the audit. AuditEvents of other systems, which came as
+// files, are records: they are read by their id, which is no number.
+func (h *Handler) isAct(c *call) bool {
+	if c.key.Kind != auditKind || h.o.Acts == nil {
+		return false
+	}
+	_, err := strconv.ParseUint(c.key.ID, 10, 63)
+	return c.action == doSearch || c.action == doRead && err == nil
+}
+
 // actsAsked is a search of the audit.
 type actsAsked struct {
 	keys   []record.Key // of the records; none for all
@@ -114,6 +124,9 @@ func (h *Handler) auditEvent(ctx context.Context, c *call, acts Acts, station st
 // refused: to ignore it would answer another question.
 func (h *Handler) actsAsked(c *call) (a actsAsked, p *Problem) {
 	a.count = someCount
+	if c.within != "" {
+		c.query = append(c.query, param{name: "patient", value: "Patient/" + c.within})
+	}
 	var used []param
 	if a.view, used, p = h.view(c.query); p != nil {
 		return a, p

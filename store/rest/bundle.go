@@ -64,7 +64,7 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 		}
 		one.by, one.prefer = c.by, inBundle(c.prefer)
 		calls[i] = one
-		if one.action == doCreate || one.action == doUpdate || one.action == doPatch || one.action == doDelete {
+		if one.writes() {
 			ops[i] = &op{call: one, refs: true}
 			p := h.allowed(one)
 			if p == nil {

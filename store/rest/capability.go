@@ -9,57 +9,15 @@ const faceDate = "2026-11-28"
 // capabilities is the CapabilityStatement (FHIR R4 capabilitystatement.html). It
 // names what is served and nothing else.
 func capabilities(o Options) *fhir.Value {
-	str := fhir.NewString
-	obj := fhir.NewObject
-	codes := func(list ...string) *fhir.Value {
-		out := make([]*fhir.Value, len(list))
-		for i, code := range list {
-			out[i] = obj(fhir.Field{Name: "code", Value: str(code)})
-		}
-		return fhir.NewArray(out...)
-	}
-	onKind := codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
-	yes := fhir.NewBool(true)
+	str, obj := fhir.NewString, fhir.NewObject
 	back := referring(o.R4)
 	var kinds []*fhir.Value
 	for _, kind := range o.R4.Kinds() {
-		var params, refs []*fhir.Value
-		for _, p := range o.R4.Params(kind) {
-			if p.Type == "reference" {
-				refs = append(refs, str(kind+":"+p.Name))
-			}
-			if served(p) {
-				params = append(params, obj(
-					fhir.Field{Name: "name", Value: str(p.Name)},
-					fhir.Field{Name: "type", Value: str(p.Type)}))
-			}
+		if kind == auditKind && o.Acts != nil {
+			kinds = append(kinds, actsCapability())
+			continue
 		}
-		one := obj(
-			fhir.Field{Name: "type", Value: str(kind)},
-			fhir.Field{Name: "interaction", Value: onKind},
-			fhir.Field{Name: "versioning", Value: str("versioned")},
-			fhir.Field{Name: "readHistory", Value: yes},
-			fhir.Field{Name: "updateCreate", Value: yes},
-			fhir.Field{Name: "conditionalCreate", Value: yes},
-			fhir.Field{Name: "conditionalRead", Value: str("full-support")},
-			fhir.Field{Name: "conditionalUpdate", Value: yes},
-			fhir.Field{Name: "conditionalDelete", Value: str("single")})
-		if len(params) > 0 {
-			one = one.With("searchParam", fhir.NewArray(params...))
-		}
-		if len(refs) > 0 {
-			one = one.With("searchInclude", fhir.NewArray(refs...))
-		}
-		if list := back[kind]; len(list) > 0 {
-			one = one.With("searchRevInclude", fhir.NewArray(list...))
-		}
-		if kind == "Patient" {
-			one = one.With("operation", operations(
-				"everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-				"summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
-				"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"))
-		}
-		kinds = append(kinds, one)
+		kinds = append(kinds, capability(o.R4, kind, back[kind]))
 	}
 	software := obj(fhir.Field{Name: "name", Value: str("Tram")})
 	if o.Version != "" {
@@ -88,6 +46,69 @@ func capabilities(o Options) *fhir.Value {
 				"changes", "urn:tram:operation:changes",
 				"conflicts", "urn:tram:operation:conflicts",
 				"resolve", "urn:tram:operation:resolve")}))})
+}
+
+// capability is what can be done with the records of a kind, which those in back refer to.
+func capability(r4 *fhir.R4, kind string, back []*fhir.Value) *fhir.Value {
+	var params, refs []*fhir.Value
+	for _, p := range r4.Params(kind) {
+		if p.Type == "reference" {
+			refs = append(refs, fhir.NewString(kind+":"+p.Name))
+		}
+		if served(p) {
+			params = append(params, searchParam(p.Name, p.Type))
+		}
+	}
+	yes := fhir.NewBool(true)
+	one := fhir.NewObject(
+		fhir.Field{Name: "type", Value: fhir.NewString(kind)},
+		fhir.Field{Name: "interaction", Value: codes("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")},
+		fhir.Field{Name: "versioning", Value: fhir.NewString("versioned")},
+		fhir.Field{Name: "readHistory", Value: yes},
+		fhir.Field{Name: "updateCreate", Value: yes},
+		fhir.Field{Name: "conditionalCreate", Value: yes},
+		fhir.Field{Name: "conditionalRead", Value: fhir.NewString("full-support")},
+		fhir.Field{Name: "conditionalUpdate", Value: yes},
+		fhir.Field{Name: "conditionalDelete", Value: fhir.NewString("single")})
+	for _, part := range []struct {
+		name string
+		list []*fhir.Value
+	}{{"searchInclude", refs}, {"searchRevInclude", back}, {"searchParam", params}} {
+		if len(part.list) > 0 {
+			one = one.With(part.name, fhir.NewArray(part.list...))
+		}
+	}
+	if kind == "Patient" {
+		one = one.With("operation", operations(
+			"everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+			"summary", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
+			"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"))
+	}
+	return one
+}
+
+// actsCapability is what can be done with the audit.
+func actsCapability() *fhir.Value {
+	return fhir.NewObject(
+		fhir.Field{Name: "type", Value: fhir.NewString(auditKind)},
+		fhir.Field{Name: "interaction", Value: codes("read", "search-type")},
+		fhir.Field{Name: "searchParam", Value: fhir.NewArray(searchParam("agent", "reference"),
+			searchParam("date", "date"), searchParam("entity", "reference"), searchParam("patient", "reference"))})
+}
+
+func searchParam(name, typ string) *fhir.Value {
+	return fhir.NewObject(
+		fhir.Field{Name: "name", Value: fhir.NewString(name)},
+		fhir.Field{Name: "type", Value: fhir.NewString(typ)})
+}
+
+// codes lists interactions.
+func codes(list ...string) *fhir.Value {
+	out := make([]*fhir.Value, len(list))
+	for i, code := range list {
+		out[i] = fhir.NewObject(fhir.Field{Name: "code", Value: fhir.NewString(code)})
+	}
+	return fhir.NewArray(out...)
 }
 
 // referring lists, for each kind, the search parameters by which others refer to it.

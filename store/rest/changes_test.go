@@ -182,3 +182,33 @@ func TestExport(t *testing.T) {
 		t.Errorf("to nobody: %d", status)
 	}
 }
+
+// The audit is read as AuditEvents and never written, also not in a Bundle; those of other
+// systems that came as files stay what they are.
+func TestAuditIsReadOnly(t *testing.T) {
+	var s *store.Store
+	f := serve(t, func(o *rest.Options) {
+		s = o.Backend.(*store.Store)
+		o.Acts, o.Station = s, func() string { return "tram-a" }
+	})
+	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))
+	event := `{"resourceType":"AuditEvent","id":"theirs","type":{"code":"rest"},"recorded":"2026-03-01T08:00:00Z","agent":[{"requestor":true}],"source":{"observer":{"display":"x"}}}`
+	if _, err := s.Put(context.Background(), store.Write{Key: record.Key{Kind: "AuditEvent", ID: "theirs"}, Author: "drop-folder", Content: []byte(event)}); err != nil {
+		t.Fatal(err)
+	}
+	r := f.want(200, "GET", "/AuditEvent?patient=Patient/p1", "")
+	list := fhir.Entries(r.body)
+	if len(list) == 0 || list[0].Resource.Str("source", "observer", "display")+list[0].Resource.Str("source", "observer", "identifier", "value") == "" {
+		t.Fatalf("the audit of p1: %s", r.raw)
+	}
+	if got := fhir.Entries(f.want(200, "GET", "/Patient/p1/AuditEvent", "").body); len(got) < len(list) {
+		t.Errorf("in the compartment: %d, want %d", len(got), len(list))
+	}
+	f.want(200, "GET", "/AuditEvent/"+list[0].Resource.Str("id"), "")
+	f.want(200, "GET", "/AuditEvent/theirs", "")
+	f.want(405, "POST", "/AuditEvent", event)
+	f.want(405, "PUT", "/AuditEvent/theirs", event)
+	f.want(405, "DELETE", "/AuditEvent/theirs", "")
+	f.want(405, "POST", "/", bundle("transaction", entry("", "PUT", "AuditEvent/theirs", event)))
+	f.want(403, "GET", "/AuditEvent", "", "X-May", "s Patient")
+}

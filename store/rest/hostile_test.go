@@ -271,10 +271,10 @@ func TestWhoLookedIsToldFirst(t *testing.T) {
 }
 
 func TestClient31PagesOfOtherOrigins(t *testing.T) {
-	f := serve(t, func(o *rest.Options) { o.Origins = []string{"https://app.example"} })
+	f := serve(t)
 	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))
 	own := strings.TrimSuffix(f.base, "/fhir")
-	for origin, want := range map[string]string{own: own, "https://app.example": "https://app.example", "https://evil.example": "", "null": "", "http://127.0.0.1": "", "https://app.example.evil": ""} {
+	for origin, want := range map[string]string{own: own, "https://evil.example": "", "null": "", "http://127.0.0.1": "", own + "0": ""} {
 		flight := f.want(204, "OPTIONS", "/Patient/p1", "", "Origin", origin, "Access-Control-Request-Method", "PUT", "X-Nobody", "1")
 		read := f.want(200, "GET", "/Patient/p1", "", "Origin", origin)
 		for _, r := range []reply{flight, read} {

@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"tram/store"
@@ -85,12 +84,14 @@ type Options struct {
 	Base string
 	// Caller tells who asks; nil tells nobody.
 	Caller func(*http.Request) Caller
-	// Origins are those of pages elsewhere that may read answers (CORS); Base's own may.
-	Origins []string
 	// Looked is told who is about to be shown which records ("read", "search",
 	// "history"); when it fails nothing is shown. Nil tells nobody.
 	Looked func(ctx context.Context, author, action string, keys []record.Key) error
-	Log    *slog.Logger
+	// Acts is the audit, served as AuditEvent, and Station the name of who keeps it; nil
+	// serves none.
+	Acts    Acts
+	Station func() string
+	Log     *slog.Logger
 	// Version is the program's version, for the CapabilityStatement.
 	Version string
 }
@@ -141,15 +142,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.write(w, r, res)
 }
 
-// share lets a page that runs in a browser read the answer, where it comes from an origin that
-// may (https://fetch.spec.whatwg.org/#http-cors-protocol). Without a token it gets nothing.
+// share lets a page that runs in a browser read the answer, where it comes from our own
+// origin (https://fetch.spec.whatwg.org/#http-cors-protocol). Without a token it gets nothing.
 func (h *Handler) share(head http.Header, r *http.Request) {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return
 	}
 	head.Add("Vary", "Origin")
-	if !strings.HasPrefix(h.o.Base+"/", origin+"/") && !slices.Contains(h.o.Origins, origin) {
+	if !strings.HasPrefix(h.o.Base+"/", origin+"/") {
 		return
 	}
 	head.Set("Access-Control-Allow-Origin", origin)
@@ -224,6 +225,9 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 	if p := h.allowed(c); p != nil {
 		return failed(p)
 	}
+	if h.isAct(c) {
+		return h.auditEvents(ctx, c, h.o.Acts, h.o.Station())
+	}
 	switch c.action {
 	case doMetadata:
 		return result{status: http.StatusOK, resource: h.caps}
@@ -267,6 +271,9 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 
 // allowed holds a call against what its caller may. A Bundle's entries are calls of their own.
 func (h *Handler) allowed(c *call) *Problem {
+	if c.key.Kind == auditKind && h.o.Acts != nil && c.writes() {
+		return problem("method")
+	}
 	switch c.action {
 	case doRead, doVread, doHistory, doEverything, doSummary, doConflict:
 		return c.may('r', c.key.Kind)
@@ -282,6 +289,11 @@ func (h *Handler) allowed(c *call) *Problem {
 		return c.may('d', c.key.Kind)
 	}
 	return nil
+}
+
+// writes says whether a call changes a record.
+func (c *call) writes() bool {
+	return c.action == doCreate || c.action == doUpdate || c.action == doPatch || c.action == doDelete || c.action == doResolve
 }
 
 // may says why not, where a caller may not do so with all of the kinds.
