@@ -54,6 +54,8 @@ func TestClient28EveryRefusalIsAnOutcome(t *testing.T) {
 		{"invented method", "FOO", "/Patient", "", 405, "method"},
 		{"POST to an instance", "POST", "/Patient/1", patient, 405, "method"},
 		{"long URL", "GET", "/Patient?name=" + long, "", 414, "url-too-long"},
+		{"many parameters", "GET", "/Patient?" + strings.Repeat("_id=1&", 101), "", 400, "too-many-params"},
+		{"many values", "GET", "/Patient?_id=" + strings.Repeat("1,", 1000), "", 400, "too-many-params"},
 		{"bad escape", "GET", "/Patient?name=%zz" + secret, "", 400, "bad-url"},
 		{"secret in a parameter's name", "GET", "/Patient?name." + secret + "=1", "", 400, "bad-search"},
 		{"secret in a date", "GET", "/Patient?birthdate=" + secret, "", 400, "bad-search"},

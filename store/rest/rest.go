@@ -36,6 +36,8 @@ const (
 	maxURL     = 8 << 10  // bytes of a request's URL
 	maxEntries = 5000     // entries of a Bundle
 	maxBundles = 2        // Bundles at a time; others wait before their body is read
+	maxParams  = 100      // parameters of a request
+	maxValues  = 1000     // values of a parameter
 	maxCount   = 1000     // resources of a page
 	someCount  = 50       // resources of a page when nothing is asked for
 	maxAnswer  = 64 << 20 // bytes of content that the GETs of one Bundle may return

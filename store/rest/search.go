@@ -36,6 +36,9 @@ func parseQuery(raw string) ([]param, *Problem) {
 		if err1 != nil || err2 != nil || !plain(name) || !plain(value) {
 			return nil, problem("bad-url")
 		}
+		if len(out) == maxParams {
+			return nil, problem("too-many-params")
+		}
 		p := param{value: value}
 		p.name, p.modifier, _ = strings.Cut(name, ":")
 		out = append(out, p)
@@ -228,6 +231,9 @@ func clause(r4 *fhir.R4, base, kind string, p param) (c query.Clause, known bool
 		return c, false, problem("unsupported-parameter").in(p.name)
 	}
 	c = query.Clause{Param: p.name, Modifier: p.modifier, Values: split(p.value)}
+	if len(c.Values) > maxValues {
+		return c, true, problem("too-many-params").in(p.name)
+	}
 	if def.Type == "reference" && base != "" { // our own address names a record here
 		for i, v := range c.Values {
 			c.Values[i] = strings.TrimPrefix(v, base+"/")
