@@ -265,7 +265,8 @@ func keyOf(resource []byte) (record.Key, error) {
 	return record.Key{Kind: key.ResourceType, ID: key.ID}, nil
 }
 
-// first is a first push over an open link.
+// first is a first push over an open link, and the first pull of another station, which is
+// let see all that was pushed.
 func (b *bench) first(ctx context.Context) error {
 	b.say("a first push of %d records", b.Records)
 	if err := b.town.back(ctx, empty); err != nil {
@@ -284,13 +285,34 @@ func (b *bench) first(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := b.couchFirst(ctx, l)
+	r, err := b.couchFirst(ctx, l, false)
 	if err != nil {
 		return err
 	}
+	b.volume("push", l, p, nothing, r)
+
+	b.say("a first pull of them")
+	if nothing, err = b.town.run(ctx, 1, 0); err != nil {
+		return err
+	}
+	if err := b.town.centre.GrantAll(ctx, b.town.station[1].Name(), b.town.station[0].Name()); err != nil {
+		return err
+	}
+	if p, err = b.town.run(ctx, 1, int64(l.born)); err != nil {
+		return err
+	}
+	if r, err = b.couchFirst(ctx, l, true); err != nil {
+		return err
+	}
+	b.volume("pull", l, p, nothing, r)
+	return nil
+}
+
+// volume prints what many records cost that went one way, beside PouchDB.
+func (b *bench) volume(way string, l load, p, nothing passage, r replication) {
 	n := float64(l.born)
 	speed := n / p.Seconds()
-	b.table.part("A first push of %d records (%.1f MB of JSON) over an open link; PouchDB syncs no write to its disk", l.born, float64(l.json())/1e6)
+	b.table.part("A first %s of %d records (%.1f MB of JSON) over an open link; PouchDB syncs no write to its disk", way, l.born, float64(l.json())/1e6)
 	fast := row{name: "records a second", tram: fmt.Sprintf("%.0f", speed)}
 	if r.Up > 0 {
 		theirs := n / r.Seconds()
@@ -311,21 +333,20 @@ func (b *bench) first(ctx context.Context) error {
 		}
 		b.table.add(most)
 	}
-	return nil
 }
 
 // couchFirst is the same of PouchDB, in processes that have not written what they
-// push.
-func (b *bench) couchFirst(ctx context.Context, l load) (r replication, err error) {
+// push, or what they pull.
+func (b *bench) couchFirst(ctx context.Context, l load, pull bool) (r replication, err error) {
 	if b.couch == nil {
 		return r, nil
 	}
 	b.say("the same with PouchDB")
-	dir := filepath.Join(b.town.dir, "first")
+	dir := filepath.Join(b.town.dir, fmt.Sprintf("first-%t", pull))
 	for _, do := range []func(*database) error{
-		func(d *database) error { return d.load(l, false) },
+		func(d *database) error { return d.load(l, pull) },
 		func(d *database) (err error) {
-			r, err = d.sync(ctx, link.Shape{}, enough, true)
+			r, err = d.sync(ctx, link.Shape{}, enough, !pull)
 			return err
 		},
 	} {
