@@ -2,6 +2,9 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -158,5 +161,42 @@ func TestPartsHoldEachOnce(t *testing.T) {
 	}
 	if _, err := s.Search(query.Query{Kind: "Patient", Until: "x"}); err == nil {
 		t.Error("an end of another form is taken")
+	}
+}
+
+// A setting that is set to nothing is let go of, also where the journal makes it again.
+func TestEmptySettingIsGone(t *testing.T) {
+	dir := t.TempDir()
+	ctx := context.Background()
+	s, err := store.Open(store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"kept": "x", "gone": "y"} {
+		if err := s.SetSetting(ctx, name, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.SetSetting(ctx, "gone", nil), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, lost := range []bool{false, true} {
+		if lost {
+			if err := os.Remove(filepath.Join(dir, "tram.db")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := store.Open(store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err1 := s.Setting("kept")
+		gone, err2 := s.Setting("gone")
+		if string(kept) != "x" || gone != nil || err1 != nil || err2 != nil {
+			t.Errorf("database lost %t: %q, %q, %v, %v", lost, kept, gone, err1, err2)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -413,7 +413,7 @@ func (t *tx) again(e layout.Entry) error {
 	case layout.Taken:
 		return t.takeAgain(e)
 	case layout.Setting:
-		return t.putRaw(layout.Settings, e.Parts[0], e.Parts[1])
+		return t.putSetting(e.Parts[0], e.Parts[1])
 	case layout.Act:
 		return t.auditAgain(e)
 	case layout.Peer:

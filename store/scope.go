@@ -431,7 +431,7 @@ func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
 	return out, err
 }
 
-// SetSetting keeps a small value of the program, sealed.
+// SetSetting keeps a small value of the program, sealed; an empty one is let go of.
 func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
 	return s.orBallast(func() error {
 		return s.update(ctx, func(tx *tx) error { return tx.putSetting(s.blind("setting", name), b) })
@@ -440,6 +440,9 @@ func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
 
 func (t *tx) putSetting(at, b []byte) error {
 	t.keep(layout.Setting, at, b)
+	if len(b) == 0 {
+		return t.Table(layout.Settings).Delete(at)
+	}
 	return t.putRaw(layout.Settings, at, b)
 }
 

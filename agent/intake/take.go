@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
 
 	"tram/store/fhir"
 	"tram/store/record"
@@ -17,14 +14,6 @@ type Assigned struct {
 	Line  int // of NDJSON, a message or a table, from 1; 0 elsewhere
 	Entry int // of a Bundle, from 1; 0 elsewhere
 	Key   record.Key
-}
-
-// memory is what is remembered of a file's bytes. The ids are written down
-// before anything is taken, so that a take that was cut off is repeated with the
-// same ids; Taken is written after it.
-type memory struct {
-	Taken bool     `json:"taken,omitempty"`
-	IDs   []string `json:"ids,omitempty"`
 }
 
 // Submit takes one file's bytes outside the folder; the name only tells by
@@ -126,32 +115,4 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 		return Event{}, err
 	}
 	return e, nil
-}
-
-// recall reads what is remembered of the bytes with this label.
-func (in *Intake) recall(label string) (memory, error) {
-	var m memory
-	b, err := in.o.Setting("intake/" + label)
-	if errors.Is(err, record.ErrNotFound) || err == nil && len(b) == 0 {
-		return m, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &m)
-	}
-	if err != nil {
-		return m, fmt.Errorf("recall file: %w", err)
-	}
-	return m, nil
-}
-
-// remember keeps m durably; it returns when a power cut cannot undo it.
-func (in *Intake) remember(ctx context.Context, label string, m memory) error {
-	b, err := json.Marshal(m)
-	if err == nil {
-		err = in.o.SetSetting(ctx, "intake/"+label, b)
-	}
-	if err != nil {
-		return fmt.Errorf("remember file: %w", err)
-	}
-	return nil
 }

@@ -55,7 +55,7 @@ func TestTheSuiteRunsAtBoth(t *testing.T) {
 	}
 	programs := housetest.Programs(t)
 	for _, fails := range []string{"", "station", "centre"} {
-		t.Run("fails at " + fails, func(t *testing.T) {
+		t.Run("fails at "+fails, func(t *testing.T) {
 			t.Setenv("PART", fails)
 			var out bytes.Buffer
 			c := Command{Suite: "suite.js", Node: node, Tram: programs.Tram, Central: programs.Central, Dir: t.TempDir(), Timeout: time.Minute}
