@@ -21,7 +21,7 @@ func TestWhatWasTakenIsKeptShort(t *testing.T) {
 		if i%2 == 1 {
 			kind = "m"
 		}
-		return kind + fmt.Sprintf("%032x", i*0x0101010101)
+		return kind + fmt.Sprintf("%032x", uint64(i)*0x0101010101)
 	}
 	const files = 600
 	for i := range files {
