@@ -200,3 +200,68 @@ func TestEmptySettingIsGone(t *testing.T) {
 		}
 	}
 }
+
+// a1 a2 | copied | a3 a4; the copy: b3 b4. A place of the one life is none of the other.
+func TestPlaceOfAnotherLifeIsNotFollowed(t *testing.T) {
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	ctx := context.Background()
+	s, err := store.Open(store.Options{Name: "a", Dir: dir, R4: storetest.R4(t), Clock: storetest.Clock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(s *store.Store) {
+		t.Helper()
+		id := s.NewID()
+		if _, err := s.Put(ctx, store.Write{Key: key("Patient", id), Author: "hoa", Content: []byte(`{"resourceType":"Patient","id":"` + id + `"}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(s)
+	put(s)
+	_, early, _, err := s.Changes(store.Since{Limit: 10})
+	if err := errors.Join(err, s.Close(), os.CopyFS(copied, os.DirFS(dir))); err != nil {
+		t.Fatal(err)
+	}
+	s = storetest.Open(t, store.Options{Name: "a", Dir: dir})
+	put(s)
+	put(s)
+	_, late, _, err := s.Changes(store.Since{Limit: 10, Page: early})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := storetest.Open(t, store.Options{Name: "a", Dir: copied})
+	put(c)
+	put(c)
+	if list, _, _, err := c.Changes(store.Since{Limit: 10, Page: early}); err != nil || len(list) != 2 {
+		t.Errorf("from where both lives were one: %d, %v", len(list), err)
+	}
+	if list, _, _, err := c.Changes(store.Since{Limit: 10, Page: late}); err == nil {
+		t.Errorf("the place of another life: %d and no error", len(list))
+	}
+}
+
+// A clock that is in doubt moves nothing on, and what it said is not the time of what comes later.
+func TestDoubtfulClockMovesNothingOn(t *testing.T) {
+	now := record.Stamp{Unix: 1_790_000_000_000}
+	s := storetest.Open(t, store.Options{Name: "a", Top: true, Clock: func() record.Stamp { return now }})
+	came := func() int64 {
+		t.Helper()
+		id := s.NewID()
+		vs, err := s.Put(context.Background(), store.Write{Key: key("Patient", id), Author: "hoa", Content: []byte(`{"resourceType":"Patient","id":"` + id + `"}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := s.Came()
+		if err != nil || at != vs[0].Came {
+			t.Errorf("the last came at %d, %v; want %d", at, err, vs[0].Came)
+		}
+		return at
+	}
+	first := came()
+	now = record.Stamp{Unix: 3_900_000_000_000, Doubt: true}
+	doubted := came()
+	now = record.Stamp{Unix: 1_790_000_060_000}
+	if last := came(); doubted != first || last != now.Unix {
+		t.Errorf("came at %d, %d, %d", first, doubted, last)
+	}
+}

@@ -3,11 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"slices"
 
-	"tram/store/audit"
 	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
@@ -243,11 +241,13 @@ func (s *Store) HistoryAll(q Since) ([]*record.Version, string, error) {
 
 // Changes lists versions in the order in which they came, those behind the place of an
 // earlier answer; from "" on the first. The place that it answers is behind the last of
-// them, also where more may follow: it is what to ask with next time.
+// them, also where more may follow: it is what to ask with next time. It fails with
+// query.ParamError for the place of another life of this store, in which what came may have
+// been another.
 func (s *Store) Changes(q Since) (out []*record.Version, place string, more bool, err error) {
 	place = q.Page
 	err = s.view(func(tx *tx) error {
-		at, err := openPlace(q.Page)
+		at, err := tx.openChange(q.Page)
 		if err != nil {
 			return err
 		}
@@ -261,17 +261,53 @@ func (s *Store) Changes(q Since) (out []*record.Version, place string, more bool
 			if err != nil {
 				return err
 			}
-			if v != nil && q.wants(v) {
+			if v == nil {
+				continue
+			}
+			if q.wants(v) {
 				if more = len(out) == q.Limit; more {
 					return nil
 				}
 				out = append(out, v)
 			}
-			place = sealPlace(k)
+			digest := v.Digest()
+			place = sealPlace(append(bytes.Clone(k), digest[:8]...))
 		}
 		return nil
 	})
 	return out, place, more, err
+}
+
+// openChange is the order of a place that Changes gave, where that version came in it.
+func (t *tx) openChange(place string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.DecodeString(place)
+	if err != nil || len(b) != 0 && len(b) != 16 {
+		return nil, &query.ParamError{Param: "page", Why: "value"}
+	}
+	if len(b) == 0 {
+		return nil, nil
+	}
+	r, err := t.row(t.Table(layout.Order).Get(b[:8]))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range r.Past {
+		if p.At == num(b[:8]) && string(p.Ref.Digest[:8]) == string(b[8:]) {
+			return b[:8], nil
+		}
+	}
+	return nil, &query.ParamError{Param: "page", Why: "value"}
+}
+
+// Came is when the last version came that is held here, in Unix milliseconds; 0 before any.
+func (s *Store) Came() (at int64, err error) {
+	err = s.view(func(tx *tx) error {
+		if last := tx.Table(layout.Meta).Get([]byte(layout.Came)); len(last) == 8 {
+			at = int64(num(last))
+		}
+		return nil
+	})
+	return at, err
 }
 
 func (q Since) wants(v *record.Version) bool {
@@ -448,43 +484,3 @@ const (
 	maxWanted   = 4 * recentLives // lineages that an exchange is about
 	hour        = 3_600_000       // in milliseconds
 )
-
-// Acts are the audit's entries behind a number, at most max, up to where one is missing.
-func (s *Store) Acts(after uint64, max int) (audit.Segment, error) {
-	seg := audit.Segment{From: after + 1}
-	err := s.view(func(tx *tx) error {
-		acts := tx.Table(layout.Audit)
-		if plain, err := tx.getRaw(layout.Audit, u64(after)); err != nil {
-			return err
-		} else if plain != nil {
-			before, err := tx.decodeAudit(plain)
-			if err != nil {
-				return err
-			}
-			seg.Before, seg.After = before.Chain, before.Chain
-		}
-		c := acts.Cursor()
-		for k, v := c.Seek(u64(after + 1)); k != nil && len(seg.Acts) < max; k, v = c.Next() {
-			if len(seg.Acts) == 0 {
-				seg.From = num(k)
-			} else if num(k) != seg.Last()+1 {
-				return nil
-			}
-			plain, err := tx.unseal(layout.Audit, k, v)
-			if err != nil {
-				return err
-			}
-			l, err := tx.decodeAudit(plain)
-			if err != nil {
-				return err
-			}
-			text, err := json.Marshal(l.Entry)
-			if err != nil {
-				return err
-			}
-			seg.Acts, seg.After = append(seg.Acts, text), l.Chain
-		}
-		return nil
-	})
-	return seg, err
-}

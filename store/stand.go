@@ -276,14 +276,18 @@ func (t *tx) remember(n []byte, r *layout.Row, v *record.Version) error {
 }
 
 // came is when this transaction takes in what it does, in Unix milliseconds: by the clock,
-// but never before another did, so that who asks for what came since misses nothing.
+// but never before another did, so that who asks for what came since misses nothing. A clock
+// in doubt moves nothing on: what it said would be the time of all that comes later.
 func (t *tx) came() (int64, error) {
 	if t.at != 0 {
 		return t.at, nil
 	}
-	meta, at := t.Table(layout.Meta), t.s.opt.Clock().Corrected()
+	now := t.s.opt.Clock()
+	meta, at := t.Table(layout.Meta), now.Corrected()
 	if last := meta.Get([]byte(layout.Came)); len(last) == 8 {
-		at = max(at, int64(num(last)))
+		if at = max(at, int64(num(last))); now.Doubt {
+			at = int64(num(last))
+		}
 	}
 	t.at = at
 	return at, meta.Put([]byte(layout.Came), u64(uint64(at)))

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -349,8 +350,8 @@ func (s *Store) Dismiss(ctx context.Context, id uint64, who string) error {
 	})
 }
 
-// Contested lists the records with an open conflict, at most limit.
-func (s *Store) Contested(limit int) ([]*record.Stand, error) {
+// Contested lists the records of some kinds, or of all, with an open conflict, at most limit.
+func (s *Store) Contested(limit int, kinds ...string) ([]*record.Stand, error) {
 	var out []*record.Stand
 	err := s.view(func(tx *tx) error {
 		c := tx.Table(layout.Contested).Cursor()
@@ -358,6 +359,9 @@ func (s *Store) Contested(limit int) ([]*record.Stand, error) {
 			r, err := tx.row(k)
 			if err != nil {
 				return err
+			}
+			if len(kinds) > 0 && !slices.Contains(kinds, r.Key.Kind) {
+				continue
 			}
 			st, _, err := tx.stand(r.Key)
 			if err != nil {
@@ -397,6 +401,46 @@ func (t *tx) goneHere(feed string, n []byte, r *layout.Row, ref record.Ref) erro
 		return nil
 	}
 	return t.offerTo(feed, n, feedEntry{Number: num(n), Key: r.Key, Ref: ref, Gone: true})
+}
+
+// Acts are the audit's entries behind a number, at most max, up to where one is missing.
+func (s *Store) Acts(after uint64, max int) (audit.Segment, error) {
+	seg := audit.Segment{From: after + 1}
+	err := s.view(func(tx *tx) error {
+		acts := tx.Table(layout.Audit)
+		if plain, err := tx.getRaw(layout.Audit, u64(after)); err != nil {
+			return err
+		} else if plain != nil {
+			before, err := tx.decodeAudit(plain)
+			if err != nil {
+				return err
+			}
+			seg.Before, seg.After = before.Chain, before.Chain
+		}
+		c := acts.Cursor()
+		for k, v := c.Seek(u64(after + 1)); k != nil && len(seg.Acts) < max; k, v = c.Next() {
+			if len(seg.Acts) == 0 {
+				seg.From = num(k)
+			} else if num(k) != seg.Last()+1 {
+				return nil
+			}
+			plain, err := tx.unseal(layout.Audit, k, v)
+			if err != nil {
+				return err
+			}
+			l, err := tx.decodeAudit(plain)
+			if err != nil {
+				return err
+			}
+			text, err := json.Marshal(l.Entry)
+			if err != nil {
+				return err
+			}
+			seg.Acts, seg.After = append(seg.Acts, text), l.Chain
+		}
+		return nil
+	})
+	return seg, err
 }
 
 // ActsBefore lists the audit's entries whose number is below one, newest first: those

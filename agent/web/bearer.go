@@ -40,8 +40,8 @@ func (w *Web) programs(rest http.Handler) http.Handler {
 			return
 		}
 		auth := r.Header.Get("Authorization")
-		// The scheme is compared as RFC 6750 writes it.
-		token, ok := strings.CutPrefix(auth, "Bearer ")
+		scheme, token, _ := strings.Cut(auth, " ")
+		ok := strings.EqualFold(scheme, "Bearer") // RFC 9110, 11.1
 		p, err := w.book.Bearer(strings.TrimSpace(token))
 		switch {
 		case !ok || errors.Is(err, account.ErrWrong):

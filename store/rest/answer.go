@@ -79,6 +79,9 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, res result) {
 		return
 	}
 	content := res.resource
+	if res.problem != nil && res.problem.Status() == http.StatusServiceUnavailable {
+		head.Set("Retry-After", "5")
+	}
 	if res.problem != nil {
 		content = res.problem.outcome()
 	}

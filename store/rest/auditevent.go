@@ -20,6 +20,7 @@ const auditKind = "AuditEvent"
 
 const (
 	actsAtOnce = 500    // entries read at a time
+	maxNamed   = 20     // records that a search of the audit names
 	maxActs    = 20_000 // entries looked at for one page; the next link goes on behind them
 )
 
@@ -79,18 +80,20 @@ func (h *Handler) auditEvents(ctx context.Context, c *call, acts Acts, station s
 		return failed(p)
 	}
 	var entries []*fhir.Value
+	weight := 0
 	whose := map[record.Key][]string{}
 	for _, e := range list {
 		v, p := h.eventOf(e, station, whose)
 		if p != nil {
 			return failed(p)
 		}
+		weight += len(v.Bytes())
 		entries = append(entries, fhir.NewObject(
 			fhir.Field{Name: "fullUrl", Value: fhir.NewString(h.o.Base + "/" + auditKind + "/" + v.Str("id"))},
 			fhir.Field{Name: "resource", Value: ask.view.of(v)},
 			fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString("match")})}))
 	}
-	return result{status: http.StatusOK, resource: bundleOf("searchset", -1, h.links("/"+auditKind, ask.used, next), entries)}
+	return result{status: http.StatusOK, weight: weight, resource: bundleOf("searchset", -1, h.links("/"+auditKind, ask.used, next), entries)}
 }
 
 // auditEvent answers one entry; its id is its number.
@@ -176,10 +179,17 @@ func (h *Handler) actsClause(a *actsAsked, q param) (known bool, bad *Problem) {
 		if len(a.about) > 0 { // the records of both would be asked for
 			return false, problem("unsupported-parameter").in(q.name)
 		}
-		for _, one := range split(q.value) {
+		named := split(q.value)
+		if len(named) > maxNamed {
+			return false, problem("too-many-params").in(q.name)
+		}
+		for _, one := range named {
 			key, ok := h.meant(one, q.name)
 			if !ok {
 				return false, problem("bad-search").in(q.name)
+			}
+			if slices.Contains(a.about, key) {
+				continue
 			}
 			a.about = append(a.about, key)
 			if q.name == "entity" {

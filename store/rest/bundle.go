@@ -64,6 +64,9 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 		}
 		one.by, one.prefer = c.by, inBundle(c.prefer)
 		calls[i] = one
+		if one.action == doResolve { // a decision is about what was seen, and made by itself
+			return failed(problem("bad-entry").in(at(i)))
+		}
 		if one.writes() {
 			ops[i] = &op{call: one, refs: true}
 			p := h.allowed(one)
@@ -85,7 +88,7 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 	for i := range entries {
 		var res result
 		if ops[i] != nil {
-			res = h.changed(ops[i], calls[i].prefer.ret)
+			res = h.changed(ctx, ops[i], calls[i].prefer.ret)
 		} else {
 			res = h.bounded(ctx, calls[i], &left)
 		}
@@ -102,7 +105,7 @@ func inOrder(ops []*op) {
 
 // bounded carries out a call while what the Bundle's answer may hold lasts.
 func (h *Handler) bounded(ctx context.Context, c *call, left *int) result {
-	if *left <= 0 && c.method == http.MethodGet {
+	if *left <= 0 && !c.writes() {
 		return failed(problem("too-costly"))
 	}
 	res := h.do(ctx, c)
@@ -146,7 +149,11 @@ func entryRoute(r4 *fhir.R4, base string, e fhir.Entry) (*call, *Problem) {
 	if p != nil {
 		return nil, p
 	}
-	if c.action == doBundle || c.action == doSearch && e.Method == http.MethodPost {
+	switch c.action {
+	case doBundle, doExport, doExportStatus, doExportFile:
+		return nil, problem("bad-entry")
+	}
+	if c.action == doSearch && e.Method == http.MethodPost {
 		return nil, problem("bad-entry")
 	}
 	c.query, p = parseQuery(query)
@@ -166,6 +173,12 @@ func (c *call) fillEntry(e fhir.Entry) (p *Problem) {
 	if c.action == doPatch {
 		c.patch, p = patchIn(e.Resource)
 		return p
+	}
+	if c.asksByParameters() {
+		if e.Resource == nil {
+			return nil
+		}
+		return c.addParameters(e.Resource)
 	}
 	if c.method == http.MethodPost || c.method == http.MethodPut {
 		if e.Resource == nil || e.Resource.Shape != fhir.Object {

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"tram/store"
@@ -26,7 +27,7 @@ func (h *Handler) changes(ctx context.Context, c *call) result {
 			ask.Limit = max(ask.Limit, 1)
 			q.value = strconv.Itoa(ask.Limit)
 		case q.name == "_type":
-			if ask.Kinds, p = h.kindsOf(q); p != nil {
+			if ask.Kinds, p = h.kindsOf(ask.Kinds, q); p != nil {
 				return failed(p)
 			}
 		case q.name == pageParam:
@@ -53,12 +54,15 @@ func (h *Handler) changes(ctx context.Context, c *call) result {
 	return h.told(ctx, c, "/$changes", used, list, next, -1)
 }
 
-// kindsOf reads _type; a kind that does not exist would ask another question.
-func (h *Handler) kindsOf(p param) ([]string, *Problem) {
-	kinds := split(p.value)
-	for _, k := range kinds {
+// kindsOf adds the kinds of a _type to others, each once; one that does not exist would ask
+// another question.
+func (h *Handler) kindsOf(kinds []string, p param) ([]string, *Problem) {
+	for _, k := range split(p.value) {
 		if !h.o.R4.IsKind(k) {
 			return nil, problem("bad-search").in("_type")
+		}
+		if !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
 		}
 	}
 	return kinds, nil
@@ -66,13 +70,21 @@ func (h *Handler) kindsOf(p param) ([]string, *Problem) {
 
 // conflicts lists the records on whose elements people disagree.
 func (h *Handler) conflicts(ctx context.Context, c *call) result {
-	stands, err := h.o.Backend.Contested(maxCount)
+	kinds := slices.DeleteFunc(slices.Clone(h.o.R4.Kinds()), func(k string) bool { return c.may('r', k) != nil || c.may('s', k) != nil })
+	if len(kinds) == 0 {
+		return failed(problem("forbidden"))
+	}
+	stands, err := h.o.Backend.Contested(maxCount, kinds...)
 	if err != nil {
 		return failed(fromStore(err))
 	}
+	total := len(stands)
+	if total == maxCount { // there may be more
+		total = -1
+	}
 	b := gathered{seen: map[record.Key]bool{}, base: h.o.Base}
 	for _, st := range stands {
-		if st.Shown == nil || c.may('r', st.Key.Kind) != nil {
+		if st.Shown == nil {
 			continue
 		}
 		if p := b.add(st); p != nil {
@@ -83,7 +95,7 @@ func (h *Handler) conflicts(ctx context.Context, c *call) result {
 		return failed(p)
 	}
 	return result{status: http.StatusOK, weight: b.weight,
-		resource: bundleOf("searchset", len(b.entries), h.links("/$conflicts", nil, ""), b.entries)}
+		resource: bundleOf("searchset", total, h.links("/$conflicts", nil, ""), b.entries)}
 }
 
 // conflict tells the values on which people disagree, and who set them: a Parameters with one
@@ -163,7 +175,7 @@ func (h *Handler) resolve(ctx context.Context, c *call) result {
 		return failed(fromStore(err))
 	}
 	o := &op{call: c, status: http.StatusOK, version: made[0], tag: made[0].Name.String()}
-	return h.changed(o, c.prefer.ret)
+	return h.changed(ctx, o, c.prefer.ret)
 }
 
 // decides says whether each decision is about an open conflict.

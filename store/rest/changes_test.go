@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,7 +68,12 @@ func (d *decided) Put(_ context.Context, w ...store.Write) ([]*record.Version, e
 	return []*record.Version{d.shown.Head}, nil
 }
 
-func (d *decided) Contested(int) ([]*record.Stand, error) { return []*record.Stand{d.shown}, nil }
+func (d *decided) Contested(_ int, kinds ...string) ([]*record.Stand, error) {
+	if !slices.Contains(kinds, d.shown.Key.Kind) {
+		return nil, nil
+	}
+	return []*record.Stand{d.shown}, nil
+}
 
 // a1: 1961, b1: 1962. The values are told with who set them, and a decision closes what it names.
 func TestConflictsAreToldAndDecided(t *testing.T) {
@@ -82,9 +88,10 @@ func TestConflictsAreToldAndDecided(t *testing.T) {
 	if got := all(f.want(200, "GET", "/$conflicts", "")); got != "Patient/p1" {
 		t.Errorf("listed: %s", got)
 	}
-	if got := all(f.want(200, "GET", "/$conflicts", "", "X-May", "r Observation")); got != "" {
+	if got := all(f.want(200, "GET", "/$conflicts", "", "X-May", "rs Observation")); got != "" {
 		t.Errorf("listed for who may not read it: %s", got)
 	}
+	f.want(403, "GET", "/$conflicts", "", "X-May", "r Patient")
 	r := f.want(200, "GET", "/Patient/p1/$conflicts", "")
 	if issues := f.r4.Check(r.body); len(issues) > 0 || !strings.Contains(r.raw, `{\"birthDate\":\"1962-02-03\"}`) || !strings.Contains(r.raw, b.String()) {
 		t.Errorf("told: %v %s", issues, r.raw)
@@ -106,6 +113,9 @@ func TestConflictsAreToldAndDecided(t *testing.T) {
 		{word("gender", `{"gender":"male"}`), tag, 400}, {word("birthDate", `{`), tag, 400}, {`{"resourceType":"Parameters"}`, tag, 400}, {patient, tag, 400},
 	} {
 		f.want(c.want, "POST", "/Patient/p1/$resolve", c.body, "If-Match", c.match)
+	}
+	if r := f.want(400, "POST", "/", bundle("transaction", entry("", "POST", "Patient/p1/$resolve", withID(patient, "p1")))); r.problem() != "bad-entry" {
+		t.Errorf("in a transaction: %s", r.raw)
 	}
 	f.want(403, "POST", "/Patient/p1/$resolve", word("birthDate", `{}`), "If-Match", tag, "X-May", "r Patient")
 	f.want(404, "GET", "/Patient/none/$conflicts", "")
@@ -140,6 +150,9 @@ func TestExport(t *testing.T) {
 	}
 	at := start("/$export")
 	files := output(at)
+	if len(output(start("/$export?_type=Patient&_type=Organization&_type=Patient"))) != 2 {
+		t.Error("of two types")
+	}
 	if len(files) != 3 || files["Patient 7"] == "" || files["Observation 1"] == "" {
 		t.Fatalf("files: %v", files)
 	}
@@ -164,6 +177,10 @@ func TestExport(t *testing.T) {
 	if files := output(start("/Patient/$export?_type=Observation,Organization")); len(files) != 1 {
 		t.Errorf("of patients: %v", files)
 	}
+	since := f.want(200, "GET", at, "").body.Str("transactionTime")
+	if files := output(start("/$export?_since=" + since)); files["Patient 1"] == "" {
+		t.Errorf("since the export began: %v", files)
+	}
 	late := f.want(200, "GET", "/Patient/late", "").body.Str("meta", "lastUpdated")
 	if files := output(start("/$export?_since=" + late)); len(files) != 1 || files["Patient 1"] == "" {
 		t.Errorf("since: %v", files)
@@ -175,6 +192,10 @@ func TestExport(t *testing.T) {
 	f.want(406, "GET", "/$export?_outputFormat=csv", "", "Prefer", "respond-async")
 	f.want(403, "GET", "/$export", "", "Prefer", "respond-async", "X-May", "s Patient")
 	f.want(403, "GET", files["Patient 7"], "", "X-May", "s Observation")
+	r := f.want(200, "POST", "/", bundle("batch", entry("", "GET", strings.TrimPrefix(files["Organization 1"], f.base+"/"), "")))
+	if got := statuses(r); got != "400" {
+		t.Errorf("in a batch: %s", got)
+	}
 	for _, path := range []string{"/$export-status/x", "/$export-file/x", "/$export-status/e30", "/$export-file/" + strings.TrimPrefix(at, f.base+"/$export-status/")} {
 		f.want(404, "GET", path, "")
 	}

@@ -65,6 +65,15 @@ func TestEverythingOfAPerson(t *testing.T) {
 	}
 	f.want(200, "POST", "/Patient/p2/$everything", "")
 	f.want(400, "POST", "/Patient/p1/$everything", "{}")
+	several := `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Flag"},{"name":"_type","valueString":"Patient"}]}`
+	if got := all(f.want(200, "POST", "/Patient/p2/$everything", several)); got != "Flag/f1 Patient/p1 Patient/p2" {
+		t.Errorf("of two types: %s", got)
+	}
+	r := f.want(200, "POST", "/", bundle("batch", entry("", "POST", "Patient/p2/$everything", several)))
+	if got := all(reply{body: fhir.Entries(r.body)[0].Resource}); got != "Flag/f1 Patient/p1 Patient/p2" {
+		t.Errorf("of two types in a batch: %s", got)
+	}
+	f.want(400, "GET", "/Patient/p1/$everything?_type=Nobody", "")
 	f.want(200, "PUT", "/Patient/p2", `{"resourceType":"Patient","id":"p2"}`)
 	if got := everything("/Patient/p1/$everything"); got != "Appointment/both Flag/f1 Patient/p1" {
 		t.Errorf("parted: %s", got)
@@ -101,10 +110,14 @@ func TestSummaryOfAPerson(t *testing.T) {
 	if r := f.want(200, "GET", "/Patient/p1/$summary", ""); fhir.Entries(r.body)[0].Resource.Str("language") != "vi" {
 		t.Errorf("in another language than the station's: %s", r.raw)
 	}
-	if r := f.want(200, "GET", "/Patient/p1/$summary", "", "X-May", "r Patient"); strings.Contains(r.raw, "Penicillin") {
+	f.want(201, "PUT", "/Immunization/i1", `{"resourceType":"Immunization","id":"i1","status":"completed","vaccineCode":{"text":"Rubella"},"patient":{"reference":"Patient/p1"},"occurrenceDateTime":"2026-01-01"}`)
+	required := "Patient,AllergyIntolerance,Condition,MedicationRequest,MedicationStatement"
+	if r := f.want(200, "GET", "/Patient/p1/$summary", "", "X-May", "r "+required); strings.Contains(r.raw, "Rubella") || !strings.Contains(r.raw, "Penicillin") {
 		t.Errorf("told what the token does not cover: %s", r.raw)
 	}
-	f.want(403, "GET", "/Patient/p1/$summary", "", "X-May", "r AllergyIntolerance")
+	for _, may := range []string{"r Patient", "r AllergyIntolerance", "r " + strings.TrimSuffix(required, ",MedicationStatement")} {
+		f.want(403, "GET", "/Patient/p1/$summary", "", "X-May", may)
+	}
 	f.want(404, "GET", "/Patient/none/$summary", "")
 	f.want(404, "GET", "/Patient/$summary?identifier=none", "")
 	f.want(400, "GET", "/Patient/$summary?name=hoa", "")

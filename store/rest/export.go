@@ -24,8 +24,11 @@ const partSize = 10_000
 type job struct {
 	Kinds   []string `json:"k,omitempty"`
 	Since   string   `json:"s,omitempty"`
-	Asked   int64    `json:"at"` // Unix milliseconds
+	Query   string   `json:"q,omitempty"`
 	Patient bool     `json:"p,omitempty"`
+	// At is when the last version came that it may hold, in Unix milliseconds by the clock of
+	// meta.lastUpdated: who asks since then misses nothing.
+	At *int64 `json:"at"`
 	// Kind, Page and Until are one file of it.
 	Kind  string `json:"f,omitempty"`
 	Page  string `json:"from,omitempty"`
@@ -42,7 +45,7 @@ func (j job) id() string {
 
 func jobOf(id string) (j job, p *Problem) {
 	b, err := base64.RawURLEncoding.DecodeString(id)
-	if err != nil || json.Unmarshal(b, &j) != nil || j.Asked <= 0 {
+	if err != nil || json.Unmarshal(b, &j) != nil || j.At == nil {
 		return j, problem("no-export")
 	}
 	return j, nil
@@ -50,12 +53,16 @@ func jobOf(id string) (j job, p *Problem) {
 
 // export takes an export in hand and answers where it is told how it stands.
 func (h *Handler) export(c *call) result {
-	j := job{Patient: c.key.Kind == "Patient", Asked: time.Now().UnixMilli()}
+	at, err := h.o.Past.Came()
+	if err != nil {
+		return failed(fromStore(err))
+	}
+	j := job{Patient: c.key.Kind == "Patient", At: &at, Query: c.rawQuery}
 	for _, q := range c.query {
 		var p *Problem
 		switch q.name {
 		case "_type":
-			if j.Kinds, p = h.kindsOf(q); p != nil {
+			if j.Kinds, p = h.kindsOf(j.Kinds, q); p != nil {
 				return failed(p)
 			}
 		case "_since":
@@ -68,6 +75,9 @@ func (h *Handler) export(c *call) result {
 				return failed(problem("not-acceptable"))
 			}
 		default:
+			if passive(q.name) {
+				continue
+			}
 			return failed(problem("unsupported-parameter").in(q.name))
 		}
 	}
@@ -112,7 +122,7 @@ func (j job) search(kind string) query.Query {
 
 // exportStatus answers the manifest: the files of each kind, each of at most partSize records.
 // Its progress says how many records they hold together.
-func (h *Handler) exportStatus(c *call) result {
+func (h *Handler) exportStatus(ctx context.Context, c *call) result {
 	j, p := jobOf(c.job)
 	if p != nil {
 		return failed(p)
@@ -127,12 +137,15 @@ func (h *Handler) exportStatus(c *call) result {
 	var files []*fhir.Value
 	all := 0
 	for _, kind := range kinds {
+		if ctx.Err() != nil {
+			return failed(problem("cancelled"))
+		}
 		marks, total, err := h.o.Backend.Pages(j.search(kind), partSize)
 		if err != nil {
 			return failed(fromStore(err))
 		}
 		for i := range (total + partSize - 1) / partSize {
-			one := job{Asked: j.Asked, Since: j.Since, Kind: kind}
+			one := job{At: j.At, Since: j.Since, Kind: kind}
 			if i > 0 {
 				one.Page = marks[i-1]
 			}
@@ -150,8 +163,11 @@ func (h *Handler) exportStatus(c *call) result {
 	if j.Patient {
 		request = h.o.Base + "/Patient/$export"
 	}
+	if j.Query != "" {
+		request += "?" + j.Query
+	}
 	return result{status: http.StatusOK, progress: strconv.Itoa(all) + " records in " + strconv.Itoa(len(files)) + " files", plain: true, resource: fhir.NewObject(
-		fhir.Field{Name: "transactionTime", Value: fhir.NewString(instant(time.UnixMilli(j.Asked)))},
+		fhir.Field{Name: "transactionTime", Value: fhir.NewString(instant(time.UnixMilli(*j.At)))},
 		fhir.Field{Name: "request", Value: fhir.NewString(request)},
 		fhir.Field{Name: "requiresAccessToken", Value: fhir.NewBool(true)},
 		fhir.Field{Name: "output", Value: fhir.NewArray(files...)},
@@ -195,6 +211,9 @@ func (h *Handler) exportFile(ctx context.Context, c *call) result {
 
 // exportPage is the next page of a file as lines; q goes on behind it.
 func (h *Handler) exportPage(ctx context.Context, c *call, q *query.Query) ([]byte, *Problem) {
+	if ctx.Err() != nil {
+		return nil, problem("cancelled")
+	}
 	found, err := h.o.Backend.Search(*q)
 	if err != nil {
 		return nil, fromStore(err)

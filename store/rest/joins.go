@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // What searches across references may cost.
 const (
 	maxJoined   = 1000 // records that one step of a chain may lead to
-	maxLooked   = 5000 // records that _has looks at for where they refer to
+	maxLooked   = 5000 // records that all chains of a request look at
 	maxSteps    = 4    // references of a chain
 	maxIncluded = 1000 // records that a page may include
 )
@@ -21,9 +22,9 @@ const (
 // of a reverse one ("_has:Observation:patient:code", search.html#has): what it asks about other
 // records is asked first, and the clause then names those. known is false for a
 // parameter that R4 does not define.
-func (h *Handler) joined(c *call, kind string, p param, steps int) (out query.Clause, known bool, bad *Problem) {
+func (h *Handler) joined(ctx context.Context, c *call, kind string, p param, steps int) (out query.Clause, known bool, bad *Problem) {
 	rest := func(target string, inner param) ([]*record.Stand, query.Query, *Problem) {
-		return h.joinedTo(c, target, inner, steps-1)
+		return h.joinedTo(ctx, c, target, inner, steps-1)
 	}
 	if p.name == "_has" {
 		return h.has(kind, p, rest)
@@ -35,14 +36,14 @@ func (h *Handler) joined(c *call, kind string, p param, steps int) (out query.Cl
 func isJoined(p param) bool { return p.name == "_has" || strings.Contains(p.name+p.modifier, ".") }
 
 // joinedTo are the records of a kind that the rest of a chain finds, and how it asked.
-func (h *Handler) joinedTo(c *call, kind string, inner param, steps int) (out []*record.Stand, q query.Query, p *Problem) {
+func (h *Handler) joinedTo(ctx context.Context, c *call, kind string, inner param, steps int) (out []*record.Stand, q query.Query, p *Problem) {
 	if steps <= 0 {
 		return nil, q, problem("too-wide").in(inner.name)
 	}
 	if p := c.may('s', kind); p != nil {
 		return nil, q, p
 	}
-	clause, known, p := h.oneClause(c, kind, inner, steps)
+	clause, known, p := h.oneClause(ctx, c, kind, inner, steps)
 	if p == nil && !known {
 		p = problem("bad-search").in(inner.name)
 	}
@@ -51,11 +52,17 @@ func (h *Handler) joinedTo(c *call, kind string, inner param, steps int) (out []
 	}
 	q = query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{clause}}
 	for more := true; more; more = q.Page != "" {
+		if ctx.Err() != nil {
+			return nil, q, problem("cancelled")
+		}
 		found, err := h.o.Backend.Search(q)
 		if err != nil {
 			return nil, q, fromStore(err)
 		}
-		if found.Total > maxLooked {
+		if q.Page == "" {
+			c.joins += 1 + found.Total
+		}
+		if c.joins > maxLooked {
 			return nil, q, problem("too-wide").in(inner.name)
 		}
 		out, q.Page = append(out, found.Stands...), found.Next
@@ -93,7 +100,7 @@ func (h *Handler) chain(kind string, p param, rest rest) (out query.Clause, know
 	first, _, _ := strings.Cut(inner.name, ".")
 	targets = slices.DeleteFunc(slices.Clone(targets), func(t string) bool {
 		_, ok := h.o.R4.Param(t, first)
-		return !ok && !(first == "_has" && h.o.R4.IsKind(t))
+		return !ok && !(first == "_has" && t == only && h.o.R4.IsKind(t))
 	})
 	if len(targets) == 0 {
 		return out, true, problem("bad-search").in(name)

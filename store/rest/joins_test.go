@@ -1,9 +1,14 @@
 package rest_test
 
 import (
+	"context"
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
+
+	"tram/store/record"
+	"tram/store/rest"
 )
 
 // ward is a face with two people, their visits, results and who made them.
@@ -160,6 +165,55 @@ func TestScopesHold(t *testing.T) {
 	r := f.want(200, "POST", "/", bundle("batch", entry("", "GET", "Observation/s1", ""), entry("", "GET", "Patient/p1", "")), "X-May", "r Observation")
 	if got := statuses(r); got != "200 403" {
 		t.Errorf("batch: %s", got)
+	}
+}
+
+// A write shows nothing that its caller did not send and may not read, and tells the audit
+// where it does.
+func TestWritesShowWhatMayBeRead(t *testing.T) {
+	var looked []string
+	f := serve(t, func(o *rest.Options) {
+		o.Looked = func(_ context.Context, _, action string, keys []record.Key) error {
+			looked = append(looked, action+" "+keys[0].String())
+			return nil
+		}
+	})
+	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))
+	test := `[{"op":"test","path":"/resourceType","value":"Patient"}]`
+	in := `{"resourceType":"Binary","contentType":"application/json-patch+json","data":"` + base64.StdEncoding.EncodeToString([]byte(test)) + `"}`
+	for _, c := range []struct {
+		may, method, path, body, kind, exist string
+		status                               int
+	}{
+		{"u Patient", "PATCH", "/Patient/p1", test, "application/json-patch+json", "", 200},
+		{"cs Patient", "POST", "/Patient", patient, "application/fhir+json", "_id=p1", 200},
+		{"u Patient", "POST", "/", bundle("transaction", entry("", "PATCH", "Patient/p1", in)), "application/fhir+json", "", 200},
+	} {
+		for _, full := range []bool{false, true} {
+			may := c.may
+			if full {
+				may = "r" + may
+			}
+			looked = nil
+			r := f.do(c.method, c.path, c.body, "X-May", may, "Content-Type", c.kind, "If-None-Exist", c.exist, "Prefer", "return=representation")
+			if shows := strings.Contains(r.raw, "Nguy"); r.status != c.status || shows != full || shows != slices.Contains(looked, "read Patient/p1") {
+				t.Errorf("%s %s with %q: %d, audited %v: %s", c.method, c.path, may, r.status, looked, r.raw)
+			}
+		}
+	}
+	looked = nil
+	f.want(201, "POST", "/Patient", patient, "X-May", "c Patient", "Prefer", "return=representation")
+	if len(looked) > 0 {
+		t.Errorf("what was sent is no reading: %v", looked)
+	}
+}
+
+// A chain looks at so many records in all, however many kinds it might lead to.
+func TestChainsHaveOneBudget(t *testing.T) {
+	f := ward(t)
+	f.want(400, "GET", "/Observation?focus._has:Observation:subject:code=8480-6", "")
+	if got := all(f.want(200, "GET", "/Observation?subject:Patient._has:Observation:patient:code=8480-6", "")); got != "Observation/s1" {
+		t.Errorf("of a kind that is named: %s", got)
 	}
 }
 

@@ -62,6 +62,10 @@ func (h *Handler) summary(ctx context.Context, c *call) result {
 	if p != nil {
 		return failed(p)
 	}
+	// A section that is empty says that nothing is known, so it must not be for want of a scope.
+	if p := c.may('r', "Patient", "AllergyIntolerance", "Condition", "MedicationRequest", "MedicationStatement"); p != nil {
+		return failed(p)
+	}
 	kinds, p := h.everyKind(nil)
 	if p != nil {
 		return failed(p)
@@ -139,19 +143,22 @@ const ipsProfile = "http://hl7.org/fhir/uv/ips/StructureDefinition/"
 // everyKind are the kinds that are asked for: those in which a Patient's compartment
 // has a reference to it, or those of them that _type names.
 func (h *Handler) everyKind(asks []param) (kinds []string, p *Problem) {
-	for _, kind := range h.o.R4.Kinds() {
-		if def, ok := h.o.R4.Param(kind, "patient"); kind == "Patient" || ok && def.Type == "reference" {
-			kinds = append(kinds, kind)
-		}
-	}
+	var only []string
 	for _, q := range asks {
 		switch {
 		case passive(q.name) || q.name == "_count": // a page may be larger than asked for
 		case q.name == "_type":
-			only := split(q.value)
-			kinds = slices.DeleteFunc(kinds, func(k string) bool { return !slices.Contains(only, k) })
+			if only, p = h.kindsOf(only, q); p != nil {
+				return nil, p
+			}
 		default:
 			return nil, problem("unsupported-parameter").in(q.name)
+		}
+	}
+	for _, kind := range h.o.R4.Kinds() {
+		def, ok := h.o.R4.Param(kind, "patient")
+		if (kind == "Patient" || ok && def.Type == "reference") && (only == nil || slices.Contains(only, kind)) {
+			kinds = append(kinds, kind)
 		}
 	}
 	return kinds, nil

@@ -161,9 +161,12 @@ func fromStore(err error) *Problem {
 	var bad *store.InvalidError
 	var param *query.ParamError
 	var known *Problem
+	var syntax *fhir.SyntaxError
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &syntax):
+		return badJSON(syntax)
 	case errors.Is(err, record.ErrNotFound):
 		return problem("not-found")
 	case errors.Is(err, record.ErrDeleted):

@@ -24,9 +24,11 @@ type call struct {
 	version string     // of a vread
 	within  string     // the Patient in whose compartment a search looks; "" for all
 	job     string     // of an export
+	joins   int        // records that its chains looked at
 	by      Caller
 
 	query           []param
+	rawQuery        string
 	resource        *fhir.Value
 	patch           jsonpatch.Patch
 	ifMatch         tags
@@ -41,7 +43,8 @@ type call struct {
 
 // fill reads the query, the headers and the body.
 func (c *call) fill(w http.ResponseWriter, r *http.Request) (p *Problem) {
-	if c.query, p = parseQuery(r.URL.RawQuery); p != nil {
+	c.rawQuery = r.URL.RawQuery
+	if c.query, p = parseQuery(c.rawQuery); p != nil {
 		return p
 	}
 	if c.ifMatch, p = parseTags(r.Header.Values("If-Match")); p != nil {
@@ -59,7 +62,7 @@ func (c *call) fill(w http.ResponseWriter, r *http.Request) (p *Problem) {
 		return c.fillForm(w, r)
 	case c.action == doPatch:
 		return c.fillPatch(w, r)
-	case (c.action == doEverything || c.action == doSummary) && r.Method == http.MethodPost:
+	case c.asksByParameters():
 		return c.fillParameters(w, r)
 	case c.method == http.MethodPost || c.method == http.MethodPut:
 		return c.fillResource(w, r)
@@ -75,7 +78,11 @@ func (c *call) fillResource(w http.ResponseWriter, r *http.Request) *Problem {
 	if !wrap && !isJSON(kind) {
 		return problem("not-json")
 	}
-	b, p := body(w, r, maxBody)
+	limit := int64(maxBody)
+	if wrap {
+		limit = maxRaw
+	}
+	b, p := body(w, r, limit)
 	if p != nil {
 		return p
 	}
@@ -103,12 +110,20 @@ func (c *call) fillParameters(w http.ResponseWriter, r *http.Request) *Problem {
 	if p != nil {
 		return p
 	}
-	list := v.Get("parameter")
+	return c.addParameters(v)
+}
+
+// addParameters adds what a Parameters holds to the query.
+func (c *call) addParameters(v *fhir.Value) *Problem {
 	if v.Str("resourceType") != "Parameters" {
 		return problem("not-a-resource")
 	}
+	list := v.Get("parameter")
 	if list == nil {
 		return nil
+	}
+	if len(list.Items) > maxParams {
+		return problem("too-many-params")
 	}
 	for _, one := range list.Items {
 		q := param{name: one.Str("name")}
@@ -120,6 +135,11 @@ func (c *call) fillParameters(w http.ResponseWriter, r *http.Request) *Problem {
 		c.query = append(c.query, q)
 	}
 	return nil
+}
+
+// asksByParameters says whether a POST calls an operation whose parameters are plain values.
+func (c *call) asksByParameters() bool {
+	return c.method == http.MethodPost && (c.action == doEverything || c.action == doSummary)
 }
 
 // fillPatch reads the body as a JSON Patch.

@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"tram/store"
 	"tram/store/fhir"
@@ -32,6 +33,7 @@ import (
 // The limits of what is taken from outside.
 const (
 	maxBody    = 16 << 20 // bytes of a body, also after gunzip
+	maxRaw     = 11 << 20 // bytes of a raw Binary, which base64 makes a third longer
 	maxForm    = 64 << 10 // bytes of a form-encoded search
 	maxURL     = 8 << 10  // bytes of a request's URL
 	maxEntries = 5000     // entries of a Bundle
@@ -56,8 +58,9 @@ type Backend interface {
 	Search(q query.Query) (store.Result, error)
 	Put(ctx context.Context, writes ...store.Write) ([]*record.Version, error)
 	NewID() string
-	// Contested lists the records with an open conflict, at most limit.
-	Contested(limit int) ([]*record.Stand, error)
+	// Contested lists the records of some kinds, or of all, with an open conflict, at most
+	// limit.
+	Contested(limit int, kinds ...string) ([]*record.Stand, error)
 	// Pages cuts what a search finds into parts of so many: where each but the first
 	// begins, and how many are found.
 	Pages(q query.Query, size int) (marks []string, total int, err error)
@@ -70,6 +73,9 @@ type Backend interface {
 type Past interface {
 	History(key record.Key) ([]*record.Version, error)
 	HistoryAll(q store.Since) ([]*record.Version, string, error)
+	// Came is when the last version that is held came, in Unix milliseconds by the clock of
+	// record.Version.Came; 0 before any.
+	Came() (int64, error)
 	// Changes goes on behind the place of an earlier answer, the oldest first, and answers
 	// the place behind what it tells, and whether more is there.
 	Changes(q store.Since) (list []*record.Version, place string, more bool, err error)
@@ -111,6 +117,7 @@ type Handler struct {
 	o       Options
 	prefix  string // path of Base
 	desk    *desk
+	capsLen int
 	caps    *fhir.Value
 	maker   *summary.Maker
 	bundles chan struct{} // a place for each Bundle that is carried out
@@ -131,6 +138,7 @@ func New(o Options) (*Handler, error) {
 		h.prefix = u.Path
 	}
 	h.caps = capabilities(o)
+	h.capsLen = len(h.caps.Bytes())
 	return h, nil
 }
 
@@ -163,6 +171,28 @@ func (h *Handler) share(head http.Header, r *http.Request) {
 		head.Set("Access-Control-Max-Age", "600")
 	}
 }
+
+// place waits until a Bundle may be carried out; its body has its time from then on.
+func (h *Handler) place(w http.ResponseWriter, r *http.Request) *Problem {
+	wait := time.NewTimer(bundleWait)
+	defer wait.Stop()
+	select {
+	case h.bundles <- struct{}{}:
+	case <-wait.C:
+		return problem("later")
+	case <-r.Context().Done():
+		return problem("cancelled")
+	}
+	// A writer without deadlines has none to renew.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bundleRead))
+	return nil
+}
+
+// How long a Bundle waits for its turn, and its body may take from then on.
+const (
+	bundleWait = 20 * time.Second
+	bundleRead = time.Minute
+)
 
 // caught turns a panic into a result. The panic's value may hold content, so
 // only the stack is logged.
@@ -203,15 +233,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (res result) {
 		return failed(problem("sign-in"))
 	}
 	if c.action == doBundle { // each takes much memory, and they write one after the other anyhow
-		select {
-		case h.bundles <- struct{}{}:
-			defer func() { <-h.bundles }()
-		case <-r.Context().Done():
-			return failed(problem("cancelled"))
+		if p := h.place(w, r); p != nil {
+			return failed(p)
 		}
+		defer func() { <-h.bundles }()
 	}
 	if p := c.fill(w, r); p != nil {
 		return failed(p)
+	}
+	if r.Method == http.MethodHead && c.action == doExportFile { // made while it is read: nothing is known of it yet
+		return result{status: http.StatusOK}
 	}
 	res = h.do(r.Context(), c)
 	if res.resource != nil && isRawRead(c) {
@@ -232,7 +263,7 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 	}
 	switch c.action {
 	case doMetadata:
-		return result{status: http.StatusOK, resource: h.caps}
+		return result{status: http.StatusOK, resource: h.caps, weight: h.capsLen}
 	case doRead:
 		return h.read(ctx, c)
 	case doVread:
@@ -264,7 +295,7 @@ func (h *Handler) do(ctx context.Context, c *call) (res result) {
 	case doExport:
 		return h.export(c)
 	case doExportStatus:
-		return h.exportStatus(c)
+		return h.exportStatus(ctx, c)
 	case doExportFile:
 		return h.exportFile(ctx, c)
 	}

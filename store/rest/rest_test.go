@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,8 +59,10 @@ func serve(t *testing.T, change ...func(*rest.Options)) *face {
 			}
 			c := rest.Caller{Author: "lan"}
 			if only := r.Header.Get("X-May"); only != "" { // "rs Observation"
-				verbs, kind, _ := strings.Cut(only, " ")
-				c.May = func(verb byte, of string) bool { return strings.IndexByte(verbs, verb) >= 0 && of == kind }
+				verbs, kinds, _ := strings.Cut(only, " ")
+				c.May = func(verb byte, of string) bool {
+					return strings.IndexByte(verbs, verb) >= 0 && slices.Contains(strings.Split(kinds, ","), of)
+				}
 			}
 			return c
 		},

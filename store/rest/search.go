@@ -113,7 +113,7 @@ type asked struct {
 // ask reads a search (FHIR R4 search.html). An unknown parameter is ignored and left
 // out of the self link, unless strict; one that would ask another question is always
 // refused.
-func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
+func (h *Handler) ask(ctx context.Context, c *call, strict bool) (a asked, p *Problem) {
 	a.query = query.Query{Kind: c.key.Kind, Limit: someCount}
 	if c.within != "" {
 		a.query.Clauses = []query.Clause{{Param: query.Compartment, Values: []string{c.within}}}
@@ -156,7 +156,7 @@ func (h *Handler) ask(c *call, strict bool) (a asked, p *Problem) {
 			}
 			a.with = append(a.with, d)
 		default:
-			known, p := h.clause(c, &a.query, q, strict)
+			known, p := h.clause(ctx, c, &a.query, q, strict)
 			if p != nil {
 				return a, p
 			}
@@ -190,11 +190,11 @@ func (h *Handler) sort(kind, value string, strict bool) (out []string, p *Proble
 }
 
 // clause adds a parameter to a query; known says whether it took part.
-func (h *Handler) clause(c *call, q *query.Query, p param, strict bool) (known bool, bad *Problem) {
+func (h *Handler) clause(ctx context.Context, c *call, q *query.Query, p param, strict bool) (known bool, bad *Problem) {
 	if p.value == "" { // FHIR R4 search: a parameter without a value is ignored
 		return false, nil
 	}
-	one, known, bad := h.oneClause(c, q.Kind, p, maxSteps)
+	one, known, bad := h.oneClause(ctx, c, q.Kind, p, maxSteps)
 	switch {
 	case bad != nil:
 		return false, bad
@@ -207,10 +207,10 @@ func (h *Handler) clause(c *call, q *query.Query, p param, strict bool) (known b
 }
 
 // oneClause makes a search parameter a clause, with so many steps of a chain at most.
-func (h *Handler) oneClause(c *call, kind string, p param, steps int) (query.Clause, bool, *Problem) {
+func (h *Handler) oneClause(ctx context.Context, c *call, kind string, p param, steps int) (query.Clause, bool, *Problem) {
 	switch {
 	case isJoined(p):
-		return h.joined(c, kind, p, steps)
+		return h.joined(ctx, c, kind, p, steps)
 	case p.modifier == "in" || p.modifier == "not-in":
 		return h.inSet(c, kind, p)
 	}
@@ -256,7 +256,7 @@ func unserved(name string) bool {
 
 // search answers a page (FHIR R4 http "search"). An empty result is a Bundle too.
 func (h *Handler) search(ctx context.Context, c *call) result {
-	a, p := h.ask(c, c.prefer.strict)
+	a, p := h.ask(ctx, c, c.prefer.strict)
 	if p != nil {
 		return failed(p)
 	}

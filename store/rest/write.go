@@ -116,11 +116,12 @@ func (h *Handler) change(ctx context.Context, c *call) result {
 	if p := h.desk.commit(ctx, c.by, []*op{o}); p != nil {
 		return failed(p)
 	}
-	return h.changed(o, c.prefer.ret)
+	return h.changed(ctx, o, c.prefer.ret)
 }
 
-// changed is the answer to a write that was made.
-func (h *Handler) changed(o *op, ret string) result {
+// changed is the answer to a write that was made. What the caller did not send itself, such as
+// the rest of a patched record, is shown to who may read it, and that is told first.
+func (h *Handler) changed(ctx context.Context, o *op, ret string) result {
 	res := result{status: o.status, key: o.key, tag: o.tag}
 	if o.version != nil {
 		res.modified = o.version.Updated()
@@ -132,6 +133,13 @@ func (h *Handler) changed(o *op, ret string) result {
 		return res
 	}
 	res.located = true
+	if sent := (o.action == doCreate || o.action == doUpdate) && o.write >= 0; !sent && ret != "minimal" && ret != "OperationOutcome" {
+		if o.may('r', o.key.Kind) != nil {
+			ret = "minimal"
+		} else if p := h.looked(ctx, o.call, "read", o.key); p != nil {
+			return failed(p)
+		}
+	}
 	switch ret {
 	case "minimal":
 	case "OperationOutcome":
@@ -141,6 +149,7 @@ func (h *Handler) changed(o *op, ret string) result {
 		if res.resource, p = shown(o.version, o.tag); p != nil {
 			return failed(p)
 		}
+		res.weight = len(o.version.Content)
 	}
 	return res
 }

@@ -2,6 +2,7 @@ package central
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	_ "embed"
@@ -20,6 +21,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"tram/store/account"
+	"tram/store/audit"
+	"tram/store/record"
 	"tram/store/rest"
 	"tram/store/seal"
 	"tram/sync/status"
@@ -96,7 +99,7 @@ func (p *pages) handler() (http.Handler, error) {
 	})
 	mux.Handle("/local/", p.local())
 	face, err := rest.New(rest.Options{Backend: p.c.store, Past: p.c.store, R4: p.c.r4, Base: "http://" + p.here.Page + "/fhir",
-		Version: p.c.o.Version, Log: p.c.o.Log, Caller: func(r *http.Request) rest.Caller { return rest.Caller{Author: p.program(r)} }})
+		Version: p.c.o.Version, Log: p.c.o.Log, Caller: p.caller, Looked: p.looked, Acts: p.c.store, Station: func() string { return p.c.store.Name() }})
 	if err != nil {
 		return nil, err
 	}
@@ -148,17 +151,26 @@ func (p *pages) user(r *http.Request) string {
 	return a.User
 }
 
-// program is whose token a request bears; "" for nobody's.
-func (p *pages) program(r *http.Request) string {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		return p.user(r)
+// caller is whose token or session a request bears, and what they may.
+func (p *pages) caller(r *http.Request) rest.Caller {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return rest.Caller{Author: p.user(r)}
 	}
-	prog, err := p.book.Bearer(token)
+	prog, err := p.book.Bearer(strings.TrimSpace(token))
 	if err != nil {
-		return ""
+		return rest.Caller{}
 	}
-	return prog.Author()
+	return rest.Caller{Author: prog.Author(), May: prog.May}
+}
+
+// looked leaves word of who is about to be shown which records.
+func (p *pages) looked(ctx context.Context, who, action string, keys []record.Key) error {
+	entries := make([]audit.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = audit.Entry{Who: who, Action: audit.Action(action), Key: k}
+	}
+	return p.c.store.Audit(ctx, entries...)
 }
 
 func (p *pages) lang(r *http.Request) string {
@@ -298,7 +310,7 @@ func (p *pages) broken(w http.ResponseWriter, err error) {
 
 // fleetJSON is the same for programs, by token or when signed in.
 func (p *pages) fleetJSON(w http.ResponseWriter, r *http.Request) {
-	if p.program(r) == "" {
+	if p.caller(r).Author == "" {
 		http.Error(w, "sign in, or send a program's token", http.StatusUnauthorized)
 		return
 	}
