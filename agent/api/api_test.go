@@ -317,3 +317,35 @@ func TestConnectionsAreLimited(t *testing.T) {
 		t.Errorf("one that was closed twice made room for two: %q, %v", b, err)
 	}
 }
+
+// What runs when the end begins is done before Serve returns: the records are closed then.
+func TestServeEndsWhenWhatRunsIsDone(t *testing.T) {
+	l, err := Outside().Listen("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began, done := make(chan struct{}), make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		time.Sleep(300 * time.Millisecond)
+		close(done)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- Serve(ctx, l, h, Outside(), slog.New(slog.DiscardHandler)) }()
+	go func() {
+		if resp, err := http.Get("http://" + l.Addr().String()); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-began
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	default:
+		t.Error("Serve returned while a request ran")
+	}
+}

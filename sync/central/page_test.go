@@ -257,6 +257,32 @@ func TestFleetForPrograms(t *testing.T) {
 }
 
 // A page from elsewhere that is open in the same browser gets nothing and does nothing.
+// A program that reads at the centre is named in the centre's audit, and may read that.
+func TestReadingAtTheCentreIsAudited(t *testing.T) {
+	s := newSite(t)
+	out, err := s.do(context.Background(), asked{Do: "staff", User: "hoa", PIN: pin, Program: "monitor"})
+	must(t, err)
+	b := s.browser()
+	fhir := func(method, path, body string) (int, string) {
+		code, text, _ := b.do(method, "/fhir/"+path, nil, func(r *http.Request) {
+			r.Header.Set("Authorization", "bearer "+out.Token)
+			r.Header.Set("Content-Type", "application/fhir+json")
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		})
+		return code, text
+	}
+	if code, text := fhir("PUT", "Patient/p1", `{"resourceType":"Patient","id":"p1"}`); code != 201 {
+		t.Fatalf("%d %s", code, text)
+	}
+	if code, text := fhir("GET", "Patient/p1", ""); code != 200 {
+		t.Fatalf("%d %s", code, text)
+	}
+	code, text := fhir("GET", "AuditEvent?patient=Patient/p1", "")
+	if code != 200 || !strings.Contains(text, "program:") || !strings.Contains(text, `"code":"read"`) {
+		t.Errorf("the audit of p1: %d %s", code, text)
+	}
+}
+
 func TestForeignPagesAreRefused(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
