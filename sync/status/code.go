@@ -53,6 +53,8 @@ const (
 	Untold          Code = "untold"          // values that did not win, not yet shown to who typed them
 	FileAside       Code = "file-aside"      // a file in the drop folder was not taken
 	DropUnreadable  Code = "drop-unreadable" // the drop folder cannot be read
+	Messages        Code = "messages"        // messages wait for somebody to say whose they are
+	MessagesClosed  Code = "messages-closed" // no messages are received over the network
 	PointsClosed    Code = "points-closed"   // points of this station cannot reach it
 	ConfigRefused   Code = "config-refused"  // a changed setting is wrong; the old ones hold
 	Practice        Code = "practice"        // made-up people only
@@ -105,6 +107,8 @@ func rules() []rule {
 		{Behind3, Warn, nil},
 		{DropUnreadable, Warn, nil},
 		{FileAside, Warn, nil},
+		{Messages, Warn, nil},
+		{MessagesClosed, Warn, nil},
 		{PointsClosed, Warn, nil},
 		{ConfigRefused, Warn, nil},
 		{DiskNoFiles, Warn, []Code{UpkeepFailed}},

@@ -72,6 +72,7 @@ func drawFigures(r Report, now int64, found map[Code]bool) {
 	set(Conflicts, r.Conflicts > 0)
 	set(Untold, r.Untold > 0)
 	set(Undated, r.Undated > 0)
+	set(Messages, r.Messages > 0)
 	set(ClockDoubt, r.Doubt || r.Offset > clockSlack || r.Offset < -clockSlack)
 	set(Silent, now-(r.Made+r.Offset) >= day)
 	// One that was too old tells only that a later one was quicker.
@@ -168,6 +169,7 @@ func params(r Report, now int64, unknown Code) map[string]string {
 		"conflicts": num(r.Conflicts),
 		"untold":    num(r.Untold),
 		"undated":   num(r.Undated),
+		"messages":  num(r.Messages),
 		"failures":  num(r.Failures),
 		"days":      num(max(0, behind(r, now)) / day),
 		"silent":    num(max(0, now-(r.Made+r.Offset)) / day),

@@ -123,6 +123,8 @@ type Report struct {
 	// Undated counts the times that entries were made by a wrong clock and nobody has
 	// said yet when it was.
 	Undated int64 `json:"ud,omitempty"`
+	// Messages counts those that came in and wait for somebody to say whose they are.
+	Messages int64 `json:"ms,omitempty"`
 	// Used is how many bytes went over the link today, where the centre bounds them.
 	Used int64 `json:"lu,omitempty"`
 	// Attachments counts those that are not known to be both here and upstream.
@@ -193,12 +195,12 @@ func (r Report) bounded() Report {
 	r.Stick.Refused = Stick(plain(string(r.Stick.Refused), 12))
 	for _, n := range []*int64{
 		&r.Made, &r.DiskFree, &r.DiskTotal, &r.Database, &r.People, &r.Records, &r.Waiting, &r.Parked,
-		&r.Conflicts, &r.Untold, &r.Undated, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
+		&r.Conflicts, &r.Untold, &r.Undated, &r.Messages, &r.Oldest, &r.Tried, &r.Synced, &r.Failures, &r.Receipt.At, &r.Up, &r.Rest,
 		&r.Attachments, &r.Used, &r.Stick.Out, &r.Stick.Since,
 	} {
 		*n = max(0, min(*n, maxInt))
 	}
-	for _, n := range []*int64{&r.Parked, &r.Conflicts, &r.Untold, &r.Undated, &r.Attachments, &r.Failures} {
+	for _, n := range []*int64{&r.Parked, &r.Conflicts, &r.Untold, &r.Undated, &r.Messages, &r.Attachments, &r.Failures, &r.Stick.Out} {
 		*n = min(*n, maxCount)
 	}
 	var codes []Code

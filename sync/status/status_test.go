@@ -88,6 +88,7 @@ func TestJudge(t *testing.T) {
 		}, "stick-refused/warn stick-out/warn<stick-refused"},
 		{"a stick that was too old is no trouble", func(r *Report) { r.Stick = Sticks{Last: 3, Taken: 3, Refused: StickOld} }, "fine/ok"},
 		{"parked entries", func(r *Report) { r.Parked = 2 }, "parked/warn"},
+		{"messages wait for somebody", func(r *Report) { r.Messages = 3 }, "messages/warn"},
 		{"values that lost", func(r *Report) { r.Untold = 1 }, "untold/info"},
 		{"a disk running low, as its store says", func(r *Report) { r.Codes = []Code{DiskLow} }, "disk-low/warn"},
 		{"no room for files explains upkeep that failed", func(r *Report) { r.Codes = []Code{UpkeepFailed, DiskNoFiles} }, "disk-no-files/warn upkeep-failed/warn<disk-no-files"},
