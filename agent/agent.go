@@ -156,12 +156,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, listen.Close())
 	}
 	defer a.retract()
+	a.intake = a.newIntake()
 	pages, err := a.pages(here)
 	if err != nil {
 		return errors.Join(err, listen.Close())
 	}
 	a.door = a.newDoor(pages)
-	a.intake = a.newIntake()
 	a.intake.MakeFolder()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return api.Serve(ctx, listen, a.handler(here, pages), a.o.Inside, a.o.Log) })
@@ -276,7 +276,8 @@ const DropAuthor = "drop-folder"
 // hearAgain is how long it takes until a port that was not free is tried again.
 const hearAgain = 30 * time.Second
 
-// hear receives HL7 messages over the network. A port that is taken stops nothing else.
+// hear receives HL7 messages over the network. A port that is taken stops nothing else,
+// and is told as health.
 func (a *Agent) hear(ctx context.Context) error {
 	c := a.o.Config.MLLP
 	s := mllp.New(mllp.Options{From: c.Senders(), Log: a.o.Log, Answer: func(ctx context.Context, frame []byte, bad error) []byte {
@@ -288,12 +289,14 @@ func (a *Agent) hear(ctx context.Context) error {
 	for {
 		l, err := net.Listen("tcp", c.Listen)
 		if err == nil {
+			a.mark(status.MessagesClosed, false)
 			err = s.Run(ctx, l)
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		a.o.Log.Error("messages are not received", "err", err)
+		a.mark(status.MessagesClosed, true)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -306,9 +309,7 @@ func (a *Agent) hear(ctx context.Context) error {
 func (a *Agent) reload(c config.Config) {
 	c.Data = a.o.Config.Data // the command line may have named another folder than the file
 	live, restart := config.Diff(a.o.Config, c)
-	a.mu.Lock()
-	a.codes = without(a.codes, status.ConfigRefused)
-	a.mu.Unlock()
+	a.mark(status.ConfigRefused, false)
 	if len(live) == 0 && len(restart) == 0 {
 		return
 	}
@@ -324,10 +325,30 @@ func (a *Agent) reload(c config.Config) {
 }
 
 func (a *Agent) badSettings(err error) {
-	a.mu.Lock()
-	a.codes = append(without(a.codes, status.ConfigRefused), status.ConfigRefused)
-	a.mu.Unlock()
+	a.mark(status.ConfigRefused, true)
 	a.o.Log.Warn("settings refused, the old ones stay", "err", err)
+}
+
+// mark keeps whether a health value holds that the agent finds by itself.
+func (a *Agent) mark(c status.Code, is bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.codes = without(a.codes, c)
+	if is {
+		a.codes = append(a.codes, c)
+	}
+}
+
+// messages counts those that wait for somebody to say whose they are.
+func (a *Agent) messages() int64 {
+	if a.intake == nil {
+		return 0
+	}
+	list, err := a.intake.Waiting()
+	if err != nil {
+		a.o.Log.Error("cannot count what waits for somebody", "err", err)
+	}
+	return int64(len(list))
 }
 
 func without(codes []status.Code, c status.Code) []status.Code {
@@ -365,7 +386,7 @@ func (a *Agent) Report() status.Report {
 	if err != nil {
 		a.o.Log.Error("cannot read when the clock was wrong", "err", err)
 	}
-	sticks := a.sticks()
+	sticks, messages := a.sticks(), a.messages()
 	if _, bar := a.barred(); bar != "" {
 		codes = append(codes, bar)
 	}
@@ -384,7 +405,7 @@ func (a *Agent) Report() status.Report {
 	sync.Lineage = a.store.Lineage()
 	p := health.Program{Station: a.station, Version: Version, Slot: a.store.KeySlot(), Up: time.Since(a.began)}
 	r := health.Report(a.clock.Stamp(), p, pc, counts, sync, codes...)
-	r.Undated = int64(clocks.Open())
+	r.Undated, r.Messages = int64(clocks.Open()), messages
 	r.Stick = sticks
 	if used.Bytes > 0 {
 		r.Used = used.Used

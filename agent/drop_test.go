@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"tram/agent/config"
 	"tram/agent/intake/mllp"
+	"tram/sync/status"
 )
 
 func TestAMachineSendsOverTheNetwork(t *testing.T) {
@@ -48,6 +50,9 @@ func TestAMachineSendsOverTheNetwork(t *testing.T) {
 	if found := a.Store().People("079001", 2); len(found) != 1 || found[0].Birth != "1980-02-05" {
 		t.Errorf("registered %v", found)
 	}
+	if r := a.Report(); r.Messages != 1 || slices.Contains(r.Codes, status.MessagesClosed) {
+		t.Errorf("the report says %d messages, codes %v", r.Messages, r.Codes)
+	}
 	var out, errs bytes.Buffer
 	settings := filepath.Join(dir, "tram.toml")
 	if err := os.WriteFile(settings, []byte("station.language = \"en\""), 0o600); err != nil {
@@ -68,4 +73,15 @@ func TestAMachineSendsOverTheNetwork(t *testing.T) {
 	if code := Main(t.Context(), []string{"--data", dir, "drop", "--day", "x"}, &out, &errs); code != ExitTrouble {
 		t.Errorf("a day that is none: %d", code)
 	}
+}
+
+// A port that another program has is told as health, and stops nothing else.
+func TestATakenPortForMessagesIsTold(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, _ := startStation(t, t.TempDir(), func(c *config.Config) { c.MLLP.Listen = l.Addr().String() })
+	eventually(t, "the port is told", func() bool { return slices.Contains(a.Report().Codes, status.MessagesClosed) })
 }

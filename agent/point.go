@@ -36,7 +36,7 @@ func (a *Agent) openPoints() error {
 		a.store, a.merger, a.r4, a.receiptKey)
 	if err != nil { // the station goes on without
 		a.o.Log.Error("points are not answered", "err", err)
-		a.closed(true)
+		a.mark(status.PointsClosed, true)
 	}
 	return nil
 }
@@ -62,23 +62,13 @@ func (a *Agent) servePoints(ctx context.Context) error {
 			return nil
 		}
 		a.o.Log.Error("points are not answered", "err", err)
-		a.closed(true)
+		a.mark(status.PointsClosed, true)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pointsAgain):
 		}
-		a.closed(false)
-	}
-}
-
-// closed notes whether points cannot reach this station.
-func (a *Agent) closed(is bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.codes = without(a.codes, status.PointsClosed)
-	if is {
-		a.codes = append(a.codes, status.PointsClosed)
+		a.mark(status.PointsClosed, false)
 	}
 }
 
