@@ -205,7 +205,7 @@ func (a *Agent) pages(here Here) (*web.Web, error) {
 	}
 	o := web.Options{
 		Store: a.store, Report: a.Report, SyncNow: a.SyncNow, Listen: here.Address, Version: Version, Log: a.o.Log,
-		Last: a.compared, Link: a.linkUse, Rest: face, Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
+		Last: a.compared, Link: a.linkUse, Incoming: a.intake, Rest: face, Practice: a.o.Practice, SetupSecret: here.Setup, Language: a.o.Config.Station.Language,
 	}
 	if a.o.Config.API.Listen != "" {
 		o.API = a.network

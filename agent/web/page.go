@@ -114,7 +114,7 @@ func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(
 func (c *call) render(code int, page, title string, body any) {
 	report, kept := c.Report(), c.keptCount()
 	v := view{
-		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + report.Undated + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
+		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + report.Undated + report.Messages + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
 		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
 	}
 	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {

@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"tram/agent/health"
+	"tram/agent/intake"
 	"tram/agent/web/entry"
 	"tram/store"
 	"tram/store/account"
@@ -48,14 +49,15 @@ func TestEveryPageAnswersInBothLanguages(t *testing.T) {
 	patient, some := s.load()
 	v := s.born("Patient", hoa, "quang")
 	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
+	message := "/incoming/" + s.wait(oru("1", "PID|1||9^^^BYT||Đặng^Hoà^Thị||19610203|F"))
 	b := s.as("trang")
 	b.post("/people", url.Values{"q": {"nguyen"}})
-	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|sticks|proof|parked|mend|kept|clock|conflicts?|vault|policy|state|staff|program|error)\.[a-z-]+\b`)
+	raw := regexp.MustCompile(`\b(nav|said|signin|setup|account|me|role|people|person|field|choice|form|fault|doubt|record|history|audit|action|author|waiting|sticks|proof|parked|mend|kept|clock|conflicts?|vault|policy|state|staff|program|incoming|letter|source|error)\.[a-z-]+\b`)
 	kinds := regexp.MustCompile(`[{}]|%!|\[object|&lt;nil|ZgotmplZ`)
 	titles := map[string]map[string]bool{}
 	for _, path := range []string{"/people", "/people/new", "/person/" + patient, "/person/" + patient + "?kind=Observation", "/person/" + patient + "/edit",
 		"/person/" + patient + "/visit", "/person/" + patient + "/allergy", "/record/" + some.String(), "/record/" + some.String() + "?raw", "/record/" + some.String() + "/history",
-		"/record/" + some.String() + "/audit", "/record/Patient/" + patient + "/audit", "/record/" + v.Key.String() + "/vault", "/waiting", "/waiting/proof", "/conflicts", "/conflicts/" + v.Key.String(), "/state", "/me", "/staff", "/programs", "/signin", "/nothing"} {
+		"/record/" + some.String() + "/audit", "/record/Patient/" + patient + "/audit", "/record/" + v.Key.String() + "/vault", "/waiting", "/waiting/proof", "/conflicts", "/conflicts/" + v.Key.String(), "/incoming", message, message + "/reject", "/state", "/me", "/staff", "/programs", "/signin", "/nothing"} {
 		titles[path] = map[string]bool{}
 		for _, lang := range []string{"vi", "en"} {
 			if code, _, _ := b.post("/language", url.Values{"lang": {lang}, "back": {"/people"}}); code != http.StatusSeeOther {
@@ -183,6 +185,9 @@ func TestCataloguesAreComplete(t *testing.T) {
 	}
 	for _, b := range []health.Basis{health.Measured, health.Likely, health.Unknown} {
 		used["clock."+string(b)+"-why"] = true
+	}
+	for _, from := range []intake.Source{intake.JSON, intake.Lines, intake.HL7, intake.Network, intake.Table} {
+		used["source."+string(from)] = true
 	}
 	if len(used) < 200 {
 		t.Fatalf("only %d keys were found in templates and code", len(used))

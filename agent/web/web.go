@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"time"
 
+	"tram/agent/intake"
 	"tram/agent/web/show"
 	"tram/store"
 	"tram/store/account"
@@ -42,6 +43,8 @@ type Options struct {
 	Last func() proof.Last
 	// Link is how the link to the centre is used; nil where none is.
 	Link func() Link
+	// Incoming is what came in as files and messages; nil where nothing comes in.
+	Incoming *intake.Intake
 	// Listen is the address that the pages are served on, "127.0.0.1:8642", and
 	// Hosts are further names ("host:port") under which a browser may ask for them.
 	Listen string
@@ -208,6 +211,11 @@ func (w *Web) routes() {
 		"POST /state/mended":               (*call).sawMended,
 		"GET /clock/{n}":                   (*call).clock,
 		"POST /clock/{n}":                  (*call).dated,
+		"GET /incoming":                    attending((*call).incoming),
+		"GET /incoming/{id}":               attending((*call).message),
+		"POST /incoming/{id}":              attending((*call).message),
+		"GET /incoming/{id}/reject":        attending((*call).reject),
+		"POST /incoming/{id}/reject":       attending((*call).reject),
 		"GET /me":                          (*call).me,
 		"POST /me":                         (*call).me,
 		"GET /staff":                       admin((*call).staff),

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tram/agent/intake"
 	"tram/agent/web"
 	"tram/store"
 	"tram/store/account"
@@ -35,6 +36,9 @@ type station struct {
 
 	failed status.Failure // of the last exchange
 
+	intake *intake.Intake
+	drop   string // its folder
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -55,17 +59,27 @@ func (s *station) pass(d time.Duration) {
 func start(t *testing.T, st *store.Store) *station {
 	t.Helper()
 	s := &station{t: t, store: st, now: time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)}
+	s.drop = t.TempDir()
+	over := intake.Over(st)
+	over.Folder, over.Author, over.Zone, over.Now = s.drop, "drop-folder", time.UTC, s.clock
+	s.intake = intake.New(over)
 	s.srv = httptest.NewUnstartedServer(nil)
 	w, err := web.New(web.Options{
 		Store: st, Listen: s.srv.Listener.Addr().String(), Version: "1.2.3", SetupSecret: "one-time", Zone: time.UTC, Now: s.clock, Cost: account.Cost{Time: 1, Memory: 64},
-		SyncNow: func() { s.asked++ },
-		API:     func() web.API { return s.api },
+		SyncNow:  func() { s.asked++ },
+		API:      func() web.API { return s.api },
+		Incoming: s.intake,
 		Report: func() status.Report {
 			c, err := st.Waiting()
 			if err != nil {
 				t.Error(err)
 			}
 			r := status.Report{Station: "tram-a", Version: "1.2.3", Made: s.clock().UnixMilli(), People: int64(c.People), Waiting: int64(c.Waiting), Conflicts: int64(c.Conflicts), Parked: int64(c.Parked)}
+			list, err := s.intake.Waiting()
+			if err != nil {
+				t.Error(err)
+			}
+			r.Messages = int64(len(list))
 			if s.failed != "" {
 				r.Tried, r.Failures, r.Failure = r.Made, 1, s.failed
 			}
