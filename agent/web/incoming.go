@@ -100,6 +100,7 @@ type trait struct {
 // resultLine is one thing that a message reports.
 type resultLine struct {
 	When, Title, Value, Range, Mark, Note string
+	Head                                  bool // of the results that follow
 }
 
 // attending lets those pass who may see what came in: it is clinical.
@@ -446,7 +447,7 @@ func (c *call) resultLine(v *fhir.Value) resultLine {
 		return s.Fields(v.Str("resourceType"), name, fhir.NewObject(fhir.Field{Name: name, Value: f}))
 	}
 	l := s.Line(v)
-	out := resultLine{When: l.When, Title: l.Title, Value: l.Detail, Mark: field("interpretation")}
+	out := resultLine{Head: v.Str("resourceType") == "DiagnosticReport", When: l.When, Title: l.Title, Value: l.Detail, Mark: field("interpretation")}
 	if ranges := v.Get("referenceRange"); ranges != nil {
 		for _, r := range ranges.Items {
 			out.Range = strings.TrimSpace(out.Range + " " + r.Str("text"))
