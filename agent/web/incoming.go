@@ -214,13 +214,17 @@ func (c *call) gone() error {
 // message shows a message that waits and who may be meant, finds others by what is typed,
 // and takes it as that of who was chosen. What is typed stands in no address.
 func (c *call) message() error {
-	p, err := c.messagePage()
-	switch {
-	case errors.Is(err, intake.ErrNotWaiting):
+	p, said, err := c.messagePage()
+	if errors.Is(err, intake.ErrNotWaiting) {
 		return c.gone()
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case c.r.PostForm.Get("act") == "attach":
+	}
+	if err := c.candidates(&p, said); err != nil {
+		return err
+	}
+	if c.r.PostForm.Get("act") == "attach" {
 		return c.attach(p)
 	}
 	return c.messageAgain(http.StatusOK, p, "")
@@ -273,7 +277,7 @@ func (c *call) attach(p messagePage) error {
 
 // reject asks once more, then puts the message aside: it belongs to nobody here.
 func (c *call) reject() error {
-	p, err := c.messagePage()
+	p, _, err := c.messagePage()
 	if errors.Is(err, intake.ErrNotWaiting) {
 		return c.gone()
 	}
@@ -281,6 +285,9 @@ func (c *call) reject() error {
 		return err
 	}
 	if c.r.Method != http.MethodPost {
+		if err := c.acted(audit.Read, p.key()); err != nil {
+			return err
+		}
 		c.render(http.StatusOK, "reject", "incoming.reject", p)
 		return nil
 	}
@@ -303,27 +310,26 @@ func (c *call) reject() error {
 	return nil
 }
 
-// messagePage reads the message that the address names and the people who may be meant,
-// and leaves the audit entries of all that is shown.
-func (c *call) messagePage() (messagePage, error) {
+// messagePage reads the message that the address names, and what it says of its person.
+func (c *call) messagePage() (messagePage, *fhir.Value, error) {
 	list, err := c.Incoming.Waiting()
 	if err != nil {
-		return messagePage{}, err
+		return messagePage{}, nil, err
 	}
 	i := slices.IndexFunc(list, func(w intake.Waiting) bool { return w.ID == c.r.PathValue("id") })
 	if i < 0 {
-		return messagePage{}, intake.ErrNotWaiting
+		return messagePage{}, nil, intake.ErrNotWaiting
 	}
 	w, f := list[i], c.r.PostForm
 	p := messagePage{messageLine: messageLine{w, c.say(letterKind(w.Kind)), w.Why.Text(c.lang)},
 		Query: strings.TrimSpace(f.Get("q")), Chosen: f.Get("person"), Keep: f.Get("remember") != ""}
 	raw, err := c.Incoming.Message(w.ID)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	read, err := content(raw, c.Zone)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	p.Merge, p.Adds = read.Task == hl7v2.Merge, read.Task != hl7v2.Results
 	p.Text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(string(raw[:min(len(raw), maxRaw)]), "\uFFFD"))
@@ -336,7 +342,7 @@ func (c *call) messagePage() (messagePage, error) {
 	for _, n := range match.Numbers(read.Prior) {
 		p.Said.Numbers = append(p.Said.Numbers, trait{Text: n.Value})
 	}
-	return p, c.candidates(&p, read.Patient)
+	return p, read.Patient, nil
 }
 
 // content reads a message. Whose its numbers are the waiting list says; what is for
@@ -350,7 +356,8 @@ func content(raw []byte, zone *time.Location) (*hl7v2.Content, error) {
 }
 
 // candidates are who has one of the message's numbers, who is like the person of whom it
-// speaks, and whom somebody looked for or chose, each once.
+// speaks, and whom somebody looked for or chose, each once. It leaves the audit entries of
+// all that is shown.
 func (c *call) candidates(p *messagePage, said *fhir.Value) error {
 	var all []people.Double
 	for _, k := range p.Here {

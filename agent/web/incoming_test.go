@@ -232,8 +232,8 @@ func TestAMessageOfNobodyIsSetAside(t *testing.T) {
 	b := s.as("quang")
 	_, page, _ := b.get(at)
 	want(t, "the question", page, "Tin này không của ai ở đây?", "drop/aside", "Đặng Hoà Thị", "13,40 g/dL")
-	if len(s.waits()) != 1 {
-		t.Fatal("to ask was enough")
+	if len(s.waits()) != 1 || s.acts("quang", audit.Read, key) != 1 {
+		t.Fatal("to ask was enough, or the look is not in the audit")
 	}
 	if code, _, to := b.post(at, nil); code != http.StatusSeeOther || to != "/incoming?said=rejected" || len(s.waits()) != 0 {
 		t.Fatalf("reject: %d to %s, waits %v", code, to, s.waits())
