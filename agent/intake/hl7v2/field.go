@@ -2,6 +2,7 @@ package hl7v2
 
 import (
 	"encoding/hex"
+	"iter"
 	"strings"
 	"unicode/utf8"
 
@@ -25,15 +26,37 @@ func (s Segment) Field(n int) Field {
 // Text is the first repetition's first part of the n-th field, as people read it.
 func (s Segment) Text(n int) string { return s.Field(n).Part(1) }
 
-// Repeats are the repetitions that hold something, at most MaxRepeats.
-func (f Field) Repeats() []Field {
-	var out []Field
-	for one := range strings.SplitSeq(f.raw, string(f.d.rep)) {
-		if r := (Field{one, f.d}); !r.Empty() && len(out) < MaxRepeats {
-			out = append(out, r)
+// Repeats are the repetitions that hold something. They may be millions.
+func (f Field) Repeats() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		for one := range strings.SplitSeq(f.raw, string(f.d.rep)) {
+			if r := (Field{one, f.d}); !r.Empty() && !yield(r) {
+				return
+			}
 		}
 	}
+}
+
+// some are the first repetitions, n at most.
+func (f Field) some(n int) []Field {
+	var out []Field
+	for r := range f.Repeats() {
+		if len(out) == n {
+			break
+		}
+		out = append(out, r)
+	}
 	return out
+}
+
+// repeats are the repetitions of the n-th field. More than MaxRepeats are refused: whoever
+// reads a list would not see that it goes on.
+func repeats(s Segment, n int) ([]Field, error) {
+	all := s.Field(n).some(MaxRepeats + 1)
+	if len(all) > MaxRepeats {
+		return nil, &Error{Code: Repeated, Line: s.Line, Place: place(s, n)}
+	}
+	return all, nil
 }
 
 // First is the first repetition.

@@ -38,18 +38,19 @@ const (
 	Version    Code = "hl7-version" // MSH-12
 	Cut        Code = "cut"         // a batch holds fewer messages than it says
 	TooMany    Code = "too-many-segments"
-	Kind       Code = "other-message" // a type or event that is not taken; What names it
-	Trial      Code = "trial-message" // MSH-11 says that it is no real one
-	NoPerson   Code = "no-person"     // no PID, or one without any identifier
-	TwoPeople  Code = "two-people"    // more than one PID
-	Nothing    Code = "nothing-in-it" // no result or dose
+	Repeated   Code = "too-many-repeats" // a field that becomes a list has more than MaxRepeats
+	Kind       Code = "other-message"    // a type or event that is not taken; What names it
+	Trial      Code = "trial-message"    // MSH-11 says that it is no real one
+	NoPerson   Code = "no-person"        // no PID, or one without any identifier
+	TwoPeople  Code = "two-people"       // more than one PID
+	Nothing    Code = "nothing-in-it"    // no result or dose
 	BadTime    Code = "bad-time"
 	Undo       Code = "undo" // asks to take back or change what was sent before
 )
 
 // Codes lists all codes.
 func Codes() []Code {
-	return []Code{NotHL7, Delimiters, Charset, Version, Cut, TooMany, Kind, Trial, NoPerson, TwoPeople, Nothing, BadTime, Undo}
+	return []Code{NotHL7, Delimiters, Charset, Version, Cut, TooMany, Repeated, Kind, Trial, NoPerson, TwoPeople, Nothing, BadTime, Undo}
 }
 
 // Error says why a message is not taken, and where. It never holds content.

@@ -94,6 +94,21 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestTextIsKeptToItsLastLine(t *testing.T) {
+	text := strings.Repeat("line~", MaxRepeats) + "CONCLUSION"
+	c := one(t, head+who+obr+"OBX|1|TX|1^report||"+text+"\nNTE|1||"+text+"\nOBX|2|TX|||"+text+"\n")
+	want := strings.ReplaceAll(text, "~", "\n")
+	if got := c.Items[1].Value.Str("valueString"); got != want {
+		t.Errorf("the result: %q", got)
+	}
+	if got := c.Items[1].Value.Get("note").Items[0].Str("text"); got != want {
+		t.Errorf("the note: %q", got)
+	}
+	if got := c.Items[0].Value.Str("conclusion"); got != want {
+		t.Errorf("the conclusion: %q", got)
+	}
+}
+
 func TestTimesKeepTheirPrecisionAndZone(t *testing.T) {
 	m := &Message{zone: zone()}
 	for text, want := range map[string]string{
@@ -150,6 +165,10 @@ func TestRefusals(t *testing.T) {
 		{"two people", good + who, "two-people at line 5 PID"},
 		{"no result", head + who, "nothing-in-it at line 1 OBX"},
 		{"a wrong birth date", strings.Replace(good, "19800205", "19801305", 1), "bad-time at line 2 PID-7"},
+		{"one value more than a list takes", strings.Replace(good, "||5", "||5"+strings.Repeat("~5", MaxRepeats), 1), "too-many-repeats at line 4 OBX-5"},
+		{"one name more", strings.Replace(good, "Nguyễn^Hoa", "Nguyễn^Hoa"+strings.Repeat("~A^B", MaxRepeats), 1), "too-many-repeats at line 2 PID-5"},
+		{"one number more", strings.Replace(good, "^NI|", "^NI"+strings.Repeat("~1", MaxRepeats)+"|", 1), "too-many-repeats at line 2 PID-3"},
+		{"one mark more", good + "OBX|2|NM|a^b||5|||N" + strings.Repeat("~N", MaxRepeats) + "\n", "too-many-repeats at line 5 OBX-8"},
 		{"a batch with less than it says", "BHS|^~\\&\n" + good + "BTS|2\n", "cut at line 0 "},
 		{"a batch without end", "FHS|^~\\&\n" + good, "cut at line 0 "},
 	} {
@@ -248,7 +267,7 @@ func TestNothingGrowsBeyondItsLimit(t *testing.T) {
 		"a unit that repeats":   head + who + obr + "OBX|1|NM|a||" + strings.Repeat("1~", 49) + "1|" + long + "\n",
 		"the number of an ORC":  strings.Replace(head, "ORU^R01", "VXU^V04", 1) + who + "ORC|RE||" + long + "\n" + strings.Repeat("RXA|0|1|20261103||03^MMR^CVX|1\n", 100),
 		"a time of many OBX":    head + who + obr + strings.Repeat("OBX|1|ST|a||"+strings.Repeat("y", 1000)+"\n", 5000),
-		"numbers of the person": head + strings.Replace(who, "079001^^^BYT^NI", strings.Repeat("1^^^"+long[:50_000]+"~", 60), 1) + obr + "OBX|1|NM|a||5\n",
+		"numbers of the person": head + strings.Replace(who, "079001^^^BYT^NI", strings.Repeat("1^^^"+long[:50_000]+"~", MaxRepeats-1), 1) + obr + "OBX|1|NM|a||5\n",
 	} {
 		all, err := Parse([]byte(strings.ReplaceAll(text, "\n", "\r")), zone())
 		if err != nil {

@@ -21,15 +21,18 @@ func (m *Message) observation(res outcome, taken string) (*fhir.Value, error) {
 	status := observationStatus(s.Text(11))
 	pairs := []any{"resourceType", "Observation", "identifier", list(m.entity(s.Field(21), Rules{})), "status", status, "code", code,
 		"subject", object("reference", Subject), "effectiveDateTime", when}
-	values := s.Field(5).Repeats()
+	values := s.Field(5).some(MaxRepeats + 1)
+	apart := !prose(s.Text(2)) && len(s.Field(3).raw)+len(s.Field(6).raw) < 1000 // which stand in each part
 	switch {
+	case len(values) > MaxRepeats && apart:
+		return nil, &Error{Code: Repeated, Line: s.Line, Place: place(s, 5)}
 	case len(values) == 1:
 		value, err := m.value(s, values[0])
 		if err != nil {
 			return nil, err
 		}
 		pairs = append(pairs, value...)
-	case len(values) > 1 && !prose(s.Text(2)) && len(s.Field(3).raw)+len(s.Field(6).raw) < 1000: // they stand in each part
+	case len(values) > 1 && apart:
 		var parts []*fhir.Value
 		for _, v := range values {
 			value, err := m.value(s, v)
@@ -44,8 +47,12 @@ func (m *Message) observation(res outcome, taken string) (*fhir.Value, error) {
 	case status == "final" || status == "corrected":
 		pairs = append(pairs, "dataAbsentReason", absent("unknown"))
 	}
+	flags, err := repeats(s, 8)
+	if err != nil {
+		return nil, err
+	}
 	var marks, notes []*fhir.Value
-	for _, f := range s.Field(8).Repeats() {
+	for _, f := range flags {
 		marks = append(marks, interpretation(f))
 	}
 	for _, n := range res.notes {

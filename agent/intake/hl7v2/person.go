@@ -21,10 +21,13 @@ func (m *Message) patient(r Rules) (*fhir.Value, error) {
 	pid := pids[0]
 	var numbers []*fhir.Value
 	for _, n := range []int{3, 2, 4} {
-		numbers = append(numbers, m.identifiers(pid.Field(n), r)...)
+		some, err := m.identifiers(pid, n, r)
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, some...)
 	}
-	numbers = distinct(numbers)
-	if numbers = numbers[:min(len(numbers), MaxRepeats)]; len(numbers) == 0 {
+	if numbers = distinct(numbers); len(numbers) == 0 {
 		return nil, &Error{Code: NoPerson, Line: pid.Line, Place: "PID-3"}
 	}
 	born, err := m.time(pid, 7)
@@ -40,26 +43,35 @@ func (m *Message) patient(r Rules) (*fhir.Value, error) {
 		dead = fhir.NewBool(true)
 	}
 	var names, phones, places []*fhir.Value
-	for _, f := range pid.Field(5).Repeats() {
-		names = append(names, name(f))
-	}
-	for _, n := range []int{13, 14} {
-		for _, f := range pid.Field(n).Repeats() {
-			phones = append(phones, telecom(f, n))
+	for _, n := range []int{5, 11, 13, 14} {
+		all, err := repeats(pid, n)
+		if err != nil {
+			return nil, err
 		}
-	}
-	for _, f := range pid.Field(11).Repeats() {
-		places = append(places, address(f))
+		for _, f := range all {
+			switch n {
+			case 5:
+				names = append(names, name(f))
+			case 11:
+				places = append(places, address(f))
+			default:
+				phones = append(phones, telecom(f, n))
+			}
+		}
 	}
 	return object("resourceType", "Patient", "identifier", numbers, "name", names, "telecom", phones, "gender", gender(pid.Text(8)),
 		"birthDate", day(born), "deceasedBoolean", dead, "deceasedDateTime", died, "address", places), nil
 }
 
-// identifiers are the numbers of a CX (HL7 2.8.2, 2A.3.14), each in the system of its
-// assigning authority.
-func (m *Message) identifiers(f Field, r Rules) []*fhir.Value {
+// identifiers are the numbers of the n-th field, a CX (HL7 2.8.2, 2A.3.14), each in the
+// system of its assigning authority.
+func (m *Message) identifiers(s Segment, n int, r Rules) ([]*fhir.Value, error) {
+	all, err := repeats(s, n)
+	if err != nil {
+		return nil, err
+	}
 	var out []*fhir.Value
-	for _, one := range f.Repeats() {
+	for _, one := range all {
 		sys := authority(one.Component(4), r)
 		if sys == "" {
 			if sys = r.Systems[m.Segments[0].Text(4)]; sys == "" {
@@ -68,7 +80,7 @@ func (m *Message) identifiers(f Field, r Rules) []*fhir.Value {
 		}
 		out = append(out, identifier(sys, one.Part(1), one.Part(5)))
 	}
-	return distinct(out)
+	return distinct(out), nil
 }
 
 func identifier(system, value, typ string) *fhir.Value {

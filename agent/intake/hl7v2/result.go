@@ -71,13 +71,16 @@ func (m *Message) orders() []*order {
 	return out
 }
 
-// lines is a text that repeats, one a line.
+// lines is a text that repeats, one a line, however many: a report ends with what matters.
 func lines(f Field) string {
-	var out []string
-	for _, r := range f.Repeats() {
-		out = append(out, r.Text())
+	var b strings.Builder
+	for r := range f.Repeats() {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(r.Text())
 	}
-	return strings.Join(out, "\n")
+	return b.String()
 }
 
 // readable is a coded value as people read it.

@@ -27,7 +27,10 @@ func (m *Message) visit(c *Content, r Rules) error {
 	if status == "" || len(pv1) != 1 {
 		return nil
 	}
-	numbers := m.identifiers(pv1[0].Field(19), r)
+	numbers, err := m.identifiers(pv1[0], 19, r)
+	if err != nil {
+		return err
+	}
 	if len(numbers) == 0 {
 		return nil // nothing would tell this visit from another one
 	}
@@ -70,7 +73,10 @@ func (m *Message) merge(c *Content, r Rules) error {
 	case len(mrg) > 1:
 		return &Error{Code: TwoPeople, Line: mrg[1].Line, Place: "MRG"}
 	}
-	numbers := m.identifiers(mrg[0].Field(1), r)
+	numbers, err := m.identifiers(mrg[0], 1, r)
+	if err != nil {
+		return err
+	}
 	if len(numbers) == 0 {
 		return &Error{Code: NoPerson, Line: mrg[0].Line, Place: "MRG-1"}
 	}
