@@ -136,6 +136,9 @@ func TestNobodyIsFoundByAGuess(t *testing.T) {
 		{"another name", strings.Replace(oru, "NGUYỄN", "TRẦN", 1), OtherName},
 		{"another birth date", strings.Replace(oru, "19800205", "19800206", 1), OtherBirth},
 		{"another sex", strings.Replace(oru, "|F\n", "|M\n", 1), OtherSex},
+		{"a number that leads to nobody before hers", strings.Replace(oru, "079001^", "901^^^BVH^MR~079001^", 1), OtherNumber},
+		{"hers before one that leads to nobody", strings.Replace(oru, "^NI|", "^NI~901^^^BVH^MR|", 1), ""},
+		{"an account of that number", strings.Replace(oru, "079001^^^BYT^NI", "901^^^BVH^MR~079001^^^BYT^AN", 1), Unknown},
 		{"a number that two have", strings.Replace(oru, "079001^", "555^", 1), Several},
 		{"an update of somebody unknown", strings.Replace(msh("ADT^A08", "9")+pid, "079001", "079002", 1), Unknown},
 	} {

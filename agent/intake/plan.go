@@ -75,6 +75,7 @@ type found struct {
 	patient *fhir.Value // the one person; nil where why says something
 	why     Why
 	all     []record.Key
+	second  bool // the first number leads to nobody, and another one does
 }
 
 // person finds whom a description means: by number only, and not where anything else
@@ -82,11 +83,12 @@ type found struct {
 func (p *plan) person(said *fhir.Value) (found, error) {
 	var all []*fhir.Value
 	var f found
-	for _, n := range match.Numbers(said) {
+	for i, n := range match.Numbers(said) {
 		some, err := p.find("Patient", n)
 		if err != nil {
 			return f, err
 		}
+		f.second = f.second || i == 0 && len(some) == 0
 		for _, v := range some {
 			if key := keyOf(v); !slices.Contains(f.all, key) {
 				f.all = append(f.all, key)
@@ -113,6 +115,16 @@ func (p *plan) person(said *fhir.Value) (found, error) {
 	}
 	f.patient = all[0]
 	return f, nil
+}
+
+// meant is the person that a message means. A program that writes several numbers begins
+// with the person's own; where only a later one is known, it may be of anybody.
+func (p *plan) meant(said *fhir.Value) (found, error) {
+	f, err := p.person(said)
+	if err == nil && f.why == "" && f.second {
+		f.patient, f.why = nil, OtherNumber
+	}
+	return f, err
 }
 
 // patient is a person by id, as planned; nil where there is none.

@@ -28,11 +28,12 @@ type Why string
 
 // The reasons.
 const (
-	Unknown    Why = "unknown"     // nobody here has one of its numbers
-	Several    Why = "several"     // more than one person has
-	OtherName  Why = "other-name"  // who has it bears another name
-	OtherBirth Why = "other-birth" // or was born on another day
-	OtherSex   Why = "other-sex"   // or is of another sex
+	Unknown     Why = "unknown"      // nobody here has one of its numbers
+	Several     Why = "several"      // more than one person has
+	OtherNumber Why = "other-number" // its first number leads to nobody, and a later one to a person
+	OtherName   Why = "other-name"   // who has it bears another name
+	OtherBirth  Why = "other-birth"  // or was born on another day
+	OtherSex    Why = "other-sex"    // or is of another sex
 )
 
 // Waiting is a message that waits until a person says whose it is.

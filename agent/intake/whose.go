@@ -13,7 +13,7 @@ func (in *Intake) whose(p *plan, l *letter, by Choice) (found, error) {
 	if by.Who != "" {
 		return p.chosen(l, by)
 	}
-	f, err := p.person(c.Patient)
+	f, err := p.meant(c.Patient)
 	if err != nil {
 		return f, err
 	}
@@ -72,7 +72,7 @@ func (p *plan) chosen(l *letter, by Choice) (found, error) {
 // on the page: nothing is rewritten but a link. Where only one number is known, both
 // are that person's from now on.
 func (p *plan) merge(l *letter, keep found) (found, error) {
-	prior, err := p.person(l.content.Prior)
+	prior, err := p.meant(l.content.Prior)
 	if err != nil {
 		return keep, err
 	}

@@ -11,7 +11,8 @@ import (
 type Rules struct {
 	// Systems name the systems of identifiers by their assigning authority (its namespace
 	// or universal id). One that is not listed is "urn:oid:" for an OID, else
-	// "urn:tram:id:" and its name; that of a message which names none is its sender.
+	// "urn:tram:id:" and its name; that of a message which names none is its sender
+	// with "#" and the number's type.
 	Systems map[string]string
 	// Trials takes messages for training and debugging too (MSH-11), as a practice station does.
 	Trials bool

@@ -134,12 +134,31 @@ func TestPeople(t *testing.T) {
 		`{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"NI"}]},"system":"urn:example:cccd","value":"079001"},` +
 		`{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"urn:example:oid","value":"A7"},` +
 		`{"system":"urn:oid:2.16.1","value":"88"},{"system":"urn:tram:id:Ph%C3%B2ng%20kh%C3%A1m%201","value":"99"},` +
-		`{"system":"urn:tram:id:BVH","value":"55"},{"system":"urn:tram:id:KHO","value":"66"}],` +
+		`{"system":"urn:tram:id:BVH#PID-2","value":"55"},{"system":"urn:tram:id:KHO","value":"66"}],` +
 		`"name":[{"use":"official","family":"Nguyễn","given":["Hoa","Thị"],"prefix":["Bà"],"suffix":["Jr"]},{"use":"nickname","family":"Bé"}],` +
 		`"telecom":[{"system":"phone","value":"0900000001","use":"mobile"},{"system":"email","value":"a@b.c","use":"home"},{"system":"phone","value":"84 24 123","use":"work"}],` +
 		`"gender":"female","birthDate":"1980-02-05","deceasedDateTime":"2026-11-01","address":[{"line":["12 Lê Lợi","P. 3"],"city":"Hà Nội","state":"HN","postalCode":"10000","country":"VN"}]}`
 	if got := string(c.Patient.Bytes()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestNumbersWithoutAnAuthority(t *testing.T) {
+	for _, c := range []struct{ name, pid, want string }{
+		{"no type", "PID|1||55", "urn:tram:id:BVH 55"},
+		{"a type", "PID|1||55^^^^MR", "urn:tram:id:BVH#MR 55"},
+		{"another type", "PID|1||55^^^^PI", "urn:tram:id:BVH#PI 55"},
+		{"another place", "PID|1|55|901|55", "urn:tram:id:BVH 901, urn:tram:id:BVH#PID-2 55, urn:tram:id:BVH#PID-4 55"},
+		{"an account", "PID|1||900^^^^MR~55^^^^AN", "urn:tram:id:BVH#MR 900"},
+		{"a visit of an authority", "PID|1||900~55^^^BVH^VN", "urn:tram:id:BVH 900"},
+	} {
+		var got []string
+		for _, id := range one(t, head+c.pid+"\n"+obr+"OBX|1|NM|a||1\n").Patient.Get("identifier").Items {
+			got = append(got, id.Str("system")+" "+id.Str("value"))
+		}
+		if s := strings.Join(got, ", "); s != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, s, c.want)
+		}
 	}
 }
 
@@ -162,6 +181,7 @@ func TestRefusals(t *testing.T) {
 		{"a move", strings.Replace(good, "ORU^R01", "ADT^A02", 1), "other-message at line 1 MSH-9"},
 		{"no person", strings.Replace(good, who, "", 1), "no-person at line 1 PID"},
 		{"a person without number", strings.Replace(good, "079001^^^BYT^NI", "", 1), "no-person at line 2 PID-3"},
+		{"a person with an account alone", strings.Replace(good, "^NI", "^AN", 1), "no-person at line 2 PID-3"},
 		{"two people", good + who, "two-people at line 5 PID"},
 		{"no result", head + who, "nothing-in-it at line 1 OBX"},
 		{"a wrong birth date", strings.Replace(good, "19800205", "19801305", 1), "bad-time at line 2 PID-7"},

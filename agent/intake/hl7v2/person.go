@@ -2,6 +2,7 @@ package hl7v2
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"tram/store/fhir"
@@ -64,7 +65,7 @@ func (m *Message) patient(r Rules) (*fhir.Value, error) {
 }
 
 // identifiers are the numbers of the n-th field, a CX (HL7 2.8.2, 2A.3.14), each in the
-// system of its assigning authority.
+// system of its assigning authority. What numbers no person is none of a person's.
 func (m *Message) identifiers(s Segment, n int, r Rules) ([]*fhir.Value, error) {
 	all, err := repeats(s, n)
 	if err != nil {
@@ -72,15 +73,41 @@ func (m *Message) identifiers(s Segment, n int, r Rules) ([]*fhir.Value, error) 
 	}
 	var out []*fhir.Value
 	for _, one := range all {
+		typ := strings.Join(strings.Fields(one.Part(5)), " ")
+		if s.Name != "PV1" && impersonal(typ) {
+			continue
+		}
 		sys := authority(one.Component(4), r)
 		if sys == "" {
-			if sys = r.Systems[m.Segments[0].Text(4)]; sys == "" {
-				sys = m.sender()
+			if typ == "" && s.Name == "PID" && n != 3 {
+				sys = m.own(place(s, n), r)
+			} else {
+				sys = m.own(typ, r)
 			}
 		}
-		out = append(out, identifier(sys, one.Part(1), one.Part(5)))
+		out = append(out, identifier(sys, one.Part(1), typ))
 	}
 	return distinct(out), nil
+}
+
+// own is the system of the sender's numbers of one sort, a type or the place of one without
+// a type. Numbers of two sorts may be equal and mean two people. Where the rules name a
+// system for the sender, it is that of its medical records.
+func (m *Message) own(sort string, r Rules) string {
+	if to := r.Systems[m.Segments[0].Text(4)]; to != "" && (sort == "" || sort == "MR") {
+		return to
+	}
+	if sort == "" {
+		return m.sender()
+	}
+	return m.sender() + "#" + url.PathEscape(sort)
+}
+
+// impersonal reports types of HL7 table 0203 that number something else than the person:
+// accounts, cards, visits, orders, specimens, and whoever pays or employs.
+func impersonal(typ string) bool {
+	return slices.Contains([]string{"AN", "ANC", "AND", "ANT", "AM", "BA", "BC", "BCT", "DI", "DS", "MS", "VS", "VN",
+		"ACSN", "LACSN", "FGN", "FILL", "PGN", "PLAC", "PIN", "SID", "SN", "SNBSN", "RI", "EN", "FI", "GI", "GN", "NII", "NIIP", "XX"}, typ)
 }
 
 func identifier(system, value, typ string) *fhir.Value {
@@ -88,7 +115,7 @@ func identifier(system, value, typ string) *fhir.Value {
 		return nil
 	}
 	var kind *fhir.Value
-	if typ = strings.Join(strings.Fields(typ), " "); typ != "" {
+	if typ != "" {
 		kind = object("coding", list(object("system", "http://terminology.hl7.org/CodeSystem/v2-0203", "code", typ)))
 	}
 	return object("type", kind, "system", system, "value", value)
