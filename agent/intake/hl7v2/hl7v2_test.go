@@ -84,7 +84,6 @@ func TestValues(t *testing.T) {
 		{"its own time", "OBX|1|NM|a^b^L||5|||||||||20261103|", `"effectiveDateTime":"2026-11-03"`},
 		{"the order's time", "OBX|1|NM|a^b^L||5", `"effectiveDateTime":"2026-11-03T07:30:00+07:00"`},
 		{"corrected", "OBX|1|NM|a^b^L||5||||||C", `"status":"corrected"`},
-		{"of the wrong person", "OBX|1|NM|a^b^L||5||||||W", `"status":"entered-in-error"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := string(obx(t, c.obx).Bytes()); !strings.Contains(got, c.want) {
@@ -189,6 +188,9 @@ func TestRefusals(t *testing.T) {
 		{"one name more", strings.Replace(good, "Nguyễn^Hoa", "Nguyễn^Hoa"+strings.Repeat("~A^B", MaxRepeats), 1), "too-many-repeats at line 2 PID-5"},
 		{"one number more", strings.Replace(good, "^NI|", "^NI"+strings.Repeat("~1", MaxRepeats)+"|", 1), "too-many-repeats at line 2 PID-3"},
 		{"one mark more", good + "OBX|2|NM|a^b||5|||N" + strings.Repeat("~N", MaxRepeats) + "\n", "too-many-repeats at line 5 OBX-8"},
+		{"a result of the wrong person", good + "OBX|2|NM|c^d||5||||||W\n", "undo at line 5 OBX-11"},
+		{"a result that is taken back", good + "OBX|2|NM|c^d||5||||||D\n", "undo at line 5 OBX-11"},
+		{"a text that is taken back", good + "OBX|2|TX|||x||||||D\n", "undo at line 5 OBX-11"},
 		{"a batch with less than it says", "BHS|^~\\&\n" + good + "BTS|2\n", "cut at line 0 "},
 		{"a batch without end", "FHS|^~\\&\n" + good, "cut at line 0 "},
 	} {

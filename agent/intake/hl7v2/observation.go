@@ -180,7 +180,8 @@ func span(s Segment) *fhir.Value {
 	return list(object("low", low, "high", high, "text", text))
 }
 
-// observationStatus is OBX-11 (HL7 table 0085) in FHIR's words.
+// observationStatus is OBX-11 (HL7 table 0085) in FHIR's words; what takes back a result
+// does not come here.
 func observationStatus(code string) string {
 	switch code {
 	case "F", "U":
@@ -193,8 +194,6 @@ func observationStatus(code string) string {
 		return "registered"
 	case "X", "N":
 		return "cancelled"
-	case "D", "W":
-		return "entered-in-error"
 	}
 	return "unknown"
 }

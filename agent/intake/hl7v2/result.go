@@ -116,6 +116,10 @@ func (m *Message) report(c *Content, o *order, r Rules) error {
 	notes := o.notes
 	var refs []*fhir.Value
 	for _, res := range o.results {
+		if act := res.obx.Text(11); act == "D" || act == "W" {
+			// Which record here it takes back, a person tells.
+			return &Error{Code: Undo, Line: res.obx.Line, Place: "OBX-11"}
+		}
 		if res.obx.Field(3).Empty() {
 			notes = append(notes, lines(res.obx.Field(5)))
 			notes = append(notes, res.notes...)
