@@ -29,6 +29,7 @@ import (
 
 	"tram/agent/intake/hl7v2"
 	"tram/store/fhir"
+	"tram/store/query"
 	"tram/store/record"
 )
 
@@ -81,9 +82,9 @@ type Options struct {
 	// record.ErrNotFound is the answer for a name never set.
 	Setting    func(name string) ([]byte, error)
 	SetSetting func(ctx context.Context, name string, value []byte) error
-	// Find lists records of a kind by one search parameter, a few at most, each with its
-	// id and the version that it shows as meta.versionId.
-	Find func(kind, param, value string) ([]*fhir.Value, error)
+	// Find lists all records of a kind that match every clause, each with its id and the
+	// version that it shows as meta.versionId.
+	Find func(kind string, by ...query.Clause) ([]*fhir.Value, error)
 	// Linked are the other records of the person with that Patient's id.
 	Linked func(id string) []string
 	// Keep keeps a text durably and names it by its SHA-256 in hex; Kept reads it.

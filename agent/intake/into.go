@@ -24,21 +24,26 @@ func Over(s *store.Store) Options {
 }
 
 // Finds is a Find over a store.
-func Finds(s *store.Store) func(kind, param, value string) ([]*fhir.Value, error) {
-	return func(kind, param, value string) ([]*fhir.Value, error) {
-		res, err := s.Search(query.Query{Kind: kind, Limit: 20, Clauses: []query.Clause{{Param: param, Values: []string{value}}}})
-		if err != nil {
-			return nil, err
-		}
+func Finds(s *store.Store) func(kind string, by ...query.Clause) ([]*fhir.Value, error) {
+	return func(kind string, by ...query.Clause) ([]*fhir.Value, error) {
 		var out []*fhir.Value
-		for _, st := range res.Stands {
-			v, err := fhir.Parse(st.Shown.Content, fhir.Limits{Bytes: MaxBytes, Depth: MaxDepth, Values: MaxValues})
+		q := query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: by}
+		for {
+			res, err := s.Search(q)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, from(v.With("id", fhir.NewString(st.Key.ID)), st.Tag()))
+			for _, st := range res.Stands {
+				v, err := fhir.Parse(st.Shown.Content, fhir.Limits{Bytes: MaxBytes, Depth: MaxDepth, Values: MaxValues})
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, from(v.With("id", fhir.NewString(st.Key.ID)), st.Tag()))
+			}
+			if q.Page = res.Next; q.Page == "" {
+				return out, nil
+			}
 		}
-		return out, nil
 	}
 }
 

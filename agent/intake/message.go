@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"tram/agent/intake/hl7v2"
 	"tram/agent/intake/match"
 	"tram/store/fhir"
+	"tram/store/query"
 	"tram/store/record"
 )
 
@@ -217,20 +219,37 @@ func (p *plan) put(l *letter, patient *fhir.Value) error {
 	return nil
 }
 
-// before is the record here that stands for a resource which was sent before.
+// before is the record here that stands for a resource which was sent before, about any
+// record of the person.
 func (p *plan) before(v *fhir.Value, subject record.Key) (*fhir.Value, error) {
 	numbers := match.Numbers(v)
 	if len(numbers) == 0 {
 		return nil, nil
 	}
-	all, err := p.find(v.Str("resourceType"), numbers[0])
+	kind, person := v.Str("resourceType"), p.same(subject.ID)
+	all, err := p.find(kind, numbers[0], p.about(kind, person)...)
 	for _, one := range all {
-		whose := one.Str("subject", "reference") + one.Str("patient", "reference")
-		if whose == subject.String() && keyOf(one) != keyOf(v) {
+		whose, ok := strings.CutPrefix(one.Str("subject", "reference")+one.Str("patient", "reference"), "Patient/")
+		if ok && slices.Contains(person, whose) && keyOf(one) != keyOf(v) {
 			return one, err
 		}
 	}
 	return nil, err
+}
+
+// about asks for what is about one of those people: by this the store finds its few records.
+// A kind without such a parameter is asked for nothing.
+func (p *plan) about(kind string, people []string) []query.Clause {
+	for _, name := range []string{"patient", "subject"} {
+		if by, ok := p.in.o.R4.Param(kind, name); ok && by.Type == "reference" {
+			c := query.Clause{Param: name}
+			for _, id := range people {
+				c.Values = append(c.Values, "Patient/"+id)
+			}
+			return []query.Clause{c}
+		}
+	}
+	return nil
 }
 
 // further is a visit as it goes on: begun after planned, ended after begun, and never back.

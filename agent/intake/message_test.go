@@ -292,6 +292,45 @@ func TestTwoNumbersOfOnePersonAreJoined(t *testing.T) {
 	}
 }
 
+// vxu is a dose of a person, by its order's number.
+func vxu(control, number, order string) string {
+	return msh("VXU^V04", control) + strings.Replace(pid, "079001", number, 1) + "ORC|RE||" + order + "^IIS\nRXA|0|1|20261103||03^MMR^CVX|0.5|mL|||||||||||||||A\n"
+}
+
+func TestADoseIsOnceWhateverNumberItComesUnder(t *testing.T) {
+	a40 := msh("ADT^A40", "3") + pid + "MRG|079002^^^BYT^NI\n"
+	two := msh("ADT^A28", "1") + pid + strings.Replace(msh("ADT^A28", "2")+pid, "079001", "079002", 1)
+	for name, files := range map[string][]string{
+		"one by one": {two, vxu("4", "079002", "D1"), a40, vxu("5", "079001", "D1")},
+		"in a batch": {two, vxu("4", "079002", "D1"), a40 + vxu("5", "079001", "D1")},
+		"all in one": {two + vxu("4", "079002", "D1") + a40 + vxu("5", "079001", "D1")},
+	} {
+		st := newStation(t)
+		for _, text := range files {
+			if e := st.submit(text); e.What != Took {
+				t.Fatalf("%s: %+v", name, e)
+			}
+		}
+		if got := len(st.all("Immunization")); got != 1 {
+			t.Errorf("%s: %d doses, want 1", name, got)
+		}
+	}
+}
+
+func TestADoseIsOnceHoweverManyBearItsNumber(t *testing.T) {
+	st := newStation(t)
+	text := ""
+	for i := range 22 { // the first program to send counts its doses anew every day
+		number := fmt.Sprint("0790", 10+i)
+		text += strings.Replace(msh("ADT^A28", "a"+number)+pid, "079001", number, 1) + vxu("b"+number, number, "1")
+	}
+	st.submit(text)
+	st.submit(strings.ReplaceAll(text, "|b", "|c"))
+	if got := len(st.all("Immunization")); got != 22 {
+		t.Errorf("%d doses, want 22", got)
+	}
+}
+
 func TestABatchIsOneAndKnowsItsOwnPeople(t *testing.T) {
 	st := newStation(t)
 	unknown := strings.Replace(msh("ORU^R01", "3")+pid+orders, "079001", "999", 1)

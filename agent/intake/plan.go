@@ -7,6 +7,8 @@ import (
 
 	"tram/agent/intake/match"
 	"tram/store/fhir"
+	"tram/store/people"
+	"tram/store/query"
 	"tram/store/record"
 )
 
@@ -17,9 +19,10 @@ type plan struct {
 	writes []*fhir.Value // in the order in which they were made
 	at     map[record.Key]int
 	born   []Assigned
+	joined map[string][]string // the ids of Patients that are to be linked, both ways
 }
 
-func (in *Intake) plan() *plan { return &plan{in: in, at: map[record.Key]int{}} }
+func (in *Intake) plan() *plan { return &plan{in: in, at: map[record.Key]int{}, joined: map[string][]string{}} }
 
 func keyOf(v *fhir.Value) record.Key {
 	return record.Key{Kind: v.Str("resourceType"), ID: v.Str("id")}
@@ -44,9 +47,11 @@ func (p *plan) bear(v *fhir.Value, id string, line int) *fhir.Value {
 	return v
 }
 
-// find lists the records of a kind with an identifier, those that are planned too.
-func (p *plan) find(kind string, n match.Number) ([]*fhir.Value, error) {
-	all, err := p.in.o.Find(kind, "identifier", token(n.System)+"|"+token(n.Value))
+// find lists the records of a kind with an identifier that match the other clauses, and
+// those that are planned with it.
+func (p *plan) find(kind string, n match.Number, also ...query.Clause) ([]*fhir.Value, error) {
+	number := query.Clause{Param: "identifier", Values: []string{token(n.System) + "|" + token(n.Value)}}
+	all, err := p.in.o.Find(kind, append(also, number)...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +106,8 @@ func (p *plan) person(said *fhir.Value) (found, error) {
 		f.why = Unknown
 		return f, nil
 	case len(all) > 1:
-		linked := p.in.o.Linked(all[0].Str("id"))
-		if slices.ContainsFunc(all[1:], func(v *fhir.Value) bool { return !slices.Contains(linked, v.Str("id")) }) {
+		one := p.same(all[0].Str("id"))
+		if slices.ContainsFunc(all, func(v *fhir.Value) bool { return !slices.Contains(one, v.Str("id")) }) {
 			f.why = Several
 			return f, nil
 		}
@@ -132,11 +137,31 @@ func (p *plan) patient(id string) (*fhir.Value, error) {
 	if at, ok := p.at[record.Key{Kind: "Patient", ID: id}]; ok {
 		return p.writes[at], nil
 	}
-	all, err := p.in.o.Find("Patient", "_id", token(id))
+	all, err := p.in.o.Find("Patient", query.Clause{Param: "_id", Values: []string{token(id)}})
 	if err != nil || len(all) != 1 {
 		return nil, err
 	}
 	return all[0], nil
+}
+
+// same are the ids of all records of the person with that Patient's id, itself first.
+func (p *plan) same(id string) []string {
+	out := []string{id}
+	for i := 0; i < len(out); i++ {
+		for _, other := range slices.Concat(p.in.o.Linked(out[i]), p.joined[out[i]]) {
+			if !slices.Contains(out, other) {
+				out = append(out, other)
+			}
+		}
+	}
+	return out
+}
+
+// join is a person with a link to another one's record, as planned from now on.
+func (p *plan) join(patient *fhir.Value, other string) *fhir.Value {
+	id := patient.Str("id")
+	p.joined[id], p.joined[other] = append(p.joined[id], other), append(p.joined[other], id)
+	return people.Join(patient, other)
 }
 
 // change plans a record that is here, or planned, as it will be; where nothing differs it

@@ -4,7 +4,6 @@ import (
 	"tram/agent/intake/hl7v2"
 	"tram/agent/intake/match"
 	"tram/store/fhir"
-	"tram/store/people"
 )
 
 // whose finds a message's person, or says why it waits.
@@ -56,7 +55,7 @@ func (p *plan) chosen(l *letter, by Choice) (found, error) {
 		will = match.Numbered(match.Numbered(was, c.Patient), c.Prior)
 		for _, other := range prior.all {
 			if other != by.Person {
-				will = people.Join(will, other.ID)
+				will = p.join(will, other.ID)
 			}
 		}
 	case by.Remember && c.Task == hl7v2.Results:
@@ -100,7 +99,7 @@ func (p *plan) merge(l *letter, keep found) (found, error) {
 	if keyOf(prior.patient) == keyOf(keep.patient) {
 		return keep, nil
 	}
-	will := people.Join(keep.patient, prior.patient.Str("id"))
+	will := p.join(keep.patient, prior.patient.Str("id"))
 	p.change(keep.patient, will)
 	return found{patient: will}, nil
 }
