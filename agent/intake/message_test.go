@@ -2,10 +2,7 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -177,60 +174,6 @@ func TestNobodyIsFoundByAGuess(t *testing.T) {
 	}
 }
 
-func TestWhoIsChosenGetsIt(t *testing.T) {
-	st := newStation(t)
-	if _, err := st.s.Put(t.Context(), store.Write{Key: record.Key{Kind: "Patient", ID: "p"}, Author: "x", Content: []byte(patient("p"))}); err != nil {
-		t.Fatal(err)
-	}
-	oru := func(control, number string) string {
-		return strings.Replace(msh("ORU^R01", control)+pid+orders, "079001", number, 1)
-	}
-	first := func() string {
-		t.Helper()
-		list, err := st.Waiting()
-		if err != nil || len(list) == 0 {
-			t.Fatalf("waiting %v, %v", list, err)
-		}
-		return list[0].ID
-	}
-	st.submit(oru("1", "1"))
-	id := first()
-	if raw, err := st.Message(id); err != nil || !strings.HasPrefix(string(raw), "MSH|") {
-		t.Errorf("the message: %q, %v", raw, err)
-	}
-	var r *Refusal
-	if _, err := st.Attach(t.Context(), id, Choice{Person: record.Key{Kind: "Patient", ID: "nobody"}, Who: "hoa"}); !errors.As(err, &r) || r.Code != RefersNowhere || first() != id {
-		t.Errorf("somebody who is not here: %v", err)
-	}
-	got, err := st.Attach(t.Context(), id, Choice{Person: record.Key{Kind: "Patient", ID: "p"}, Remember: true, Who: "hoa"})
-	if err != nil || got.New != 3 || got.Changed != 1 || st.all("Observation")[0].Str("subject", "reference") != "Patient/p" {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	if v, err := st.s.Get(record.Key{Kind: "Patient", ID: "p"}); err != nil || v.Shown.Author != "hoa" {
-		t.Errorf("by %q, %v; want hoa", v.Shown.Author, err)
-	}
-	if _, err := st.Attach(t.Context(), id, Choice{Person: record.Key{Kind: "Patient", ID: "p"}, Who: "hoa"}); err != ErrNotWaiting {
-		t.Errorf("twice: %v", err)
-	}
-	if e := st.submit(oru("1", "1")); e.What != Again {
-		t.Errorf("the same again: %+v", e)
-	}
-	st.submit(oru("2", "2"))
-	if _, err := st.Attach(t.Context(), first(), Choice{Who: "hoa"}); err != nil || len(st.all("Patient")) != 2 {
-		t.Errorf("a new person: %v, holds %s", err, st.counts())
-	}
-	st.submit(oru("3", "3"))
-	id = first()
-	if err := st.Reject(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
-	st.want("files", st.tree(), []string{"aside/" + id + ".hl7", "aside/" + id + ".hl7" + noteSuffix})
-	note, err := os.ReadFile(filepath.Join(st.drop, "aside", id+".hl7"+noteSuffix))
-	if list, _ := st.Waiting(); err != nil || len(list) != 0 || strings.Contains(string(note), secret) {
-		t.Errorf("after it was rejected %v wait; note %s, %v", list, note, err)
-	}
-}
-
 func TestVisitsGoOnAndPeopleAreCompletedNeverChanged(t *testing.T) {
 	st := newStation(t)
 	pv1 := "PV1|1|O|||||||||||||||||V7^^^BVH" + strings.Repeat("|", 25) + "20261103080000"
@@ -365,35 +308,6 @@ func TestATakeThatWasCutOffIsRepeatedAsItWas(t *testing.T) {
 	st.submit(text)
 	if want := "Patient 1, Encounter 1, DiagnosticReport 1, Observation 1, DocumentReference 2"; st.counts() != want {
 		t.Errorf("holds %s, want %s", st.counts(), want)
-	}
-}
-
-func TestAChoiceThatWasCutOffDoublesNothing(t *testing.T) {
-	st := newStation(t)
-	st.submit(msh("ORU^R01", "1") + pid + orders)
-	list, err := st.Waiting()
-	if err != nil || len(list) != 1 {
-		t.Fatalf("waiting %v, %v", list, err)
-	}
-	set := st.o.SetSetting
-	for cut := range 3 { // ids, the mark that it is taken, the list without it
-		n := 0
-		st.o.SetSetting = func(ctx context.Context, name string, b []byte) error {
-			if n++; n > cut {
-				return store.ErrStopped
-			}
-			return set(ctx, name, b)
-		}
-		if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); !errors.Is(err, store.ErrStopped) {
-			t.Errorf("cut %d: %v", cut, err)
-		}
-	}
-	st.o.SetSetting = set
-	if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); err != nil {
-		t.Error(err)
-	}
-	if left, _ := st.Waiting(); len(left) != 0 || st.counts() != "Patient 1, DiagnosticReport 1, Observation 1, DocumentReference 1" {
-		t.Errorf("%d wait, holds %s", len(left), st.counts())
 	}
 }
 

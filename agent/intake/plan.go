@@ -22,7 +22,9 @@ type plan struct {
 	joined map[string][]string // the ids of Patients that are to be linked, both ways
 }
 
-func (in *Intake) plan() *plan { return &plan{in: in, at: map[record.Key]int{}, joined: map[string][]string{}} }
+func (in *Intake) plan() *plan {
+	return &plan{in: in, at: map[record.Key]int{}, joined: map[string][]string{}}
+}
 
 func keyOf(v *fhir.Value) record.Key {
 	return record.Key{Kind: v.Str("resourceType"), ID: v.Str("id")}
@@ -156,6 +158,9 @@ func (p *plan) same(id string) []string {
 	}
 	return out
 }
+
+// one reports whether two Patients are records of one person.
+func (p *plan) one(a, b *fhir.Value) bool { return slices.Contains(p.same(a.Str("id")), b.Str("id")) }
 
 // join is a person with a link to another one's record, as planned from now on.
 func (p *plan) join(patient *fhir.Value, other string) *fhir.Value {

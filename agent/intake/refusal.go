@@ -43,6 +43,7 @@ const (
 	Refused       Code = "refused"     // the store failed three times for no reason that we know
 	ListFull      Code = "list-full"   // as many messages wait as may
 	Rejected      Code = "rejected"    // a person said that it belongs to nobody here
+	NotJoined     Code = "not-joined"  // nobody chose whom the number that is given up leads to
 	BadFrame      Code = "bad-frame"   // no frame of MLLP, or too large a one
 	NoMap         Code = "no-map"      // a table without a map
 	TwoMaps       Code = "two-maps"    // a table that two maps are for
@@ -58,7 +59,7 @@ const (
 // Codes lists all codes.
 func Codes() []Code {
 	out := []Code{NotJSON, Empty, NotFHIR, TooLarge, TooDeep, TooManyLines, RefersNowhere, Stale, IDTaken, Deleted,
-		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, BadFrame, NoMap, TwoMaps, AsideFull, DiskFull, StoreStopped}
+		Twice, Request, Conditional, Mismatch, NotAFile, Unreadable, Refused, ListFull, Rejected, NotJoined, BadFrame, NoMap, TwoMaps, AsideFull, DiskFull, StoreStopped}
 	for _, c := range hl7v2.Codes() { // those of messages and tables keep their names
 		out = append(out, Code(c))
 	}

@@ -53,10 +53,12 @@ func (p *plan) chosen(l *letter, by Choice) (found, error) {
 			return found{}, err
 		}
 		will = match.Numbered(match.Numbered(was, c.Patient), c.Prior)
-		for _, other := range prior.all {
-			if other != by.Person {
-				will = p.join(will, other.ID)
-			}
+		switch other := prior.patient; {
+		case prior.why == Unknown: // the number is this person's from now on
+		case prior.why != "", match.Differs(other, was) != "" && !p.one(other, was):
+			return found{}, &Refusal{Code: NotJoined}
+		case !p.one(other, was):
+			will = p.join(will, other.Str("id"))
 		}
 	case by.Remember && c.Task == hl7v2.Results:
 		will = match.Numbered(was, c.Patient)
