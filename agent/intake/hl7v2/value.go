@@ -81,7 +81,11 @@ func (m *Message) moment(text string) (string, bool) {
 		return "", false
 	}
 	const whole = "20060102150405"
-	at, err := time.ParseInLocation(whole[:len(stamp)], stamp, m.zone)
+	local := m.zone
+	if zone != "" || len(stamp) <= len("20060102") {
+		local = time.UTC // summer time skips no clock and no day there
+	}
+	at, err := time.ParseInLocation(whole[:len(stamp)], stamp, local)
 	if err != nil {
 		return "", false
 	}
