@@ -103,8 +103,8 @@ func kindOf(all []*hl7v2.Message) string {
 	return kind
 }
 
-// labelOf names a message by its sender, its control id and all that it says but when it
-// was sent: sent again it is the same one. Without a control id the bytes tell.
+// labelOf names a message by its sender, its control id and all that it says, as Digest
+// tells: sent again it is the same one. Without a control id the bytes tell.
 func labelOf(m *hl7v2.Message, c *hl7v2.Content) string {
 	sum := sha256.New()
 	if c.Control == "" {

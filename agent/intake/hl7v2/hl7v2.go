@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -274,11 +275,27 @@ func delimiters(head line) (*delims, error) {
 	return d, nil
 }
 
-// Digest writes all that the message says but when it was sent (MSH-7).
+// timed reports whether a clock says when something was observed or done: OBR-7, OBX-14 or
+// EVN-2; of a dose (RXA-3) its day is enough.
+func (m *Message) timed() bool {
+	return slices.ContainsFunc(m.Segments, func(s Segment) bool {
+		field, least := map[string]int{"OBR": 7, "OBX": 14, "EVN": 2, "RXA": 3}[s.Name], len("2006-01-02T15")
+		if s.Name == "RXA" {
+			least = len("2006-01-02")
+		}
+		at, ok := m.moment(s.Text(field))
+		return field > 0 && ok && len(at) >= least
+	})
+}
+
+// Digest writes all that the message says. When it was sent (MSH-7) is left out where the
+// message says when what it tells of was, so that it may be sent again later; else that is
+// all by which two equal measurements differ.
 func (m *Message) Digest(w io.Writer) {
+	timed := m.timed()
 	for _, s := range m.Segments {
 		for i, f := range s.fields {
-			if s.Name != "MSH" || i != 7 {
+			if s.Name != "MSH" || i != 7 || !timed {
 				fmt.Fprintf(w, "%d:%s", len(f), f)
 			}
 		}

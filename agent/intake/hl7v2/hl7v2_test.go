@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // the system may have no zones
 
 	"tram/store/fhir"
 )
@@ -120,9 +121,48 @@ func TestTimesKeepTheirPrecisionAndZone(t *testing.T) {
 			t.Errorf("%q: got %q, %v; want %q", text, got, ok, want)
 		}
 	}
+	santiago, err := time.LoadLocation("America/Santiago") // summer time begins at midnight
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.zone = santiago
+	for text, want := range map[string]string{"20190908": "2019-09-08", "20190908003000+0700": "2019-09-08T00:30:00+07:00"} {
+		if got, ok := m.moment(text); !ok || got != want {
+			t.Errorf("%q where midnight is skipped: got %q, %v; want %q", text, got, ok, want)
+		}
+	}
 	for _, text := range []string{"20261303", "20260230", "2026110", "03/11/2026", "202611032460", "20261103080000+1500", "20261103080000+07:00", "abcd", "20"} {
 		if got, ok := m.moment(text); ok {
 			t.Errorf("%q is taken as %q", text, got)
+		}
+	}
+}
+
+func TestWhatTellsAMessageFromAnother(t *testing.T) {
+	later := strings.NewReplacer("20261103080000", "20261110080000")
+	for _, c := range []struct {
+		name, text string
+		same       bool // also when it is sent a week later
+	}{
+		{"no time but that of sending", head + who + "OBR|1|||15074-8^Glucose^LN\nOBX|1|NM|15074-8^Glucose^LN||5.4|mmol/L\n", false},
+		{"the day alone", head + who + "OBR|1|||15074-8^Glucose^LN|||20261103\nOBX|1|NM|15074-8^Glucose^LN||5.4|mmol/L\n", false},
+		{"the order's time", head + who + obr + "OBX|1|NM|15074-8^Glucose^LN||5.4|mmol/L\n", true},
+		{"the result's time", head + who + "OBR|1|||a\nOBX|1|NM|a||5.4|||||||||20261103073000\n", true},
+		{"the event's time", head + "EVN|A08|20261103073000\n" + who, true},
+		{"a person and no event", head + who, false},
+		{"the day of a dose", head + who + "RXA|0|1|20261103||03^MMR^CVX|1\n", true},
+	} {
+		digest := func(text string) string {
+			all, err := Parse([]byte(strings.ReplaceAll(text, "\n", "\r")), zone())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			all[0].Digest(&b)
+			return b.String()
+		}
+		if got := digest(c.text) == digest(later.Replace(c.text)); got != c.same {
+			t.Errorf("%s: the same a week later is %v, want %v", c.name, got, c.same)
 		}
 	}
 }
