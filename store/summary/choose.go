@@ -63,15 +63,19 @@ func (i item) compare(o item) int {
 // choose puts a record into its section, if it has one. One with an open conflict is
 // in the section of what holds, whatever its status says.
 func (d *draft) choose(v *fhir.Value) {
-	i := item{key: keyOf(v), content: v, when: when(v), open: contested(v)}
-	if low, _, ok := fhir.DateRange(i.when, nil); ok {
-		i.at = low
-	} else {
-		i.at = math.MinInt64
-	}
+	i := itemOf(v)
 	if to := d.place(i); to != "" {
 		d.chosen[to] = append(d.chosen[to], i)
 	}
+}
+
+// itemOf reads what a section sorts and counts a record by.
+func itemOf(v *fhir.Value) item {
+	i := item{key: keyOf(v), content: v, when: when(v), at: math.MinInt64, open: contested(v)}
+	if low, _, ok := fhir.DateRange(i.when, nil); ok {
+		i.at = low
+	}
+	return i
 }
 
 // place names the section of a record; "" for none. An allergy that is over stays where
@@ -95,7 +99,7 @@ func (d *draft) place(i item) string {
 			return problem(v, i.open)
 		}
 	case "MedicationStatement", "MedicationRequest", "MedicationDispense", "MedicationAdministration":
-		if i.open || d.taken(i) {
+		if i.open || !d.prescribed(v) && d.taken(i) {
 			return "medications"
 		}
 	case "Flag":
@@ -143,18 +147,23 @@ func problem(v *fhir.Value, open bool) string {
 	return "problems"
 }
 
-// taken reports whether a medicine is in use, or was not long before the document. What
-// was handed out or given for a prescription that is here is told by that one.
+// prescribed reports whether what was handed out or given is told by the prescription that
+// it was for: by one that is in the section itself.
+func (d *draft) prescribed(v *fhir.Value) bool {
+	return slices.ContainsFunc(append(slices.Clip(items(v.Get("authorizingPrescription"))), v.Get("request")), func(ref *fhir.Value) bool {
+		p := d.held[local(ref.Str("reference"))]
+		if p.Str("resourceType") != "MedicationRequest" {
+			return false
+		}
+		i := itemOf(p)
+		return i.open || d.taken(i)
+	})
+}
+
+// taken reports whether a medicine is in use, or was not long before the document.
 func (d *draft) taken(i item) bool {
 	v := i.content
 	if slices.Contains([]string{"proposal", "plan", "option"}, v.Str("intent")) || v.Str("doNotPerform") == "true" {
-		return false
-	}
-	prescribed := v.Get("request")
-	if list := v.Get("authorizingPrescription"); list != nil && len(list.Items) > 0 {
-		prescribed = list.Items[0]
-	}
-	if d.held[local(prescribed.Str("reference"))] != nil {
 		return false
 	}
 	switch v.Str("status") {

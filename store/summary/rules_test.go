@@ -103,13 +103,21 @@ func TestWhereARecordStands(t *testing.T) {
 	}
 }
 
-// What was handed out for a prescription that is there is told once.
+// What was handed out is told once: by its prescription where that is told, else by itself.
 func TestAMedicineIsToldOnce(t *testing.T) {
 	d := open(t)
-	doc := d.make(d.about(linh, of("MedicationRequest", "r", medicine+`,"status":"active","intent":"order"`),
-		of("MedicationDispense", "d", medicine+`,"status":"completed","whenHandedOver":"2026-05-30","authorizingPrescription":[{"reference":"MedicationRequest/r"}]`)))
-	if _, ids, _ := doc.section("10160-0"); !slices.Equal(ids, []string{"r"}) {
-		t.Errorf("medicines %v", ids)
+	for _, c := range []struct{ name, prescription, want string }{
+		{"in use", `,"status":"active","intent":"order"`, "r"},
+		{"ended lately", `,"status":"completed","intent":"order","authoredOn":"2026-04-01"`, "r"},
+		{"ended long ago", `,"status":"completed","intent":"order","authoredOn":"2025-01-01"`, "d"},
+		{"cancelled", `,"status":"cancelled","intent":"order","authoredOn":"2026-05-01"`, "d"},
+		{"a plan", `,"status":"active","intent":"plan"`, "d"},
+	} {
+		doc := d.make(d.about(linh, of("MedicationRequest", "r", medicine+c.prescription),
+			of("MedicationDispense", "d", medicine+`,"status":"completed","whenHandedOver":"2026-05-30","authorizingPrescription":[{"reference":"MedicationRequest/r"}]`)))
+		if _, ids, _ := doc.section("10160-0"); !slices.Equal(ids, []string{c.want}) {
+			t.Errorf("%s: medicines %v, want %s", c.name, ids, c.want)
+		}
 	}
 }
 
