@@ -31,7 +31,7 @@ type letter struct {
 func messages(name string) bool { return ends(name, ".hl7", ".er7") }
 
 // takeMessages takes a file of HL7 version 2 messages: all that can be matched in one
-// transaction, after all that cannot is on the waiting list. Each message has a memory
+// transaction, then all that cannot onto the waiting list. Each message has a memory
 // of its own, so that it counts once, however it comes.
 func (in *Intake) takeMessages(ctx context.Context, name string, data []byte) (Event, error) {
 	if len(strings.TrimSpace(string(data[:min(len(data), 4<<10)]))) == 0 {
@@ -115,7 +115,9 @@ func labelOf(m *hl7v2.Message, c *hl7v2.Content) string {
 	return "m" + hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// deliver plans the messages and takes them. A choice is a person's, for the one message.
+// deliver plans the messages, takes those that have their person, and puts the others on
+// the list: behind what is taken, for a file that cannot be taken goes to aside/ whole. Cut
+// off between, it is repeated with the same ids. A choice is a person's, for the one message.
 func (in *Intake) deliver(ctx context.Context, letters []*letter, e Event, by Choice) (Event, error) {
 	p := in.plan()
 	var waits []Waiting
@@ -144,14 +146,9 @@ func (in *Intake) deliver(ctx context.Context, letters []*letter, e Event, by Ch
 	if err := p.checked(); err != nil {
 		return e, err
 	}
-	if len(waits) > 0 {
-		if err := in.await(ctx, waits); err != nil {
-			return e, err
-		}
-		e.What, e.Waits = Waits, len(waits)
-	}
-	if len(taken) == 0 {
-		return e, nil
+	list, err := in.listed(waits)
+	if err != nil {
+		return e, err
 	}
 	for _, l := range taken {
 		if err := in.remember(ctx, l.label, l.memory); err != nil {
@@ -162,11 +159,20 @@ func (in *Intake) deliver(ctx context.Context, letters []*letter, e Event, by Ch
 	if by.Who != "" {
 		author = by.Who
 	}
-	var err error
-	if e.Taken, err = in.o.Take(ctx, p.writes, author); err != nil {
-		return e, err
+	if len(taken) > 0 {
+		if e.Taken, err = in.o.Take(ctx, p.writes, author); err != nil {
+			return e, err
+		}
+		e.What, e.Assigned = Took, p.born
 	}
-	e.What, e.Assigned = Took, p.born
+	if len(waits) > 0 {
+		if err := in.keepWaiting(ctx, list); err != nil {
+			return e, err
+		}
+		if e.Waits = len(waits); len(taken) == 0 {
+			e.What = Waits
+		}
+	}
 	for _, l := range taken {
 		if err := in.remember(ctx, l.label, memory{Taken: true}); err != nil {
 			return e, err

@@ -119,12 +119,12 @@ func short(s string, most int) string {
 	return string(r[:min(len(r), most)])
 }
 
-// await puts messages on the list, once each. Of one that is there the reason may be another
-// by now.
-func (in *Intake) await(ctx context.Context, more []Waiting) error {
+// listed is the list with more messages, once each. Of one that is there the reason may be
+// another by now.
+func (in *Intake) listed(more []Waiting) ([]Waiting, error) {
 	all, err := in.Waiting()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	had := len(all)
 	for _, w := range more {
@@ -137,9 +137,9 @@ func (in *Intake) await(ctx context.Context, more []Waiting) error {
 		all[i] = w
 	}
 	if len(all) > had && len(all) > MaxWaiting {
-		return &Refusal{Code: ListFull}
+		return nil, &Refusal{Code: ListFull}
 	}
-	return in.keepWaiting(ctx, all)
+	return all, nil
 }
 
 // Message is a message that waits, as it came.
