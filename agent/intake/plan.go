@@ -18,12 +18,19 @@ type plan struct {
 	in     *Intake
 	writes []*fhir.Value // in the order in which they were made
 	at     map[record.Key]int
+	named  map[numbered][]int // where in writes those with an identifier stand; none is taken off it
 	born   []Assigned
 	joined map[string][]string // the ids of Patients that are to be linked, both ways
 }
 
 func (in *Intake) plan() *plan {
-	return &plan{in: in, at: map[record.Key]int{}, joined: map[string][]string{}}
+	return &plan{in: in, at: map[record.Key]int{}, named: map[numbered][]int{}, joined: map[string][]string{}}
+}
+
+// numbered is the identifier of records of a kind.
+type numbered struct {
+	kind   string
+	number match.Number
 }
 
 func keyOf(v *fhir.Value) record.Key {
@@ -33,12 +40,17 @@ func keyOf(v *fhir.Value) record.Key {
 // set plans a record as it will be.
 func (p *plan) set(v *fhir.Value) {
 	key := keyOf(v)
-	if i, ok := p.at[key]; ok {
-		p.writes[i] = v
-		return
+	i, ok := p.at[key]
+	if !ok {
+		i = len(p.writes)
+		p.at[key], p.writes = i, append(p.writes, nil)
 	}
-	p.at[key] = len(p.writes)
-	p.writes = append(p.writes, v)
+	p.writes[i] = v
+	for _, n := range match.Numbers(v) {
+		if as := (numbered{key.Kind, n}); !ok || !slices.Contains(p.named[as], i) {
+			p.named[as] = append(p.named[as], i)
+		}
+	}
 }
 
 // bear plans a record under an id that was drawn for it.
@@ -63,9 +75,9 @@ func (p *plan) find(kind string, n match.Number, also ...query.Clause) ([]*fhir.
 			out[i] = p.writes[at]
 		}
 	}
-	for _, v := range p.writes {
-		key := keyOf(v)
-		if key.Kind == kind && slices.Contains(match.Numbers(v), n) && !slices.ContainsFunc(out, func(o *fhir.Value) bool { return keyOf(o) == key }) {
+	for _, i := range p.named[numbered{kind, n}] {
+		v := p.writes[i]
+		if key := keyOf(v); !slices.ContainsFunc(out, func(o *fhir.Value) bool { return keyOf(o) == key }) {
 			out = append(out, v)
 		}
 	}
@@ -180,14 +192,12 @@ func (p *plan) change(was, will *fhir.Value) {
 // checked refuses what the mapping of a file made that is no FHIR. The place in the file
 // is that of the message or row.
 func (p *plan) checked() error {
+	lines := map[record.Key]int{}
+	for _, b := range p.born {
+		lines[b.Key] = b.Line
+	}
 	for _, v := range p.writes {
-		line := 0
-		for _, b := range p.born {
-			if b.Key == keyOf(v) {
-				line = b.Line
-			}
-		}
-		if err := check(p.in.o.R4, []unit{{line, v}}); err != nil {
+		if err := check(p.in.o.R4, []unit{{lines[keyOf(v)], v}}); err != nil {
 			return err
 		}
 	}
