@@ -79,9 +79,6 @@ func Run(ctx context.Context, s *store.Store, o Options) (*Report, error) {
 	r := &replay{s: s, r4: s.R4(), o: o, now: merge.New(s.R4(), o.Now), then: merge.New(s.R4(), o.Then),
 		out: &Report{Missing: map[string]int{}}, lines: map[Line]*Line{}}
 	q := store.Since{Limit: page}
-	if !o.Since.IsZero() {
-		q.After = o.Since.UnixMilli()
-	}
 	for {
 		versions, next, err := s.HistoryAll(q)
 		if err != nil {
@@ -109,7 +106,7 @@ type replay struct {
 
 // again replays one version, where it is a merge.
 func (r *replay) again(v *record.Version) error {
-	if v.Author != merge.Author || v.Base.IsZero() || len(v.Includes) != 1 {
+	if v.Author != merge.Author || v.Base.IsZero() || len(v.Includes) != 1 || v.Stamp.Time().Before(r.o.Since) {
 		return nil
 	}
 	r.out.Merges++
