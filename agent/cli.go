@@ -123,6 +123,11 @@ func (t *tool) settings(file, data string) (config.Config, error) {
 	}
 	t.file = file
 	c, err := config.Load(file)
+	var bad *config.Error
+	if errors.As(err, &bad) && bad.Code == config.PlainOutside { // the pages stand on this PC alone, and the station works
+		fmt.Fprintln(t.err, t.explain(err))
+		err = nil
+	}
 	if err == nil && data != "" {
 		c.Data.Folder = data
 	}

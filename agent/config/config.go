@@ -212,7 +212,7 @@ func parse(text []byte, path string) (Config, error) {
 	var bad *Error
 	if errors.As(err, &bad) {
 		bad.File = path
-		return Config{}, bad
+		return c, bad
 	}
 	return c, err
 }

@@ -147,6 +147,18 @@ func TestBadFilesSayWhereAndWhat(t *testing.T) {
 	}
 }
 
+// A station whose page was on the network once goes on, with its page on this PC.
+func TestPageOutsideLeavesSettingsToUse(t *testing.T) {
+	const outside = "[page]\nlisten = \"192.168.1.10:8700\"\n"
+	for in, want := range map[string]string{outside + "[log]\nlevel = \"warn\"": "127.0.0.1:8700", outside + "[log]\nlevel = \"x\"": ""} {
+		c, err := Parse([]byte(in), "/")
+		var bad *Error
+		if !errors.As(err, &bad) || c.Page.Listen != want || want != "" && (bad.Code != PlainOutside || c.Log.Level != "warn") {
+			t.Errorf("Parse(%q) = %+v, %v; want the page on %q", in, c, err, want)
+		}
+	}
+}
+
 func TestUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big.toml")

@@ -12,7 +12,8 @@ import (
 
 // Parse reads a file's text over the defaults; folder is what relative folders
 // are relative to. Every error is an *Error: of several, the one that stands
-// first.
+// first. Beside PlainOutside alone stand settings that can be used: the pages are on
+// this PC then.
 func Parse(text []byte, folder string) (Config, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // Windows' editor writes one
 	var tree map[string]any
@@ -35,6 +36,11 @@ func Parse(text []byte, folder string) (Config, error) {
 			found = append(found, bad)
 		}
 	}
+	var outside *Error
+	if len(found) == 1 && found[0].Code == PlainOutside {
+		outside, found = found[0], nil
+		c.Page.Listen = outside.Hint
+	}
 	if len(found) > 0 {
 		return Config{}, slices.MinFunc(found, func(a, b *Error) int {
 			if a.Line != b.Line {
@@ -46,6 +52,9 @@ func Parse(text []byte, folder string) (Config, error) {
 	if bad := whole(&c); bad != nil {
 		bad.Line = lineOf(lines, bad.Key)
 		return Config{}, bad
+	}
+	if outside != nil {
+		return c, outside
 	}
 	return c, nil
 }
