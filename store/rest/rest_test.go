@@ -99,9 +99,26 @@ func first(v *fhir.Value) *fhir.Value {
 	return v.Items[0]
 }
 
-// do sends a request; headers alternate names and values. A path that starts
-// with the base is taken as it is.
+// do sends a request and reads the FHIR that answers it.
 func (f *face) do(method, path, body string, headers ...string) reply {
+	f.t.Helper()
+	if body != "" {
+		headers = append([]string{"Content-Type", "application/fhir+json"}, headers...)
+	}
+	status, head, raw := f.raw(method, path, body, headers...)
+	out := reply{status: status, head: head, raw: raw}
+	if raw != "" && head.Get("Content-Encoding") == "" {
+		var err error
+		if out.body, err = fhir.Parse([]byte(raw), fhir.Limits{}); err != nil {
+			f.t.Fatalf("%s %s: answer is no JSON: %v", method, path, err)
+		}
+	}
+	return out
+}
+
+// raw sends a request whose answer may be no FHIR; headers alternate names and values. A
+// path that starts with the base is taken as it is.
+func (f *face) raw(method, path, body string, headers ...string) (int, http.Header, string) {
 	f.t.Helper()
 	if !strings.HasPrefix(path, "http") {
 		path = f.base + path
@@ -110,42 +127,11 @@ func (f *face) do(method, path, body string, headers ...string) reply {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/fhir+json")
-	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Del(headers[i])
 		if headers[i+1] != "" {
 			req.Header.Set(headers[i], headers[i+1])
 		}
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	out := reply{status: resp.StatusCode, head: resp.Header, raw: string(b)}
-	if len(b) > 0 && resp.Header.Get("Content-Encoding") == "" {
-		if out.body, err = fhir.Parse(b, fhir.Limits{}); err != nil {
-			f.t.Fatalf("%s %s: answer is no JSON: %v", method, path, err)
-		}
-	}
-	return out
-}
-
-// raw sends a request whose answer may be no FHIR.
-func (f *face) raw(method, path, body string, headers ...string) (int, http.Header, string) {
-	f.t.Helper()
-	req, err := http.NewRequest(method, f.base+path, strings.NewReader(body))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
