@@ -266,6 +266,7 @@ func TestHostileDecompressionBomb(t *testing.T) {
 		g.refused("300 MiB in 300 KiB", 413, "POST", "/fhir/Patient", bomb.String(), "Content-Encoding", "gzip")
 		g.refused("packed twice", 415, "POST", "/fhir/Patient", twice.String(), "Content-Encoding", "gzip, gzip")
 		g.refused("a form", 413, "POST", "/fhir/Patient/_search", bomb.String(), "Content-Encoding", "gzip", "Content-Type", "application/x-www-form-urlencoded")
+		g.refused("a form of 1 MiB, whose sender gets to know why", 413, "POST", "/fhir/Patient/_search", string(zeros), "Content-Type", "application/x-www-form-urlencoded")
 	}
 }
 

@@ -35,6 +35,7 @@ const (
 	maxBody    = 16 << 20 // bytes of a body, also after gunzip
 	maxRaw     = 11 << 20 // bytes of a raw Binary, which base64 makes a third longer
 	maxForm    = 64 << 10 // bytes of a form-encoded search
+	maxIgnored = 1 << 20  // bytes of a refused body that are still read
 	maxURL     = 8 << 10  // bytes of a request's URL
 	maxEntries = 5000     // entries of a Bundle
 	maxBundles = 2        // Bundles at a time; others wait before their body is read
