@@ -104,11 +104,10 @@ func (s *Store) Made(from, to int64, most int, dated func(record.Name, record.St
 	return out, partial, err
 }
 
-// Stamped lists versions, newest first and without their place: those that look wants,
-// until it is done or so many were looked at.
-func (s *Store) Stamped(look func(record.Name) (wants, done bool), most int) ([]Entry, error) {
-	var out []Entry
-	err := s.view(func(tx *tx) error {
+// Stamped tells of versions, newest first and without their place: of those that look
+// wants, until it is done or so many were looked at.
+func (s *Store) Stamped(look func(record.Name) (wants, done bool), most int, tell func(Entry)) error {
+	return s.view(func(tx *tx) error {
 		c := tx.Table(layout.Order).Cursor()
 		for k, at := c.Last(); k != nil && most > 0; k, at = c.Prev() {
 			most--
@@ -134,11 +133,10 @@ func (s *Store) Stamped(look func(record.Name) (wants, done bool), most int) ([]
 			if err != nil {
 				return err
 			}
-			out = append(out, Entry{Key: r.Key, Version: v.Name, Stamp: v.Stamp, Author: v.Author})
+			tell(Entry{Key: r.Key, Version: v.Name, Stamp: v.Stamp, Author: v.Author})
 		}
 		return nil
 	})
-	return out, err
 }
 
 // PlaceOf tells where one version is: at the centre only by its receipt, or

@@ -154,9 +154,9 @@ func (s Sessions) Dated(name record.Name, stamp record.Stamp) record.Stamp {
 }
 
 // Made lists the entries of a session that are here, oldest first and without their place.
-func (s Sessions) Made(st *store.Store, i int) ([]store.Entry, error) {
+func (s Sessions) Made(st *store.Store, i int) (made []store.Entry, err error) {
 	left := s.list[i].Entries
-	made, err := st.Stamped(func(n record.Name) (wants, done bool) {
+	err = st.Stamped(func(n record.Name) (wants, done bool) {
 		if left == 0 {
 			return false, true
 		}
@@ -164,7 +164,7 @@ func (s Sessions) Made(st *store.Store, i int) ([]store.Entry, error) {
 			left--
 		}
 		return wants, false
-	}, maxLooked)
+	}, maxLooked, func(e store.Entry) { made = append(made, e) })
 	slices.Reverse(made)
 	return made, err
 }
@@ -235,14 +235,15 @@ func Note(ctx context.Context, s *store.Store, m Measure) (bool, error) {
 	}
 	var found []Session
 	if !right || len(lives) > 1 {
-		made, err := s.Stamped(func(n record.Name) (wants, done bool) {
+		j := judge{lives: lives, since: have.At, m: m, span: len(m.Spans) - 1, runsOn: true}
+		err := s.Stamped(func(n record.Name) (wants, done bool) {
 			i := slices.IndexFunc(all, func(l store.Life) bool { return l.Lineage == n.Lineage })
 			return i >= 0 && i < len(lives), i >= len(lives)
-		}, maxLooked)
+		}, maxLooked, j.hear)
 		if err != nil {
 			return false, err
 		}
-		found = wrong(made, lives, have.At, m)
+		found = j.sessions()
 	}
 	return len(found) > 0, s.UpdateSetting(ctx, sessionsSetting, func(b []byte) ([]byte, error) {
 		k, err := readKept(b)
@@ -258,56 +259,59 @@ func Note(ctx context.Context, s *store.Store, m Measure) (bool, error) {
 // off reports whether a time is wrong by more than is let pass.
 func (m Measure) off(by int64) bool { return max(by, -by) > wrongBy.Milliseconds()+m.Unsure }
 
-// wrong finds the sessions among what was made in some lives, both newest first.
-// Since is when the offset was measured before them, 0 for never.
-func wrong(made []store.Entry, lives []store.Life, since int64, m Measure) []Session {
-	j := judge{lives: lives, since: since, m: m, span: len(m.Spans) - 1, runsOn: true}
-	type verdict struct {
-		by    int64
-		basis Basis
-	}
-	said := make([]verdict, len(made))
-	for i, w := range made {
-		said[i].by, said[i].basis = j.judge(w)
-	}
-	var out []Session
-	joins := false // the entry before belongs to the last session
-	for i, w := range slices.Backward(made) {
-		v := said[i]
-		if v.basis == "" {
-			joins = false
-			continue
-		}
-		at := w.Stamp.Corrected()
-		if joins {
-			last := &out[len(out)-1]
-			part := &last.Parts[len(last.Parts)-1]
-			near := max(v.by-last.By, last.By-v.by) <= alike.Milliseconds()
-			same := part.Lineage == w.Version.Lineage
-			if joins = v.basis == last.Basis && near && (same || v.basis != Unknown); joins {
-				last.To, last.Entries = at, last.Entries+1
-				if same {
-					part.Last = w.Version.N
-				} else {
-					last.Parts = append(last.Parts, Part{w.Version.Lineage, w.Version.N, w.Version.N})
-				}
-				continue
-			}
-		}
-		out = append(out, Session{Parts: []Part{{w.Version.Lineage, w.Version.N, w.Version.N}}, From: at, To: at, Entries: 1, By: v.by, Basis: v.basis})
-		joins = true
-	}
-	return out
-}
-
-// judge goes through entries, newest first.
+// judge hears entries made in some lives, both newest first.
 type judge struct {
 	lives  []store.Life
-	since  int64
+	since  int64 // when the offset was measured before them, 0 for never
 	m      Measure
 	span   int  // of the present life: where the entry before was
 	life   int  // in which the entry before was made
 	runsOn bool // the wall clock was not set back between that life and the present one
+	heard  []judged
+}
+
+// judged is an entry that is wrong; one without a basis stands for all between two others.
+type judged struct {
+	version record.Name
+	at, by  int64
+	basis   Basis
+}
+
+func (j *judge) hear(e store.Entry) {
+	by, basis := j.judge(e)
+	if basis == "" && (len(j.heard) == 0 || j.heard[len(j.heard)-1].basis == "") {
+		return
+	}
+	j.heard = append(j.heard, judged{e.Version, e.Stamp.Corrected(), by, basis})
+}
+
+// sessions joins the entries that are wrong, oldest first.
+func (j *judge) sessions() (out []Session) {
+	joins := false // the entry before belongs to the last session
+	for _, w := range slices.Backward(j.heard) {
+		if w.basis == "" {
+			joins = false
+			continue
+		}
+		if joins {
+			last := &out[len(out)-1]
+			part := &last.Parts[len(last.Parts)-1]
+			near := max(w.by-last.By, last.By-w.by) <= alike.Milliseconds()
+			same := part.Lineage == w.version.Lineage
+			if joins = w.basis == last.Basis && near && (same || w.basis != Unknown); joins {
+				last.To, last.Entries = w.at, last.Entries+1
+				if same {
+					part.Last = w.version.N
+				} else {
+					last.Parts = append(last.Parts, Part{w.version.Lineage, w.version.N, w.version.N})
+				}
+				continue
+			}
+		}
+		out = append(out, Session{Parts: []Part{{w.version.Lineage, w.version.N, w.version.N}}, From: w.at, To: w.at, Entries: 1, By: w.by, Basis: w.basis})
+		joins = true
+	}
+	return out
 }
 
 // judge tells by how much later an entry was made than it says, and how that is known;
