@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -36,9 +37,47 @@ type question struct {
 	Identifier string    `json:"identifier"`
 }
 
-// MakeRecords writes a number of records to a file: what is shared, all people and
-// then their days, commune after commune. Newborns of those days come on top of the
-// people.
+// Communes makes a number of records: what is shared, all people and then their days,
+// commune after commune, each with the commune that it is of. Newborns of those days come
+// on top of the people.
+func Communes(seed uint64, records, people int, newID func() string) iter.Seq2[*practice.Station, practice.Entry] {
+	communes := (people + commune - 1) / commune
+	part := func(n, i int) int { return n*(i+1)/communes - n*i/communes }
+	return func(yield func(*practice.Station, practice.Entry) bool) {
+		for i := range communes {
+			station := practice.New(seed+uint64(i), practice.Options{People: part(people, i), NewID: newID})
+			for e := range settle(station, part(records, i)) {
+				if !yield(station, e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// settle makes so many records of one commune.
+func settle(station *practice.Station, most int) iter.Seq[practice.Entry] {
+	return func(yield func(practice.Entry) bool) {
+		known := map[string]bool{}
+		entries := station.Shared()
+		for i := range station.People() {
+			e := station.Person(i)
+			known[e.ID] = true
+			entries = append(entries, e)
+		}
+		for day := 0; ; day++ {
+			for _, e := range entries {
+				if most == 0 || !yield(e) {
+					return
+				}
+				most--
+			}
+			entries = slices.DeleteFunc(station.Day(day), func(e practice.Entry) bool { return e.Kind == "Patient" && known[e.ID] })
+		}
+	}
+}
+
+// MakeRecords writes the records of communes to a file, and draws questions about their people.
 func MakeRecords(file string, records, people, asks int) (Corpus, error) {
 	c := Corpus{File: file}
 	if people < 1 || records < 2*people {
@@ -49,31 +88,36 @@ func MakeRecords(file string, records, people, asks int) (Corpus, error) {
 		return c, err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
-	communes, id := (people+commune-1)/commune, 0
+	id := 0
 	newID := func() string {
 		id++
 		return fmt.Sprintf("abcdefghijklmnop-%d", id)
 	}
-	for i := range communes {
-		part := func(n int) int { return n*(i+1)/communes - n*i/communes }
-		station := practice.New(uint64(i+1), practice.Options{People: part(people), NewID: newID})
-		if err = c.settle(w, station, c.Records+part(records), part(asks)); err != nil {
-			break
+	var at *practice.Station
+	settled := 0
+	for station, e := range Communes(1, records, people, newID) {
+		if station != at {
+			at = station
+			settled += station.People()
+			if err := c.askOf(station, asks*settled/people-len(c.ask)); err != nil {
+				return c, errors.Join(err, f.Close())
+			}
+		}
+		c.Records++
+		c.json += int64(len(e.Resource))
+		if e.Kind == "Patient" {
+			c.People++
+		}
+		if _, err := fmt.Fprintf(w, "%s\n", e.Resource); err != nil {
+			return c, errors.Join(err, f.Close())
 		}
 	}
-	return c, errors.Join(err, w.Flush(), f.Close())
+	return c, errors.Join(w.Flush(), f.Close())
 }
 
-// settle writes one commune, until the file holds so many records.
-func (c *Corpus) settle(w *bufio.Writer, station *practice.Station, until, asks int) error {
-	known := map[string]bool{}
-	entries := station.Shared()
-	for i := range station.People() {
-		e := station.Person(i)
-		known[e.ID] = true
-		entries = append(entries, e)
-	}
-	r := rand.New(rand.NewPCG(uint64(until), 1))
+// askOf draws questions about the people of a commune.
+func (c *Corpus) askOf(station *practice.Station, asks int) error {
+	r := rand.New(rand.NewPCG(uint64(c.Records), 1))
 	for range asks {
 		q, err := ask(r, station.Person(r.IntN(station.People())))
 		if err != nil {
@@ -81,22 +125,7 @@ func (c *Corpus) settle(w *bufio.Writer, station *practice.Station, until, asks 
 		}
 		c.ask = append(c.ask, q)
 	}
-	for day := 0; ; day++ {
-		for _, e := range entries {
-			if c.Records == until {
-				return nil
-			}
-			c.Records++
-			c.json += int64(len(e.Resource))
-			if e.Kind == "Patient" {
-				c.People++
-			}
-			if _, err := fmt.Fprintf(w, "%s\n", e.Resource); err != nil {
-				return err
-			}
-		}
-		entries = slices.DeleteFunc(station.Day(day), func(e practice.Entry) bool { return e.Kind == "Patient" && known[e.ID] })
-	}
+	return nil
 }
 
 // ask draws how somebody looks for a person.

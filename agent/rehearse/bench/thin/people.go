@@ -25,6 +25,7 @@ const (
 	weeksDays    = 21
 	weeksDoses   = 300
 	practiceDays = 40 // visits of a day of package practice
+	recordsEach  = 20 // of a person, at a first sync
 )
 
 // seed is that of the test set. Nothing that is shipped may have been made from it.
@@ -49,7 +50,12 @@ type load struct {
 }
 
 // json is the size of the resources with a line feed each.
-func (l load) json() int64 { return int64(len(l.ndjson())) }
+func (l load) json() (n int64) {
+	for _, line := range l.lines {
+		n += int64(len(line)) + 1
+	}
+	return n
+}
 
 func (l load) ndjson() []byte { return append(bytes.Join(l.lines, []byte("\n")), '\n') }
 
@@ -185,14 +191,22 @@ func vaccinations(day []practice.Entry) (out []practice.Entry) {
 	return out
 }
 
-// first puts a number of records into an empty store.
-func (c *clinic) first(ctx context.Context, s *store.Store, n int) (load, error) {
-	fresh := practice.New(seed+1, practice.Options{NewID: s.NewID})
-	entries := fresh.Shared()
-	for day := 0; len(entries) < n; day++ {
-		entries = append(entries, fresh.Day(day)...)
+// first puts a number of records of communes into an empty store: 50,000 people in a million.
+func (c *clinic) first(ctx context.Context, s *store.Store, n int) (l load, err error) {
+	var some []practice.Entry
+	write := func() error {
+		more, err := put(ctx, s, storage.Births(some))
+		l.born, l.lines, some = l.born+more.born, append(l.lines, more.lines...), some[:0]
+		return err
 	}
-	return put(ctx, s, storage.Births(entries[:n]))
+	for _, e := range storage.Communes(seed+1, n, max(n/recordsEach, 1), s.NewID) {
+		if some = append(some, e); len(some) == batch {
+			if err := write(); err != nil {
+				return l, err
+			}
+		}
+	}
+	return l, write()
 }
 
 // put writes in batches.
