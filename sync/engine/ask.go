@@ -43,6 +43,8 @@ type Carry struct {
 	// Compare are feeds to be compared, Want what a comparison found missing.
 	Compare []Narrow
 	Want    []wire.Want
+	// More says that there was more than one exchange carries.
+	More bool
 	// Told says that upstream was told lately of all that a replica says of itself.
 	Told bool
 	// Cut asks first what arrived of an exchange that was cut.
@@ -167,6 +169,9 @@ func NewAsk(o AskOptions) (*Ask, error) {
 		a.cursors[c.Feed], h.Roots[c.Feed] = c, have.Tree.Root()
 	}
 	h.Full, h.Want = o.Carry.Full, o.Carry.Want
+	if o.Carry.More && o.Protocol != wire.First {
+		h.Stretch = o.Pace.Stretch
+	}
 	for _, n := range o.Carry.Compare {
 		c, err := a.compare(n)
 		if err != nil {

@@ -62,21 +62,32 @@ type Asker interface {
 type Pace struct {
 	// Up and Down are the most changes to send and to give.
 	Up, Down int
-	// Stretch is how many changes stand between two marks.
+	// Stretch is how many changes stand between two marks: what one commit takes.
 	Stretch int
 }
 
 // DefaultPace suits a link of unknown quality.
 func DefaultPace() Pace { return Pace{Up: 1024, Down: 1024, Stretch: 64} }
 
+// MaxStretch is the longest stretch of a quick link: what is behind a mark is lost with it.
+const MaxStretch = 256
+
 // Faster is the pace after an exchange that went through.
 func (p Pace) Faster() Pace {
-	p.Up = min(2*p.Up, 4096)
+	p.Up, p.Stretch = min(2*p.Up, 16*MaxStretch), min(2*p.Stretch, MaxStretch)
+	return p
+}
+
+// Given is the pace of an answer to who wants stretches of so many changes.
+func (p Pace) Given(stretch int) Pace {
+	if stretch = min(stretch, MaxStretch); stretch > p.Stretch {
+		p.Stretch, p.Down = stretch, max(p.Down, 16*stretch)
+	}
 	return p
 }
 
 // Slower is the pace after one that was cut.
 func (p Pace) Slower() Pace {
-	p.Up = max(p.Up/2, 16)
+	p.Up, p.Stretch = max(p.Up/2, 16), max(p.Stretch/2, min(p.Stretch, DefaultPace().Stretch))
 	return p
 }

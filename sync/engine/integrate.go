@@ -102,14 +102,18 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 		if c.Version == nil || !sound(c.Version) {
 			return 0, nil, fmt.Errorf("%w: a change without a version", wire.ErrNonsense)
 		}
-		d, err := s.decide(c)
+		content, err := fhir.Parse(c.Version.Content, fhir.DefaultLimits())
+		if err != nil {
+			content = nil // it will be refused
+		}
+		d, err := s.decide(c, content)
 		if err != nil {
 			return 0, nil, err
 		}
 		d.Foreign = c.Relayed || !s.hello.Owns(c.Version.Name.Lineage)
 		st.Taken = append(st.Taken, d)
 		answers = append(answers, record.Answer{Key: c.Key, Ref: c.Ref, Verdict: d.Verdict, Reason: d.Reason})
-		reopened, err := s.reopen(d, seen)
+		reopened, err := s.reopen(d, content, seen)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -126,13 +130,9 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 
 // reopen makes, for each deleted record that a change newly refers to, the
 // version that takes its deletion back.
-func (s *Serve) reopen(d record.Decided, seen map[record.Key]bool) ([]record.Decided, error) {
+func (s *Serve) reopen(d record.Decided, content *fhir.Value, seen map[record.Key]bool) ([]record.Decided, error) {
 	if !d.Verdict.Taken() || d.Verdict == record.Known || d.Version.Deleted {
 		return nil, nil
-	}
-	content, err := fhir.Parse(d.Version.Content, fhir.DefaultLimits())
-	if err != nil {
-		return nil, err
 	}
 	var out []record.Decided
 	for _, ref := range s.o.R4.Refs(content) {
@@ -156,8 +156,9 @@ func (s *Serve) reopen(d record.Decided, seen map[record.Key]bool) ([]record.Dec
 	return out, nil
 }
 
-// decide answers for one change (replication.md, rules 4 and 7).
-func (s *Serve) decide(c record.Change) (record.Decided, error) {
+// decide answers for one change with its content, nil where that cannot be read
+// (replication.md, rules 4 and 7).
+func (s *Serve) decide(c record.Change, content *fhir.Value) (record.Decided, error) {
 	v := c.Version
 	d := record.Decided{Change: c}
 	st, err := s.o.Replica.Look(c.Key, v.Base, append([]record.Ref{c.Ref}, v.Includes...)...)
@@ -183,7 +184,7 @@ func (s *Serve) decide(c record.Change) (record.Decided, error) {
 		d.Verdict, d.Reason = record.Parked, record.Fork
 		return d, err
 	}
-	if d, err = s.judge(d, st, line); err != nil || s.o.Proved == nil {
+	if d, err = s.judge(d, content, st, line); err != nil || s.o.Proved == nil {
 		return d, err
 	}
 	if !d.Verdict.Taken() {
@@ -226,12 +227,12 @@ func (s *Serve) forked(c record.Change) (bool, error) {
 }
 
 // judge answers for a change that is new here.
-func (s *Serve) judge(d record.Decided, st *record.Stand, line *record.Version) (record.Decided, error) {
+func (s *Serve) judge(d record.Decided, content *fhir.Value, st *record.Stand, line *record.Version) (record.Decided, error) {
 	if st.Gone {
 		d.Verdict, d.Reason = record.Waits, record.NoBase
 		return d, nil
 	}
-	if d.Reason = s.refusal(d.Version, st); d.Reason != "" {
+	if d.Reason = s.refusal(d.Version, content, st); d.Reason != "" {
 		d.Verdict = record.Parked
 		return d, nil
 	}
@@ -308,12 +309,11 @@ func (s *Serve) honest(d record.Decided, st *record.Stand) (bool, error) {
 }
 
 // refusal is why a change cannot be taken, whatever it was made from.
-func (s *Serve) refusal(v *record.Version, st *record.Stand) record.Reason {
+func (s *Serve) refusal(v *record.Version, content *fhir.Value, st *record.Stand) record.Reason {
 	if len(v.Content) > s.o.MaxContent {
 		return record.TooLarge
 	}
-	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
-	if err != nil || content.Str("resourceType") != v.Key.Kind || content.Str("id") != v.Key.ID || !s.o.R4.IsKind(v.Key.Kind) {
+	if content == nil || content.Str("resourceType") != v.Key.Kind || content.Str("id") != v.Key.ID || !s.o.R4.IsKind(v.Key.Kind) {
 		return record.NotFHIR
 	}
 	for _, i := range s.o.R4.Check(content) {

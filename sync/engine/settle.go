@@ -106,6 +106,7 @@ func (a *Ask) ended(ctx context.Context, e *wire.End) error {
 		return nil
 	}
 	a.res.More = e.More || len(a.reoffer) > 0 || len(a.res.Next.Want) > 0 || len(a.res.Next.Compare) > 0
+	a.res.Next.More = a.res.More || a.res.Waiting
 	if a.res.Next.Full {
 		a.res.More = true
 		return nil

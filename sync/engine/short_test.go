@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -261,5 +262,61 @@ func TestProofOfWhatWasNotSaidIsNonsense(t *testing.T) {
 		if !errors.Is(err, wire.ErrNonsense) {
 			t.Errorf("a proof of link %d: %v", of, err)
 		}
+	}
+}
+
+// a takes 200 records of b in stretches of 8, and the rest in those that it wishes for
+// once it knows that there is much.
+func TestMuchComesInLongStretches(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.stations["a"], w.stations["b"]
+	for range 200 {
+		k := record.Key{Kind: "Organization", ID: b.NewID()}
+		b.put(t, store.Write{Key: k, Content: fmt.Appendf(nil, `{"resourceType":"Organization","id":%q,"name":"X"}`, k.ID)})
+	}
+	w.sync("b")
+	w.stretch = 40
+	for i, want := range []int{8, 40} {
+		_, answer, err := w.spoken(a, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest, n := 0, 0
+		for _, f := range answer {
+			switch {
+			case f.Change != nil:
+				n++
+			case f.Mark != nil:
+				longest, n = max(longest, n), 0
+			}
+		}
+		if longest != want {
+			t.Errorf("exchange %d: a stretch of %d, want %d", i, longest, want)
+		}
+	}
+	if a.last.More {
+		t.Errorf("there is still more after %d", a.last.Received)
+	}
+}
+
+func TestPaceFollowsTheLink(t *testing.T) {
+	p := engine.DefaultPace()
+	for range 10 {
+		p = p.Faster()
+	}
+	if p.Up != 4096 || p.Stretch != engine.MaxStretch {
+		t.Errorf("at best %+v", p)
+	}
+	for range 20 {
+		p = p.Slower()
+	}
+	if p.Up != 16 || p.Stretch != engine.DefaultPace().Stretch {
+		t.Errorf("at worst %+v", p)
+	}
+	if g := engine.DefaultPace().Given(-5); g != engine.DefaultPace() {
+		t.Errorf("a wish for less than nothing: %+v", g)
+	}
+	if g := engine.DefaultPace().Given(1 << 40); g.Stretch != engine.MaxStretch || g.Down != 4096 {
+		t.Errorf("a wish for all: %+v", g)
 	}
 }

@@ -32,6 +32,7 @@ type world struct {
 	stations map[string]*station
 	refuse   wire.Refusal
 	up       int            // the most changes of a request; 0 for 64
+	stretch  int            // of a request and, where much is left, wished of the answer; 0 for 8
 	urgent   bool           // nothing but what is urgent is handed in
 	acts     *audit.Segment // handed in by every station
 	keep     *keeper        // of what is handed in; nil for none
@@ -98,7 +99,7 @@ func (w *world) halvesIn(protocol int, s *station) (*engine.Ask, *engine.Serve) 
 	if w.above != nil {
 		upstream = w.above(upstream)
 	}
-	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: cmp.Or(w.up, 64), Stretch: 8},
+	ask, err := engine.NewAsk(engine.AskOptions{Replica: asker, Name: s.name, Merger: w.merger, Pace: engine.Pace{Up: cmp.Or(w.up, 64), Stretch: cmp.Or(w.stretch, 8)},
 		Carry: s.carry, Protocol: protocol, Urgent: w.urgent, Allowed: s.allowed, Acts: w.acts, Verify: func(r record.Receipt) error {
 			if string(r.Sig) != "signed" {
 				return errors.New("unsigned")

@@ -62,6 +62,9 @@ type Hello struct {
 	Full bool `json:"full,omitempty"`
 	// Unanswered asks, and nothing else, what arrived of an exchange that was cut.
 	Unanswered bool `json:"unanswered,omitempty"`
+	// Stretch is how many changes may stand between two marks of the answer; 0 leaves it to
+	// upstream.
+	Stretch int `json:"stretch,omitempty"`
 	// Acts asks whether upstream keeps who did and who looked, and hands that in where the
 	// asker knows.
 	Acts bool `json:"acts,omitempty"`
