@@ -15,6 +15,9 @@ const (
 	// backSlack is how far before the newest stamp the clock may be: the other
 	// writers of a station have clocks of their own.
 	backSlack = 5 * time.Minute
+	// aside is how long a station may have been switched off: a clock that starts further
+	// ahead of the newest stamp is rather one that lost its battery.
+	aside = 366 * 24 * time.Hour
 )
 
 // Source is a reading of two clocks: the wall clock, and a steady one that
@@ -37,6 +40,7 @@ type Clock struct {
 	wall     time.Time // the last reading
 	steady   time.Duration
 	floor    int64 // Unix ms, corrected: the time is not before this
+	ceiling  int64 // nor, as far as can be told, after this; 0 where unknown
 	offset   int64 // ms that upstream is ahead of the wall clock
 	measured bool  // the offset was measured since the program started
 	jumped   bool  // the wall clock was set, and the offset has not been measured since
@@ -51,12 +55,13 @@ type span struct{ from, to, step int64 } // ms of the wall clock
 const maxSpans = 64
 
 // NewClock starts a clock. Newest is the newest stamp that the store holds and
-// built the time of the program's build: no present moment is before either; zero
-// where unknown. Offset is the one measured last, in milliseconds, or 0.
+// built the time of the program's build: no present moment is before either, nor more
+// than a year after the newest stamp; zero where unknown. Offset is the one measured last, in milliseconds, or 0.
 func NewClock(source Source, newest record.Stamp, built time.Time, offset int64) *Clock {
 	c := &Clock{source: source, offset: offset}
 	if !newest.Doubt && newest.Unix != 0 {
 		c.floor = newest.Corrected() - backSlack.Milliseconds()
+		c.ceiling = newest.Corrected() + aside.Milliseconds()
 	}
 	if !built.IsZero() {
 		c.floor = max(c.floor, built.UnixMilli())
@@ -67,16 +72,18 @@ func NewClock(source Source, newest record.Stamp, built time.Time, offset int64)
 }
 
 // Stamp is the present moment. It is in doubt when the wall clock was set since
-// the program started or shows a time that is over already, until an exchange
-// measures the offset.
+// the program started or shows a time that is over already, or that is not to be
+// expected yet, until an exchange measures the offset.
 func (c *Clock) Stamp() record.Stamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.read()
 	s := record.Stamp{Unix: c.wall.UnixMilli(), Offset: c.offset}
-	s.Doubt = c.jumped || !c.measured && s.Corrected() < c.floor
+	at := s.Corrected()
+	s.Doubt = c.jumped || !c.measured && (at < c.floor || c.ceiling != 0 && at > c.ceiling)
 	if !s.Doubt {
-		c.floor = max(c.floor, s.Corrected()-backSlack.Milliseconds())
+		c.floor = max(c.floor, at-backSlack.Milliseconds())
+		c.ceiling = max(c.ceiling, at+aside.Milliseconds())
 	}
 	return s
 }

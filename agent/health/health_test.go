@@ -110,6 +110,15 @@ func TestClock(t *testing.T) {
 		{"a little before it", at(noon.Add(4*time.Minute), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
 		{"before one that is in doubt itself", at(noon.Add(hour), 0, true), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
 		{"before the newest, corrected", at(noon, hour, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, true)},
+		{"switched off for 11 months", at(noon.Add(-330*day), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"two years ahead of the newest stamp", at(noon.Add(-730*day), 0, false), time.Time{}, func(c *Clock, _ *pair) { c.Stamp() }, at(noon, 0, true)},
+		{"and measured", at(noon.Add(-730*day), 0, false), time.Time{}, func(c *Clock, _ *pair) { c.Stamp(); c.Measured(0) }, at(noon, 0, false)},
+		{"running for two years", at(noon.Add(-day), 0, false), time.Time{}, func(c *Clock, p *pair) {
+			for range 730 {
+				c.Stamp()
+				p.pass(day)
+			}
+		}, at(noon.Add(730*day), 0, false)},
 		{"before the build", record.Stamp{}, noon.Add(second), func(*Clock, *pair) {}, at(noon, 0, true)},
 		{"after the build", record.Stamp{}, noon, func(*Clock, *pair) {}, at(noon, 0, false)},
 		{"the time is reached", at(noon.Add(hour), 0, false), time.Time{}, func(c *Clock, p *pair) { c.Stamp(); p.pass(hour) }, at(noon.Add(hour), 0, false)},
