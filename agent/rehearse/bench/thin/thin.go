@@ -50,9 +50,10 @@ type bench struct {
 	couch *couch // nil for none
 	table table
 	// nothing is an idle exchange on a new connection; whole is the day, uncut;
-	// evened is PouchDB's after the day.
+	// evened is PouchDB's after the day, for which it took so long; 0 where unknown.
 	nothing, whole passage
 	evened         *database
+	theirs         time.Duration
 	out            io.Writer
 	began          time.Time
 }

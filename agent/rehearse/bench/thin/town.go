@@ -39,6 +39,7 @@ type town struct {
 // The states of all files that parts begin from.
 const (
 	empty   = "empty"   // enrolled, without records
+	morning = "morning" // some days' records are everywhere, and the second station has others
 	evening = "evening" // some days' records are everywhere, one more day's wait to go up, and others to come down
 )
 
@@ -110,6 +111,9 @@ func (t *town) settle(ctx context.Context) error {
 		}
 	}
 	if t.above, err = t.write(1, func(s *store.Store) (load, error) { return t.clinic.elsewhere(ctx, s) }); err != nil {
+		return err
+	}
+	if err := t.keep(ctx, morning); err != nil {
 		return err
 	}
 	if _, err := t.run(ctx, 1, 0); err != nil {

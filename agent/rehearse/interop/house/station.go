@@ -167,6 +167,32 @@ func (s *Station) Save(ctx context.Context, key string, resource []byte) error {
 	return err
 }
 
+// Submit writes resources, each with its id, in their order through the FHIR face: all of
+// them or none.
+func (s *Station) Submit(ctx context.Context, resources ...[]byte) error {
+	type request struct {
+		Method string `json:"method"`
+		URL    string `json:"url"`
+	}
+	type entry struct {
+		Resource json.RawMessage `json:"resource"`
+		Request  request         `json:"request"`
+	}
+	var all []entry
+	for _, r := range resources {
+		var key struct{ ResourceType, ID string }
+		if err := json.Unmarshal(r, &key); err != nil {
+			return fmt.Errorf("submit: %w", err)
+		}
+		all = append(all, entry{r, request{http.MethodPut, key.ResourceType + "/" + key.ID}})
+	}
+	bundle, err := json.Marshal(map[string]any{"resourceType": "Bundle", "type": "transaction", "entry": all})
+	if err == nil {
+		_, _, err = s.ask(ctx, http.MethodPost, "/fhir", s.token, bundle)
+	}
+	return err
+}
+
 // maxAnswer bounds an answer in bytes.
 const maxAnswer = 64 << 20
 
