@@ -152,25 +152,6 @@ func (t *tx) show(n []byte, r *layout.Row, old, now *record.Version) error {
 	return t.contest(n, old, now)
 }
 
-// countShown counts a record that begins or ceases to show something, so that
-// nobody has to go through all of them for their number.
-func (t *tx) countShown(begins bool) error {
-	n := t.shownCount()
-	if begins {
-		n++
-	} else {
-		n--
-	}
-	return t.Table(layout.Meta).Put([]byte(layout.Shown), u64(n))
-}
-
-func (t *tx) shownCount() uint64 {
-	if v := t.Table(layout.Meta).Get([]byte(layout.Shown)); len(v) == 8 {
-		return num(v)
-	}
-	return 0
-}
-
 func contains(keys [][]byte, k []byte) bool {
 	return slices.ContainsFunc(keys, func(o []byte) bool { return string(o) == string(k) })
 }
@@ -334,21 +315,12 @@ func (t *tx) looked(q query.Query) ([]query.Hit, error) {
 	var out []query.Hit
 	r4 := t.s.opt.R4.In(t.s.opt.Zone)
 	for _, n := range t.candidates(q) {
-		r, err := t.row(n)
+		v, content, err := t.showing(n)
 		if err != nil {
 			return nil, err
 		}
-		v, err := t.shown(n, r)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil || v.Deleted {
+		if v == nil {
 			continue
-		}
-		v.Came = r.Came
-		content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
-		if err != nil {
-			return nil, err
 		}
 		meta := query.Meta{ID: v.Key.ID, LastUpdated: v.Updated().UnixMilli()}
 		if query.Matches(r4, q, content, meta) {

@@ -52,9 +52,8 @@ func (t *tx) bytes(v *record.Version) (record.Ref, []byte, error) {
 }
 
 // content is a version's content, read.
-func (t *tx) content(v *record.Version) (*fhir.Value, error) {
+func (t *tx) content(v *record.Version) (_ *fhir.Value, err error) {
 	f := t.facts(v)
-	var err error
 	if f.content == nil {
 		f.content, err = fhir.Parse(v.Content, fhir.DefaultLimits())
 	}
@@ -308,6 +307,21 @@ func (t *tx) shown(n []byte, r *layout.Row) (*record.Version, error) {
 		return t.version(n, r, r.Head)
 	}
 	return nil, nil
+}
+
+// showing reads what a record shows; nil where that is nothing, not any more or a tombstone.
+func (t *tx) showing(n []byte) (*record.Version, *fhir.Value, error) {
+	r, err := t.row(n)
+	if err != nil || r.Gone {
+		return nil, nil, err
+	}
+	v, err := t.shown(n, r)
+	if err != nil || v == nil || v.Deleted {
+		return nil, nil, err
+	}
+	v.Came = r.Came
+	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
+	return v, content, err
 }
 
 // headOf is upstream's version; nil before any.

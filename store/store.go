@@ -459,3 +459,22 @@ func (s *Store) mendAudit() error {
 	}
 	return err
 }
+
+// countShown counts a record that begins or ceases to show something, so that
+// nobody has to go through all of them for their number.
+func (t *tx) countShown(begins bool) error {
+	n := t.shownCount()
+	if begins {
+		n++
+	} else {
+		n--
+	}
+	return t.Table(layout.Meta).Put([]byte(layout.Shown), u64(n))
+}
+
+func (t *tx) shownCount() uint64 {
+	if v := t.Table(layout.Meta).Get([]byte(layout.Shown)); len(v) == 8 {
+		return num(v)
+	}
+	return 0
+}
