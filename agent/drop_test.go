@@ -47,8 +47,8 @@ func TestAMachineSendsOverTheNetwork(t *testing.T) {
 			t.Errorf("got %q, %v; want %s", got, err, c.want)
 		}
 	}
-	if found := a.Store().People("079001", 2); len(found) != 1 || found[0].Birth != "1980-02-05" {
-		t.Errorf("registered %v", found)
+	if found, err := a.Store().People("079001", 2); err != nil || len(found) != 1 || found[0].Birth != "1980-02-05" {
+		t.Errorf("registered %v, %v", found, err)
 	}
 	if r := a.Report(); r.Messages != 1 || slices.Contains(r.Codes, status.MessagesClosed) {
 		t.Errorf("the report says %d messages, codes %v", r.Messages, r.Codes)

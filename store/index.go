@@ -451,11 +451,41 @@ func (t *tx) scan(prefixes [][]byte) [][]byte {
 type Person = people.Person
 
 // People finds people as a desk types them, at most limit; see people.Index.
-func (s *Store) People(text string, limit int) []Person { return s.people.Find(text, limit) }
+func (s *Store) People(text string, limit int) (out []Person, err error) {
+	found := s.people.Find(text, limit)
+	err = s.view(func(tx *tx) error { // begun after the search: who is not there is gone since
+		for _, n := range found {
+			_, patient, err := tx.showing(u64(n))
+			if err != nil {
+				return err
+			}
+			if patient != nil {
+				out = append(out, people.Show(patient))
+			}
+		}
+		return nil
+	})
+	return out, err
+}
 
-// Doubles finds who may be the same person as a Patient; see people.Index.
-func (s *Store) Doubles(patient *fhir.Value, wide bool, limit int) []people.Double {
-	return s.people.Doubles(patient, wide, limit)
+// Doubles finds who may be the same person as a Patient, at most limit, never the
+// Patient itself nor who is linked to it; see people.Index.
+func (s *Store) Doubles(patient *fhir.Value, wide bool, limit int) (out []people.Double, err error) {
+	not := append(s.people.Linked(patient.Str("id")), patient.Str("id"))
+	hints := s.people.Doubles(patient, wide)
+	err = s.view(func(tx *tx) error { // as in People
+		for i := 0; i < len(hints) && len(out) < limit; i++ {
+			_, other, err := tx.showing(u64(hints[i].Number))
+			if err != nil {
+				return err
+			}
+			if other != nil && !slices.Contains(not, other.Str("id")) {
+				out = append(out, people.Double{Person: people.Show(other), By: hints[i].By})
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Linked are the ids of the other records of a person; see people.Index.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tram/store/fhir"
+	"tram/store/people"
 	"tram/store/practice"
 	"tram/store/query"
 	"tram/store/record"
@@ -174,6 +175,70 @@ func TestNamesAreFoundAsTheRecordsSay(t *testing.T) {
 	if again == 0 || found == 0 {
 		t.Errorf("%d and %d found, too few to say anything", found, again)
 	}
+}
+
+// TestWhoIsMeantIsStillThere looks for people whom the index has and the records do not,
+// as when one is deleted between the two.
+func TestWhoIsMeantIsStillThere(t *testing.T) {
+	t.Parallel()
+	s := openNames(t, t.TempDir())
+	defer s.Close()
+	patient := func(id string) *fhir.Value {
+		v, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":"Patient","id":%q,"name":[{"text":"Hoà"}],"birthDate":"1961"}`, id), fhir.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	put := func(w Write) *record.Version {
+		t.Helper()
+		w.Author = "hoa"
+		v, err := s.Put(context.Background(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v[0]
+	}
+	born := func(v *fhir.Value) *record.Version {
+		return put(Write{Key: record.Key{Kind: "Patient", ID: v.Str("id")}, Content: v.Bytes()})
+	}
+	me := people.Join(patient("me"), "linked")
+	for _, v := range []*fhir.Value{me, patient("linked"), patient("gone"), patient("a"), patient("b")} {
+		born(v)
+	}
+	want := func(when, found, limited string) {
+		t.Helper()
+		var names, doubles []string
+		all, err := s.People("hoa", 9)
+		few, err2 := s.Doubles(me, true, 2)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range all {
+			names = append(names, one.ID)
+		}
+		for _, one := range few {
+			doubles = append(doubles, one.ID+":"+string(one.By))
+		}
+		if strings.Join(names, " ") != found || strings.Join(doubles, " ") != limited {
+			t.Errorf("%s: %v and %v, want %s and %s", when, names, doubles, found, limited)
+		}
+	}
+	want("all there", "me linked gone a b", "gone:birth a:birth")
+	var n uint64
+	var last *record.Version
+	err := s.view(func(tx *tx) (err error) {
+		at := tx.number(record.Key{Kind: "Patient", ID: "gone"})
+		n = num(at)
+		last, _, err = tx.showing(at)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(Write{Key: last.Key, Base: last.Name.String(), Delete: true})
+	s.people.Set(n, last.Key, last, people.Date{}) // as before
+	want("one deleted", "me linked a b", "a:birth b:birth")
 }
 
 // BenchmarkNames50000 asks for two beginnings of names among 50,000 people, of the

@@ -350,8 +350,8 @@ func (w *world) compare() {
 			w.t.Errorf("%d of %s, %v; want %d", r.Total, kind, err, alive[kind])
 		}
 	}
-	if n := len(w.s.People("", 1_000_000)); n != alive["Patient"] {
-		w.t.Errorf("%d people at the desk, want %d", n, alive["Patient"])
+	if found, err := w.s.People("", 1_000_000); err != nil || len(found) != alive["Patient"] {
+		w.t.Errorf("%d people at the desk, %v, want %d", len(found), err, alive["Patient"])
 	}
 	page, err := w.s.Offer(store.Upstream, record.Cursor{}, 1_000_000)
 	if want := versions; !w.o.Top && (err != nil || len(page.Changes) != want) {

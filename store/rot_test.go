@@ -41,7 +41,11 @@ type kept struct {
 
 func keptIn(t *testing.T, s *store.Store, keys []record.Key) kept {
 	t.Helper()
-	k := kept{versions: map[record.Key][]*record.Version{}, people: len(s.People("", 1_000_000))}
+	found, err := s.People("", 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kept{versions: map[record.Key][]*record.Version{}, people: len(found)}
 	for _, key := range keys {
 		h, err := s.History(key)
 		if err != nil {
@@ -49,7 +53,6 @@ func keptIn(t *testing.T, s *store.Store, keys []record.Key) kept {
 		}
 		k.versions[key] = h
 	}
-	var err error
 	if k.setting, err = s.Setting("word"); err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +115,8 @@ func (k kept) lacks(t *testing.T, s *store.Store) (out []string) {
 	if n := inVault(t, s); n != k.vault {
 		out = append(out, fmt.Sprintf("the vault has %d values, want %d", n, k.vault))
 	}
-	if n := len(s.People("", 1_000_000)); n != k.people {
-		out = append(out, fmt.Sprintf("%d people, want %d", n, k.people))
+	if found, err := s.People("", 1_000_000); err != nil || len(found) != k.people {
+		out = append(out, fmt.Sprintf("%d people, %v, want %d", len(found), err, k.people))
 	}
 	return out
 }

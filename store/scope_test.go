@@ -104,8 +104,8 @@ func TestEndedAccessTakesTheCopyAway(t *testing.T) {
 	if got := has(t, b, p.Key, o.Key) + has(t, a, p.Key, o.Key); got != "0011" {
 		t.Errorf("b and a hold %s, want 0011", got)
 	}
-	if got := b.People("hoa", 5); len(got) != 0 {
-		t.Errorf("a person whom b gave up is found: %v", got)
+	if got, err := b.People("hoa", 5); err != nil || len(got) != 0 {
+		t.Errorf("a person whom b gave up is found: %v, %v", got, err)
 	}
 	if _, err := b.History(o.Key); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("history of what b gave up: %v", err)

@@ -108,8 +108,8 @@ func TestDeletedComesBackAndHistoryTells(t *testing.T) {
 	if err != nil || !st.Shown.Deleted {
 		t.Fatalf("after deletion: %+v, %v", st, err)
 	}
-	if got := s.People("hoa", 5); len(got) != 0 {
-		t.Errorf("a deleted person is found: %v", got)
+	if got, err := s.People("hoa", 5); err != nil || len(got) != 0 {
+		t.Errorf("a deleted person is found: %v, %v", got, err)
 	}
 	put(t, s, store.Write{Key: v.Key, Base: st.Tag(), Content: v.Content})
 	h, err := s.History(v.Key)
@@ -165,13 +165,13 @@ func TestDeskFindsPeople(t *testing.T) {
 	v := born(t, s, hoa+`,"identifier":[{"system":"http://cccd","value":"001161002345"}]`)
 	born(t, s, `,"name":[{"text":"Trần Văn Dũng"}],"birthDate":"1980-12-01"`)
 	for _, text := range []string{"dang thi hoa", "hoa dang", "Hòa", "001161002345", "0912345678", "345678", "1961", "03/02/1961", "1961-02-03", "hoa 1961"} {
-		got := s.People(text, 5)
-		if len(got) != 1 || got[0].ID != v.Key.ID {
-			t.Errorf("People(%q) = %v, want only Hoà", text, got)
+		got, err := s.People(text, 5)
+		if err != nil || len(got) != 1 || got[0].ID != v.Key.ID {
+			t.Errorf("People(%q) = %v, %v, want only Hoà", text, got, err)
 		}
 	}
-	if got := s.People("hoa 1980", 5); len(got) != 0 {
-		t.Errorf("every word must match: %v", got)
+	if got, err := s.People("hoa 1980", 5); err != nil || len(got) != 0 {
+		t.Errorf("every word must match: %v, %v", got, err)
 	}
 }
 

@@ -157,7 +157,9 @@ func (c *call) newPerson() error {
 	f.Fields = filled(fields, t, faults, doubts)
 	sure := c.r.PostForm.Get("sure") != ""
 	if len(faults) == 0 {
-		f.Similar = c.Store.Doubles(v, true, maxDoubles)
+		if f.Similar, err = c.Store.Doubles(v, true, maxDoubles); err != nil {
+			return err
+		}
 		if len(f.Similar) > 0 && !sure {
 			if err := c.looked(audit.Search, record.Key{}); err != nil {
 				return err

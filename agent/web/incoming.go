@@ -363,13 +363,23 @@ func (c *call) candidates(p *messagePage, said *fhir.Value) error {
 	for _, k := range p.Here {
 		all = append(all, people.Double{Person: people.Person{ID: k.ID}, By: people.SameNumber})
 	}
-	all = append(all, c.Store.Doubles(said, true, maxDoubles)...)
-	all = append(all, c.namesakes(p.Waiting)...)
+	like, err := c.Store.Doubles(said, true, maxDoubles)
+	if err != nil {
+		return err
+	}
+	namesakes, err := c.namesakes(p.Waiting)
+	if err != nil {
+		return err
+	}
+	all = slices.Concat(all, like, namesakes)
 	if p.Query != "" {
 		if err := c.looked(audit.Search, record.Key{}); err != nil {
 			return err
 		}
-		found := c.Store.People(p.Query, maxFound)
+		found, err := c.Store.People(p.Query, maxFound)
+		if err != nil {
+			return err
+		}
 		p.Nobody = len(found) == 0
 		for _, one := range found {
 			all = append(all, people.Double{Person: one})
@@ -404,21 +414,24 @@ func (c *call) candidates(p *messagePage, said *fhir.Value) error {
 
 // namesakes are who bears the name of a message's person, its words in any order, and was
 // born on the same day or in the same year: HL7 and people order names differently.
-func (c *call) namesakes(w intake.Waiting) []people.Double {
+func (c *call) namesakes(w intake.Waiting) (out []people.Double, err error) {
 	if w.Name == "" {
-		return nil
+		return nil, nil
 	}
-	var out []people.Double
-	find := func(born string, by people.Likeness) {
-		for _, one := range c.Store.People(w.Name+" "+born, maxDoubles) {
+	find := func(born string, by people.Likeness) error {
+		found, err := c.Store.People(w.Name+" "+born, maxDoubles)
+		for _, one := range found {
 			out = append(out, people.Double{Person: one, By: by})
 		}
+		return err
 	}
 	if len(w.Birth) == len("1961-02-03") {
-		find(w.Birth, people.SameBirth)
+		err = find(w.Birth, people.SameBirth)
 	}
-	find(w.Birth[:min(len(w.Birth), len("1961"))], people.SameYear)
-	return out
+	if err == nil {
+		err = find(w.Birth[:min(len(w.Birth), len("1961"))], people.SameYear)
+	}
+	return out, err
 }
 
 // personLine is a Patient beside what a message says of its person, by the rules of

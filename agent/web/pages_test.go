@@ -245,8 +245,8 @@ func TestNewPersonAndHint(t *testing.T) {
 	if code, _, again := b.post("/people/new", f); code != http.StatusSeeOther || again != to {
 		t.Errorf("sent twice: %d to %q", code, again)
 	}
-	if n := len(s.store.People("hoa", 10)); n != 2 {
-		t.Errorf("%d people, want 2", n)
+	if found, err := s.store.People("hoa", 10); err != nil || len(found) != 2 {
+		t.Errorf("%d people, %v, want 2", len(found), err)
 	}
 	code, page, _ = b.post("/people/new", with(f, "name", "Dang Thi Hoa Hai"))
 	if code != http.StatusConflict || !strings.Contains(page, "Dang Thi Hoa Hai") || strings.Contains(page, f.Get("ids")) {

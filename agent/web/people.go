@@ -46,11 +46,13 @@ func (c *call) people() error {
 		if err := c.looked(audit.Search, record.Key{}); err != nil {
 			return err
 		}
-		found := c.Store.People(p.Query, listed+1)
+		found, err := c.Store.People(p.Query, listed+1)
+		if err != nil {
+			return err
+		}
 		if p.More = len(found) > listed; p.More {
 			found = found[:listed]
 		}
-		var err error
 		if p.Found, err = c.joined(found); err != nil {
 			return err
 		}
@@ -135,7 +137,9 @@ func (c *call) person() error {
 		return err
 	}
 	if p.Only == "" && !p.Deleted {
-		p.Doubles = c.Store.Doubles(content, false, maxDoubles)
+		if p.Doubles, err = c.Store.Doubles(content, false, maxDoubles); err != nil {
+			return err
+		}
 	}
 	ids := []string{key.ID}
 	for _, r := range p.Same {

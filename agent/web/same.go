@@ -164,13 +164,20 @@ func (c *call) another() error {
 	if err != nil {
 		return err
 	}
-	p := samePage{ID: content.Str("id"), Person: c.brief(content), Doubles: c.Store.Doubles(content, true, maxDoubles)}
+	p := samePage{ID: content.Str("id"), Person: c.brief(content)}
+	if p.Doubles, err = c.Store.Doubles(content, true, maxDoubles); err != nil {
+		return err
+	}
 	if p.Query = strings.TrimSpace(c.r.PostForm.Get("q")); p.Query != "" {
 		if err := c.looked(audit.Search, record.Key{}); err != nil {
 			return err
 		}
 		known := append(c.Store.Linked(p.ID), p.ID)
-		p.Found = slices.DeleteFunc(c.Store.People(p.Query, listed), func(f store.Person) bool { return slices.Contains(known, f.ID) })
+		found, err := c.Store.People(p.Query, listed)
+		if err != nil {
+			return err
+		}
+		p.Found = slices.DeleteFunc(found, func(f store.Person) bool { return slices.Contains(known, f.ID) })
 	}
 	c.render(http.StatusOK, "same", "same.title", p)
 	return nil

@@ -1,11 +1,12 @@
 package people
 
 import (
+	"cmp"
+	"hash/fnv"
 	"slices"
 	"strings"
 
 	"tram/store/fhir"
-	"tram/store/record"
 )
 
 // minPhone is how many last digits two phones share that are the same one, written
@@ -29,100 +30,102 @@ type Double struct {
 	By Likeness
 }
 
+// Hint is the internal number of somebody who may be the same person.
+type Hint struct {
+	Number uint64
+	By     Likeness
+}
+
 // Doubles finds those who may be the same person as a Patient, which need not be in
-// the index: the surest first, at most limit, never the Patient itself nor who is
-// linked to it. They are hints: whether it is one person only a person knows. Those
-// by SameYear are many where names are few, and found only if wide.
-func (p *Index) Doubles(patient *fhir.Value, wide bool, limit int) []Double {
-	one := p.read(record.Key{Kind: "Patient", ID: patient.Str("id")}, patient)
-	mine, linked := one.features(), p.Linked(one.ID)
-	p.join()
+// the index: the surest first. They are hints: whether it is one person only a person
+// knows. Those by SameYear are many where names are few, and found only if wide. Where
+// the Patient is in the index, it is among them, as is who is linked to it.
+func (p *Index) Doubles(patient *fhir.Value, wide bool) []Hint {
+	mine := p.featuresOf(patient)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	var out []Double
-	for _, i := range p.near(mine) {
-		other := &p.all[i]
-		by, like := mine.like(other, wide)
-		if like && other.ID != one.ID && !slices.Contains(linked, other.ID) {
-			out = append(out, Double{other.Person, by})
+	var out []Hint
+	for one := range p.some(mine.mark) {
+		if by, like := mine.like(&one, wide); like {
+			out = append(out, Hint{one.number, by})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Double) int { return order(a.By) - order(b.By) })
-	return out[:min(limit, len(out))]
+	slices.SortFunc(out, func(a, b Hint) int { return cmp.Or(order(a.By)-order(b.By), cmp.Compare(a.Number, b.Number)) })
+	return out
 }
 
 func order(by Likeness) int {
 	return slices.Index([]Likeness{SameNumber, SameBirth, SamePhone, SameYear}, by)
 }
 
-// near are the places of all who share an identifier or the whole name with somebody,
-// and of some others, each once and in order. The lock is held.
-func (p *Index) near(mine features) []int {
-	if p.texts == nil { // a change came between
-		return slices.Collect(p.everybody())
-	}
-	var out []int
-	for _, n := range mine.identifiers {
-		out = slices.AppendSeq(out, p.texts.numbers.with(numberMark+n))
-	}
-	if words := strings.Fields(mine.name); len(words) > 0 {
-		longest := slices.MaxFunc(words, func(a, b string) int { return len(a) - len(b) })
-		out = slices.AppendSeq(out, p.texts.names.with(" "+tame(longest)))
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // features are what somebody is compared by.
 type features struct {
-	name, birth         string
+	name                uint64 // see sumOf
+	birth               string
 	identifiers, phones []string
 }
 
-func (s *someone) features() features {
-	return features{s.plainName(), s.Birth, s.identifiers(), s.phones()}
+func (p *Index) featuresOf(patient *fhir.Value) features {
+	s := p.read(patient)
+	return features{s.name, s.birth, identifiers(s.numbers), phones(s.numbers)}
+}
+
+// mark marks those of a block who share an identifier or the name.
+func (f features) mark(b *block, found *[blockLen]bool) {
+	for _, n := range f.identifiers {
+		b.numbers.mark(numberMark+n, found)
+	}
+	for i, one := range b.people {
+		found[i] = found[i] || f.name != 0 && one.name == f.name
+	}
 }
 
 // like tells by what somebody may be the one with the features. What costs most comes last.
 func (f features) like(o *someone, wide bool) (Likeness, bool) {
-	share := func(mine []string, theirs func() []string) bool {
-		return slices.ContainsFunc(mine, func(n string) bool { return strings.Contains(o.numbers, n) && slices.Contains(theirs(), n) })
+	share := func(mine []string, of func(string) []string) bool {
+		return slices.ContainsFunc(mine, func(n string) bool { return strings.Contains(o.numbers, n) && slices.Contains(of(o.numbers), n) })
 	}
-	var by Likeness
 	switch {
-	case share(f.identifiers, o.identifiers):
+	case share(f.identifiers, identifiers):
 		return SameNumber, true
-	case f.name == "":
+	case f.name == 0 || f.name != o.name:
 		return "", false
-	case f.birth != "" && f.birth == o.Birth:
-		by = SameBirth
-	case share(f.phones, o.phones):
-		by = SamePhone
-	case wide && (f.birth == "" || o.Birth == "" || f.birth[:min(4, len(f.birth))] == o.Birth[:min(4, len(o.Birth))]):
-		by = SameYear // a date that is not known hides nobody
-	default:
-		return "", false
+	case f.birth != "" && f.birth == o.birth:
+		return SameBirth, true
+	case share(f.phones, phones):
+		return SamePhone, true
+	case wide && (f.birth == "" || o.birth == "" || f.birth[:min(4, len(f.birth))] == o.birth[:min(4, len(o.birth))]):
+		return SameYear, true // a date that is not known hides nobody
 	}
-	return by, f.name == o.plainName()
+	return "", false
 }
 
-// plainName is a name as it is compared.
-func (s *someone) plainName() string { return strings.Join(strings.Fields(Fold(s.Name)), " ") }
+// sumOf stands for a name as it is compared; 0 is none. That of a million names any two
+// have one sum is one chance in 30 million.
+func sumOf(name string) uint64 {
+	plain := strings.Join(strings.Fields(Fold(name)), " ")
+	if plain == "" {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(plain))
+	return h.Sum64()
+}
 
 // identifiers are those that are long enough to tell people apart.
-func (s *someone) identifiers() []string {
-	return s.marked(numberMark, func(n string) string { return n })
+func identifiers(numbers string) []string {
+	return marked(numbers, numberMark, func(n string) string { return n })
 }
 
 // phones are the last digits of each.
-func (s *someone) phones() []string {
-	return s.marked(phoneMark, func(n string) string { return n[max(0, len(n)-minPhone):] })
+func phones(numbers string) []string {
+	return marked(numbers, phoneMark, func(n string) string { return n[max(0, len(n)-minPhone):] })
 }
 
 // marked are the numbers of one sort, as of makes them, without the too short.
-func (s *someone) marked(mark string, of func(string) string) []string {
+func marked(numbers, mark string, of func(string) string) []string {
 	var out []string
-	for rest := s.numbers; rest != ""; {
+	for rest := numbers; rest != ""; {
 		end := strings.IndexAny(rest[1:], numberMark+phoneMark) + 1
 		if end == 0 {
 			end = len(rest)

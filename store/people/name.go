@@ -1,7 +1,6 @@
 package people
 
 import (
-	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -35,7 +34,7 @@ func namesOf(parts []string) string {
 			b.WriteString(wordsMark + " " + tame(strings.Join(strings.Fields(part), " ")))
 		}
 	}
-	return strings.Clone(b.String()) // without what the builder has left over
+	return b.String()
 }
 
 // odd reports white space other than a space.
@@ -69,12 +68,15 @@ func (p *Index) Named(clauses [][]string) []Hit {
 		}
 		want = append(want, terms)
 	}
-	p.join()
+	rarest := slices.MaxFunc(want, func(a, b []string) int { return shortest(a) - shortest(b) })
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var out []Hit
-	for i := range p.nameCandidates(want) {
-		one := &p.all[i]
+	for one := range p.some(func(b *block, found *[blockLen]bool) {
+		for _, term := range rarest {
+			b.names.mark(term, found)
+		}
+	}) {
 		if !slices.ContainsFunc(want, func(terms []string) bool { return !one.named(terms) }) {
 			out = append(out, Hit{one.number, one.date})
 		}
@@ -82,27 +84,12 @@ func (p *Index) Named(clauses [][]string) []Hit {
 	return out
 }
 
-func (s *someone) named(terms []string) bool {
-	return slices.ContainsFunc(terms, func(term string) bool { return strings.Contains(s.names, term) })
+// shortest is the length of the shortest term; the longer it is, the fewer are likely to
+// match a clause.
+func shortest(terms []string) int {
+	return len(slices.MinFunc(terms, func(a, b string) int { return len(a) - len(b) }))
 }
 
-// nameCandidates gives the places of all who match the clause that is likely to be
-// matched least, by its shortest term. The lock is held.
-func (p *Index) nameCandidates(want [][]string) iter.Seq[int] {
-	if p.texts == nil { // a change came between
-		return p.everybody()
-	}
-	shortest := func(terms []string) int {
-		return len(slices.MinFunc(terms, func(a, b string) int { return len(a) - len(b) }))
-	}
-	terms := slices.MaxFunc(want, func(a, b []string) int { return shortest(a) - shortest(b) })
-	if len(terms) == 1 {
-		return p.texts.names.with(terms[0])
-	}
-	var who []int
-	for _, term := range terms {
-		who = slices.AppendSeq(who, p.texts.names.with(term))
-	}
-	slices.Sort(who)
-	return slices.Values(slices.Compact(who))
+func (s *someone) named(terms []string) bool {
+	return slices.ContainsFunc(terms, func(term string) bool { return strings.Contains(s.names, term) })
 }

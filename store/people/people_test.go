@@ -2,6 +2,7 @@ package people
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -42,10 +43,10 @@ func named(names ...string) []string {
 }
 
 // ids are the ids of who is found.
-func ids(found []Person) string {
+func ids(found []uint64) string {
 	var out []string
-	for _, f := range found {
-		out = append(out, f.ID)
+	for _, n := range found {
+		out = append(out, fmt.Sprint("p", n))
 	}
 	return strings.Join(out, " ")
 }
@@ -89,9 +90,18 @@ func TestFindsAsADeskTypes(t *testing.T) {
 	if got := p.Numbers([]string{"hoa"}); !slices.Equal(got, []uint64{1, 2}) {
 		t.Errorf("Numbers = %v", got)
 	}
-	one := p.Find("dang", 1)[0]
-	if want := (Person{ID: "p1", Name: "Đặng Thị Hoà", Birth: "1961-02-03", Phone: "0912 345 678", Identifier: "001161002345"}); one != want {
-		t.Errorf("got %+v, want %+v", one, want)
+}
+
+func TestShow(t *testing.T) {
+	v := patient(t, "p1", `,"name":[{"family":"Đặng","given":["Thị","Hoà"]},{"text":"Hai"}],"birthDate":"1961-02-03","gender":"female",
+		"identifier":[{"system":"http://x"},{"value":"001161002345"},{"value":"DN-4-01"}],"telecom":[{"system":"email","value":"a@b"},{"system":"phone","value":"0912 345 678"}],
+		"address":[{"line":["12 A","Thôn 2"],"city":"Huế"},{"text":"Hà Nội"}]`)
+	want := Person{ID: "p1", Name: "Đặng Thị Hoà", Birth: "1961-02-03", Gender: "female", Phone: "0912 345 678", Identifier: "001161002345", Address: "12 A, Thôn 2, Huế"}
+	if got := Show(v); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := Show(patient(t, "p2", "")); got != (Person{ID: "p2"}) {
+		t.Errorf("of nothing: %+v", got)
 	}
 }
 
@@ -100,8 +110,8 @@ func TestOrderIsByGivenNameAsInVietnam(t *testing.T) {
 	given := slices.Clone(want)
 	slices.Reverse(given)
 	var got []string
-	for _, f := range index(t, named(given...)...).Find("", 100) {
-		got = append(got, f.Name)
+	for _, n := range index(t, named(given...)...).Find("", 100) {
+		got = append(got, given[n-1])
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -125,16 +135,20 @@ func TestSetReplacesAndTakesOut(t *testing.T) {
 
 // many is an index of n made-up people.
 func many(t testing.TB, n int) *Index {
+	p := empty(t)
+	fill(p, n)
+	return p
+}
+
+func fill(p *Index, n int) {
 	family := strings.Fields("Nguyễn Trần Lê Phạm Hoàng Huỳnh Phan Vũ Võ Đặng Bùi Đỗ Hồ Ngô Dương Lý")
 	middle := strings.Fields("Thị Văn Hữu Đức Ngọc Minh Thanh Xuân Kim Quốc")
 	given := strings.Fields("An Ân Bình Châu Cường Dũng Đức Giang Hà Hải Hạnh Hiền Hoà Hoa Hùng Hương Khánh Lan Linh Long Mai Minh Nam Nga Ngọc Phúc Phương Quân Quỳnh Sơn Tâm Thảo Thu Thuỷ Trang Tú Tuấn Uyên Vân Yến")
-	p := empty(t)
 	for i := range n {
 		x := uint32(i) * 2654435761
 		set(p, i+1, fmt.Sprintf(`"name":[{"family":%q,"given":[%q,%q]}],"birthDate":"%d-%02d-%02d","identifier":[{"value":"%012d"}],"telecom":[{"system":"phone","value":"09%08d"}]`,
 			family[x>>8%16], middle[x>>12%10], given[x>>16%40], 1930+x>>4%95, 1+x>>5%12, 1+x>>7%28, i*7919, x%100000000))
 	}
-	return p
 }
 
 func BenchmarkFindTwoWordsAmong50000(b *testing.B) {
@@ -165,34 +179,76 @@ func BenchmarkSet50000(b *testing.B) {
 	}
 }
 
-// TestSearchGoesThroughAllTexts compares the search that begins with the longest term
-// with one that looks at everybody, also after changes.
-func TestSearchGoesThroughAllTexts(t *testing.T) {
+// TestFindsWhoIsThere holds the index to a plain list, also after changes.
+func TestFindsWhoIsThere(t *testing.T) {
 	family, given := []string{"Nguyễn", "Trần", "Đặng", "Lê"}, []string{"Hoà", "Văn An", "Thị Ẩn", "An Nguyên", "Bình"}
-	p := empty(t)
-	for n := range 200 {
-		name := family[n%len(family)] + " " + given[n%len(given)]
-		set(p, n+1, fmt.Sprintf(`"name":[{"text":%q}],"birthDate":"19%02d-03-02","telecom":[{"system":"phone","value":"09%06d"}]`, name, n%100, n*7))
+	type person struct{ name, birth, phone string }
+	p, all := empty(t), map[uint64]person{}
+	keep := func(p *Index, n uint64, one person) {
+		set(p, int(n), fmt.Sprintf(`"name":[{"text":%q}],"birthDate":%q,"telecom":[{"system":"phone","value":%q}]`, one.name, one.birth, one.phone))
 	}
-	for round := range 3 {
+	born := func(n uint64, one person) {
+		all[n] = one
+		keep(p, n, one)
+	}
+	kept := func(p *Index, n uint64) someone {
+		i := p.at[n]
+		return p.blocks[i/blockLen].someone(i % blockLen)
+	}
+	for n := range uint64(200) {
+		born(n+1, person{family[n%4] + " " + given[n%5], fmt.Sprintf("19%02d-03-02", n%100), fmt.Sprintf("09%06d", n*7)})
+	}
+	has := func(one person, word string) bool {
+		date := strings.Split(one.birth, "-")
+		return strings.Contains(" "+Fold(one.name), " "+word) || len(word) >= MinNumber && (strings.Contains(one.phone, word) || word == date[0] || word == date[2]+date[1]+date[0])
+	}
+	for round := range uint64(3) {
 		for _, text := range []string{"", "an", "ng", "nguyen an", "tran thi", "0900", "1961", "02031961", "hoa 1940", "nobody", "le 0901"} {
-			words := terms(strings.Fields(Fold(text)))
 			var want []uint64
-			for i := range p.all {
-				if p.all[i].matches(words) {
-					want = append(want, p.all[i].number)
+			for n, one := range all {
+				if !slices.ContainsFunc(strings.Fields(text), func(word string) bool { return !has(one, word) }) {
+					want = append(want, n)
 				}
 			}
 			slices.Sort(want)
-			if got := p.Numbers(strings.Fields(Fold(text))); !slices.Equal(got, want) {
+			if got := p.Numbers(strings.Fields(text)); !slices.Equal(got, want) {
 				t.Errorf("round %d, %q: found %v, want %v", round, text, got, want)
 			}
-			if got := len(p.Find(text, 1000)); got != len(want) {
-				t.Errorf("round %d, %q: %d at the desk, want %d", round, text, got, len(want))
+			if got := slices.Sorted(slices.Values(p.Find(text, 1000))); !slices.Equal(got, want) {
+				t.Errorf("round %d, %q: at the desk %v, want %v", round, text, got, want)
 			}
 		}
-		p.Set(uint64(round*50+1), record.Key{Kind: "Patient", ID: "p1"}, nil, Date{})
-		set(p, round*50+2, `"name":[{"text":"Lê Văn Nguyên"}]`)
+		fresh := empty(t)
+		for n, one := range all {
+			keep(fresh, n, one)
+			if got, want := kept(p, n), kept(fresh, n); got != want {
+				t.Errorf("round %d: of %d is kept %+v, want %+v", round, n, got, want)
+			}
+		}
+		gone := round*50 + 1
+		delete(all, gone)
+		p.Set(gone, record.Key{Kind: "Patient", ID: fmt.Sprint("p", gone)}, nil, Date{})
+		born(gone+1, person{"Lê Văn Nguyên", "1961-03-02", "0900000"})
+	}
+}
+
+// TestIsSmall holds down what the index keeps of a person.
+func TestIsSmall(t *testing.T) {
+	const n, most = 5000, 300
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	p := empty(t)
+	before := heap()
+	fill(p, n)
+	p.Find("dang hoa", 20)
+	got := (heap() - before) / p.Len()
+	t.Logf("%d bytes a person", got)
+	if got > most {
+		t.Errorf("%d bytes a person, want at most %d", got, most)
 	}
 }
 

@@ -1,88 +1,85 @@
 package people
 
 import (
-	"iter"
 	"slices"
 	"strings"
 )
 
-// texts are the texts of all people in a row, so that a search goes through a few
-// megabytes from end to end instead of to fifty thousand places.
-type texts struct{ names, numbers, births row }
+// blockLen is how many people a block has at most: a change writes the texts of so many
+// anew, and a search goes from one text to the next after so many.
+const blockLen = 64
 
-// row is one text of each person, one behind the other.
+// block is some people, each text of all of them in a row.
+type block struct {
+	people                        []who
+	names, numbers, births, order row
+}
+
+// someone is the person at a place.
+func (b *block) someone(i int) someone {
+	return someone{b.people[i], b.names.at(i), b.numbers.at(i), b.births.at(i), b.order.at(i)}
+}
+
+// put keeps a person at a place, which may be the first free one.
+func (b *block) put(i int, one someone) {
+	if i == len(b.people) {
+		b.people = append(b.people, who{})
+	}
+	b.people[i] = one.who
+	b.names.put(i, one.names)
+	b.numbers.put(i, one.numbers)
+	b.births.put(i, one.birth)
+	b.order.put(i, one.order)
+}
+
+// pop takes the last person out.
+func (b *block) pop() {
+	b.people = b.people[:len(b.people)-1]
+	for _, r := range []*row{&b.names, &b.numbers, &b.births, &b.order} {
+		r.ends = r.ends[:len(b.people)]
+		r.text = r.text[:r.start(len(b.people))]
+	}
+}
+
+// row is one text of each person of a block, one behind the other.
 type row struct {
 	text string
-	ends []int // where each person's ends
+	ends []int32 // where each person's ends
 }
 
-func rowOf(all []someone, of func(*someone) string) row {
-	var b strings.Builder
-	r := row{ends: make([]int, 0, len(all))}
-	for i := range all {
-		b.WriteString(of(&all[i]))
-		b.WriteByte('\n') // in no term
-		r.ends = append(r.ends, b.Len())
+const endMark = "\n" // in no term
+
+func (r *row) start(i int) int32 {
+	if i == 0 {
+		return 0
 	}
-	r.text = b.String()
-	return r
+	return r.ends[i-1]
 }
 
-// with gives, in order and each once, the places of the people whose text has the term.
-func (r row) with(term string) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for at := 0; ; {
-			i := strings.Index(r.text[at:], term)
-			if i < 0 {
-				return
-			}
-			who, _ := slices.BinarySearch(r.ends, at+i+1)
-			if !yield(who) {
-				return
-			}
-			at = r.ends[who]
+func (r *row) at(i int) string { return r.text[r.start(i) : r.ends[i]-int32(len(endMark))] }
+
+func (r *row) put(i int, text string) {
+	start := r.start(i)
+	if i == len(r.ends) {
+		r.ends = append(r.ends, start)
+	}
+	rest := r.text[r.ends[i]:]
+	grows := start + int32(len(text+endMark)) - r.ends[i]
+	for j := range r.ends[i:] {
+		r.ends[i+j] += grows
+	}
+	r.text = r.text[:start] + text + endMark + rest
+}
+
+// mark marks the places of those whose text has the term.
+func (r *row) mark(term string, found *[blockLen]bool) {
+	for at := 0; ; {
+		i := strings.Index(r.text[at:], term)
+		if i < 0 || at == len(r.text) {
+			return
 		}
-	}
-}
-
-// join puts the texts in a row after a change.
-func (p *Index) join() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.texts == nil {
-		p.texts = &texts{
-			rowOf(p.all, func(s *someone) string { return s.names }),
-			rowOf(p.all, func(s *someone) string { return s.numbers }),
-			rowOf(p.all, func(s *someone) string { return s.births }),
-		}
-	}
-}
-
-// candidates gives the places of all who may match the terms: those who match the
-// longest of them. The lock is held.
-func (p *Index) candidates(terms []term) iter.Seq[int] {
-	if len(terms) == 0 || p.texts == nil { // a change came between
-		return p.everybody()
-	}
-	t := slices.MaxFunc(terms, func(a, b term) int { return len(a.name) - len(b.name) })
-	if t.number == "" {
-		return p.texts.names.with(t.name)
-	}
-	var who []int
-	for _, some := range []iter.Seq[int]{p.texts.names.with(t.name), p.texts.numbers.with(t.number), p.texts.births.with(t.birth)} {
-		who = slices.AppendSeq(who, some)
-	}
-	slices.Sort(who)
-	return slices.Values(slices.Compact(who))
-}
-
-// everybody gives all places. The lock is held.
-func (p *Index) everybody() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for i := range p.all {
-			if !yield(i) {
-				return
-			}
-		}
+		one, _ := slices.BinarySearch(r.ends, int32(at+i+1))
+		found[one] = true
+		at = int(r.ends[one])
 	}
 }

@@ -66,15 +66,15 @@ func TestOnePersonOfTwoRecordsJoinedAndParted(t *testing.T) {
 	a, b, one, two := hoaTwice(t)
 	v, err := fhir.Parse([]byte(shown(b.Store, two)), fhir.DefaultLimits())
 	must(t, err)
-	if got := b.Doubles(v, false, 5); len(got) != 1 || got[0].ID != one.ID || got[0].By != people.SameBirth {
-		t.Fatalf("whom b takes for the same: %+v", got)
+	if got, err := b.Doubles(v, false, 5); err != nil || len(got) != 1 || got[0].ID != one.ID || got[0].By != people.SameBirth {
+		t.Fatalf("whom b takes for the same: %+v, %v", got, err)
 	}
 	was := contents(a, one, two)
 	written, _, err := b.HistoryAll(store.Since{Limit: 100})
 	must(t, err)
 	b.edited(people.Join, one, two)
-	if len(b.Doubles(v, false, 5)) != 0 {
-		t.Error("b still asks about who is joined")
+	if got, err := b.Doubles(v, false, 5); err != nil || len(got) != 0 {
+		t.Errorf("b still asks about who is joined: %+v, %v", got, err)
 	}
 	b.sync()
 	a.sync()

@@ -138,7 +138,10 @@ func memory() int64 {
 // asked asks every kind of question about everybody, one person after the other.
 func asked(ctx context.Context, s *store.Store, ask []question) (map[string]row, error) {
 	kinds := compartment(s.R4())
-	desk := func(text string) (int, error) { return len(s.People(text, deskLimit)), nil }
+	desk := func(text string) (int, error) {
+		found, err := s.People(text, deskLimit)
+		return len(found), err
+	}
 	patients := func(clauses ...query.Clause) (int, error) {
 		res, err := s.Search(query.Query{Kind: "Patient", Limit: deskLimit, Clauses: clauses})
 		return res.Total, err
