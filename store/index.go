@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"runtime"
@@ -158,9 +157,12 @@ func contains(keys [][]byte, k []byte) bool {
 
 // loadPeople reads everybody at open, on all cores.
 func (s *Store) loadPeople() error {
-	var all [][]byte // keys of the index
+	var all []people.Hit
 	err := s.view(func(tx *tx) error {
-		tx.each("Patient", func(k []byte) { all = append(all, bytes.Clone(k)) })
+		n := 0
+		tx.each("Patient", func([]byte) { n++ })
+		all = make([]people.Hit, 0, n)
+		tx.each("Patient", func(k []byte) { all = append(all, people.Hit{Number: num(layout.Long(k)), Date: layout.DateIn(k)}) })
 		return nil
 	})
 	if err != nil || len(all) == 0 {
@@ -170,8 +172,8 @@ func (s *Store) loadPeople() error {
 	for some := range slices.Chunk(all, (len(all)-1)/runtime.GOMAXPROCS(0)+1) {
 		g.Go(func() error {
 			return s.view(func(tx *tx) error {
-				for _, k := range some {
-					n := layout.Long(k)
+				for _, p := range some {
+					n := u64(p.Number)
 					r, err := tx.row(n)
 					if err != nil {
 						return err
@@ -180,7 +182,7 @@ func (s *Store) loadPeople() error {
 					if err != nil {
 						return err
 					}
-					s.people.Set(num(n), r.Key, v, layout.DateIn(k))
+					s.people.Set(p.Number, r.Key, v, p.Date)
 				}
 				return nil
 			})
