@@ -110,7 +110,7 @@ func New(o Options) (*Agent, error) {
 		return nil, fmt.Errorf("open station: %w", err)
 	}
 	a := &Agent{o: o, r4: r4, merger: merge.New(r4, classes), began: time.Now(), nudge: make(chan struct{}, 1)}
-	a.clock = health.NewClock(health.System(), record.Stamp{}, health.Built(), 0)
+	a.clock = health.NewClock(health.System(), 0, health.Built(), 0)
 	c := o.Config
 	stamp := func() record.Stamp { return a.clock.Stamp() }
 	a.store, err = store.Open(store.Options{Dir: c.Data.Folder, Journal: c.Data.Journal, Keys: openers(c), Name: c.Station.Name, R4: a.r4, Zone: time.Local, Clock: stamp, Log: o.Log,
@@ -126,15 +126,15 @@ func New(o Options) (*Agent, error) {
 
 // remember takes up the clock and the exchanges where the last run left them.
 func (a *Agent) remember() error {
-	newest, err := a.store.Newest()
+	came, err := a.store.Came()
 	if err != nil {
 		return err
 	}
-	offset, err := health.LastOffset(a.store) // the newest version may be another PC's
+	offset, err := health.LastOffset(a.store)
 	if err != nil {
 		return err
 	}
-	a.clock = health.NewClock(health.System(), newest, health.Built(), offset)
+	a.clock = health.NewClock(health.System(), came, health.Built(), offset)
 	return errors.Join(a.loadLink(), a.recall(allowanceSetting, &a.link.allowance), a.recall(actsSetting, &a.link.acts), a.openPoints())
 }
 

@@ -73,7 +73,7 @@ func (w *ward) start() {
 		w.t.Fatal(err)
 	}
 	if w.source != nil {
-		newest, err := a.store.Newest()
+		came, err := a.store.Came()
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func (w *ward) start() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		a.clock = health.NewClock(w.source, newest, health.Built(), offset)
+		a.clock = health.NewClock(w.source, came, health.Built(), offset)
 	}
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

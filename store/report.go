@@ -352,26 +352,6 @@ func (t *tx) pastVersion(n []byte, p layout.Past) (*record.Version, error) {
 	return v, err
 }
 
-// Newest is the stamp of the version that came last; zero in an empty store.
-func (s *Store) Newest() (record.Stamp, error) {
-	var out record.Stamp
-	err := s.view(func(tx *tx) error {
-		c := tx.Table(layout.Order).Cursor()
-		for k, n := c.Last(); k != nil; k, n = c.Prev() {
-			v, err := tx.versionAt(n, num(k))
-			if err == nil {
-				out = v.Stamp
-				return nil
-			}
-			if err != record.ErrNotFound {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, err
-}
-
 // Contest is an element of a kind about which people disagree; Path as in
 // record.Mark.
 type Contest struct{ Kind, Path string }

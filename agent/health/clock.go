@@ -12,11 +12,11 @@ const (
 	// jump is how far the wall clock may leave the steady one between two
 	// readings: time services set it by less.
 	jump = 30 * time.Second
-	// backSlack is how far before the newest stamp the clock may be: the other
-	// writers of a station have clocks of their own.
+	// backSlack is how far before the last known time the clock may be: a time service
+	// sets it back by little.
 	backSlack = 5 * time.Minute
 	// aside is how long a station may have been switched off: a clock that starts further
-	// ahead of the newest stamp is rather one that lost its battery.
+	// ahead is rather one that lost its battery.
 	aside = 366 * 24 * time.Hour
 )
 
@@ -54,17 +54,18 @@ type span struct{ from, to, step int64 } // ms of the wall clock
 // maxSpans bounds what is kept of a clock that somebody sets again and again.
 const maxSpans = 64
 
-// NewClock starts a clock. Newest is the newest stamp that the store holds and
-// built the time of the program's build: no present moment is before either, nor more
-// than a year after the newest stamp; zero where unknown. Offset is the one measured last, in milliseconds, or 0.
-func NewClock(source Source, newest record.Stamp, built time.Time, offset int64) *Clock {
+// NewClock starts a clock. Came is when the store took something in last (Unix
+// milliseconds, 0 where unknown) and built the time of the program's build: no present
+// moment is before either, nor, in a store that is in use, more than a year after both.
+// Offset is the one measured last, in milliseconds, or 0.
+func NewClock(source Source, came int64, built time.Time, offset int64) *Clock {
 	c := &Clock{source: source, offset: offset}
-	if !newest.Doubt && newest.Unix != 0 {
-		c.floor = newest.Corrected() - backSlack.Milliseconds()
-		c.ceiling = newest.Corrected() + aside.Milliseconds()
-	}
 	if !built.IsZero() {
-		c.floor = max(c.floor, built.UnixMilli())
+		c.floor = built.UnixMilli()
+	}
+	if came != 0 {
+		c.floor = max(c.floor, came-backSlack.Milliseconds())
+		c.ceiling = c.floor + aside.Milliseconds()
 	}
 	c.wall, c.steady = source()
 	c.spans = []span{{from: c.wall.UnixMilli()}}

@@ -94,52 +94,58 @@ func TestClock(t *testing.T) {
 	noon := time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)
 	const day, hour, second = 24 * time.Hour, time.Hour, time.Second
 	for _, c := range []struct {
-		name   string
-		newest record.Stamp
-		built  time.Time
-		do     func(*Clock, *pair)
-		want   record.Stamp
+		name  string
+		came  time.Time
+		built time.Time
+		do    func(*Clock, *pair)
+		want  record.Stamp
 	}{
-		{"nothing known", record.Stamp{}, time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
-		{"time goes by", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.pass(40 * day) }, at(noon.Add(40*day), 0, false)},
-		{"set by a time service", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.set(29 * second) }, at(noon.Add(29*second), 0, false)},
-		{"set forward", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.set(hour) }, at(noon.Add(hour), 0, true)},
-		{"set back", record.Stamp{}, time.Time{}, func(_ *Clock, p *pair) { p.pass(hour); p.set(-hour) }, at(noon, 0, true)},
-		{"set and set right again", record.Stamp{}, time.Time{}, func(c *Clock, p *pair) { p.set(hour); c.Stamp(); p.set(-hour) }, at(noon, 0, true)},
-		{"before the newest stamp", at(noon.Add(hour), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, true)},
-		{"a little before it", at(noon.Add(4*time.Minute), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
-		{"before one that is in doubt itself", at(noon.Add(hour), 0, true), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
-		{"before the newest, corrected", at(noon, hour, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, true)},
-		{"switched off for 11 months", at(noon.Add(-330*day), 0, false), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
-		{"two years ahead of the newest stamp", at(noon.Add(-730*day), 0, false), time.Time{}, func(c *Clock, _ *pair) { c.Stamp() }, at(noon, 0, true)},
-		{"and measured", at(noon.Add(-730*day), 0, false), time.Time{}, func(c *Clock, _ *pair) { c.Stamp(); c.Measured(0) }, at(noon, 0, false)},
-		{"running for two years", at(noon.Add(-day), 0, false), time.Time{}, func(c *Clock, p *pair) {
+		{"nothing known", time.Time{}, time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"time goes by", time.Time{}, time.Time{}, func(_ *Clock, p *pair) { p.pass(40 * day) }, at(noon.Add(40*day), 0, false)},
+		{"set by a time service", time.Time{}, time.Time{}, func(_ *Clock, p *pair) { p.set(29 * second) }, at(noon.Add(29*second), 0, false)},
+		{"set forward", time.Time{}, time.Time{}, func(_ *Clock, p *pair) { p.set(hour) }, at(noon.Add(hour), 0, true)},
+		{"set back", time.Time{}, time.Time{}, func(_ *Clock, p *pair) { p.pass(hour); p.set(-hour) }, at(noon, 0, true)},
+		{"set and set right again", time.Time{}, time.Time{}, func(c *Clock, p *pair) { p.set(hour); c.Stamp(); p.set(-hour) }, at(noon, 0, true)},
+		{"before the last known time", noon.Add(hour), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, true)},
+		{"a little before it", noon.Add(4 * time.Minute), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"switched off for 11 months", noon.Add(-330 * day), time.Time{}, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"two years ahead of the last known time", noon.Add(-730 * day), time.Time{}, func(c *Clock, _ *pair) { c.Stamp() }, at(noon, 0, true)},
+		{"a new program on an old store", noon.Add(-730 * day), noon.Add(-day), func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"and measured", noon.Add(-730 * day), time.Time{}, func(c *Clock, _ *pair) { c.Stamp(); c.Measured(0) }, at(noon, 0, false)},
+		{"running for two years", noon.Add(-day), time.Time{}, func(c *Clock, p *pair) {
 			for range 730 {
 				c.Stamp()
 				p.pass(day)
 			}
 		}, at(noon.Add(730*day), 0, false)},
-		{"before the build", record.Stamp{}, noon.Add(second), func(*Clock, *pair) {}, at(noon, 0, true)},
-		{"after the build", record.Stamp{}, noon, func(*Clock, *pair) {}, at(noon, 0, false)},
-		{"the time is reached", at(noon.Add(hour), 0, false), time.Time{}, func(c *Clock, p *pair) { c.Stamp(); p.pass(hour) }, at(noon.Add(hour), 0, false)},
-		{"measured", record.Stamp{}, noon.Add(day), func(c *Clock, _ *pair) { c.Measured(day.Milliseconds()) }, at(noon, day, false)},
-		{"measured below the build", record.Stamp{}, noon.Add(day), func(c *Clock, _ *pair) { c.Measured(5) }, at(noon, 5*time.Millisecond, false)},
-		{"set after it was measured", record.Stamp{}, time.Time{}, func(c *Clock, p *pair) { c.Measured(2000); p.pass(hour); p.set(-2 * day) },
+		{"before the build", time.Time{}, noon.Add(second), func(*Clock, *pair) {}, at(noon, 0, true)},
+		{"after the build", time.Time{}, noon, func(*Clock, *pair) {}, at(noon, 0, false)},
+		{"the time is reached", noon.Add(hour), time.Time{}, func(c *Clock, p *pair) { c.Stamp(); p.pass(hour) }, at(noon.Add(hour), 0, false)},
+		{"measured", time.Time{}, noon.Add(day), func(c *Clock, _ *pair) { c.Measured(day.Milliseconds()) }, at(noon, day, false)},
+		{"measured below the build", time.Time{}, noon.Add(day), func(c *Clock, _ *pair) { c.Measured(5) }, at(noon, 5*time.Millisecond, false)},
+		{"set after it was measured", time.Time{}, time.Time{}, func(c *Clock, p *pair) { c.Measured(2000); p.pass(hour); p.set(-2 * day) },
 			at(noon.Add(hour-2*day), 2*second+2*day, false)},
-		{"measured after it was set", record.Stamp{}, time.Time{}, func(c *Clock, p *pair) { p.set(hour); c.Stamp(); c.Measured(-hour.Milliseconds()) },
+		{"measured after it was set", time.Time{}, time.Time{}, func(c *Clock, p *pair) { p.set(hour); c.Stamp(); c.Measured(-hour.Milliseconds()) },
 			at(noon.Add(hour), -hour, false)},
 	} {
 		p := &pair{wall: noon}
-		clock := NewClock(p.read, c.newest, c.built, 0)
+		clock := NewClock(p.read, known(c.came), c.built, 0)
 		c.do(clock, p)
 		if got := clock.Stamp(); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
 		}
 	}
 	p := &pair{wall: noon}
-	if got, want := NewClock(p.read, record.Stamp{}, time.Time{}, 1500).Stamp(), at(noon, 1500*time.Millisecond, false); got != want {
+	if got, want := NewClock(p.read, 0, time.Time{}, 1500).Stamp(), at(noon, 1500*time.Millisecond, false); got != want {
 		t.Errorf("with the offset measured last: %+v, want %+v", got, want)
 	}
+}
+
+func known(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
 func at(wall time.Time, offset time.Duration, doubt bool) record.Stamp {
@@ -148,7 +154,7 @@ func at(wall time.Time, offset time.Duration, doubt bool) record.Stamp {
 
 func TestClockIsSafeForConcurrentUse(t *testing.T) {
 	p := &pair{wall: time.Unix(1_800_000_000, 0)}
-	c := NewClock(p.read, record.Stamp{}, time.Time{}, 0)
+	c := NewClock(p.read, 0, time.Time{}, 0)
 	c.Measured(7)
 	var all sync.WaitGroup
 	for range 8 {
@@ -165,7 +171,7 @@ func TestClockIsSafeForConcurrentUse(t *testing.T) {
 }
 
 func TestSystemClocksAgree(t *testing.T) {
-	c := NewClock(System(), record.Stamp{}, Built(), 0)
+	c := NewClock(System(), 0, Built(), 0)
 	before := time.Now().UnixMilli()
 	if s := c.Stamp(); s.Doubt || s.Unix < before {
 		t.Errorf("got %+v at %d", s, before)

@@ -46,12 +46,12 @@ func (d *desk) pass(x time.Duration) { d.right = d.right.Add(x); d.pair.pass(x) 
 // on starts the program, off ends it.
 func (d *desk) on() {
 	d.t.Helper()
-	d.clock = NewClock(d.pair.read, record.Stamp{}, d.built, 0)
+	d.clock = NewClock(d.pair.read, 0, d.built, 0)
 	s, err := store.Open(store.Options{Dir: d.dir, R4: storetest.R4(d.t), Clock: func() record.Stamp { return d.clock.Stamp() }})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	newest, err := s.Newest()
+	came, err := s.Came()
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (d *desk) on() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.s, d.clock = s, NewClock(d.pair.read, newest, d.built, offset)
+	d.s, d.clock = s, NewClock(d.pair.read, came, d.built, offset)
 }
 
 func (d *desk) off() {
@@ -285,5 +285,48 @@ func TestWhatIsSaidOfAWrongClockStays(t *testing.T) {
 	after, err := d.s.History(d.made[0].v.Key)
 	if err != nil || len(after) != 1 || after[0].Ref() != before[0].Ref() {
 		t.Errorf("the version is another one: %v, %v", after, err)
+	}
+}
+
+// A clock two years ahead is in doubt as long as nobody measured it, also when the program
+// starts again; an old record that came down last makes no right clock doubtful.
+func TestDoubtOfAFutureOutlivesARestart(t *testing.T) {
+	d := newDesk(t, 0)
+	d.on()
+	d.enter(1)
+	d.off()
+	d.pair.set(2 * year)
+	for range 2 {
+		d.on()
+		d.enter(1)
+		d.off()
+	}
+	if !d.made[1].v.Stamp.Doubt || !d.made[2].v.Stamp.Doubt {
+		t.Errorf("two years ahead: %+v, and after a restart %+v", d.made[1].v.Stamp, d.made[2].v.Stamp)
+	}
+}
+
+func TestOldRecordThatComesDownMakesNoDoubt(t *testing.T) {
+	d := newDesk(t, 0)
+	d.on()
+	d.enter(3)
+	old := record.Version{Key: record.Key{Kind: "Patient", ID: "x"}, Name: record.Name{Lineage: d.s.Lineage(), N: 1 << 40}, Author: "lan",
+		Stamp: record.Stamp{Unix: d.right.Add(-2 * year).UnixMilli()}, Content: []byte(`{"resourceType":"Patient","id":"x"}`)}
+	old.Seen = record.Seen{}.With(old.Name)
+	if err := d.s.Apply(context.Background(), record.Stretch{Peer: store.Upstream, Cursor: &record.Cursor{Feed: record.OwnFeed, Epoch: "e", Seq: 1},
+		Arrived: []record.Arrival{{Change: record.Change{Seq: 1, Key: old.Key, Ref: old.Ref(), Version: &old}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.pass(10 * time.Hour)
+	d.on()
+	d.enter(1)
+	if err := d.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d.made[3].v.Stamp.Doubt {
+		t.Errorf("a right clock, and entries of yesterday: %+v", d.made[3].v.Stamp)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // people say what they know of it.
 func TestPersonSaysWhenEntriesWereMade(t *testing.T) {
 	wall, ran := time.Date(2026, 10, 5, 6, 30, 20, 0, time.UTC), time.Duration(0)
-	clock := health.NewClock(func() (time.Time, time.Duration) { return wall, ran }, record.Stamp{}, time.Time{}, 0)
+	clock := health.NewClock(func() (time.Time, time.Duration) { return wall, ran }, 0, time.Time{}, 0)
 	s := staffed(t, storetest.Open(t, store.Options{Name: "tram-a", Clock: func() record.Stamp { return clock.Stamp() }}))
 	v := s.born("Patient", hoa, "quang")
 	wall, ran = wall.Add(25*time.Minute), ran+25*time.Minute
