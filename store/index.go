@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"tram/store/people"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/seal"
 )
 
 // The index of what is shown. Its keys are internal numbers, keyed digests and
@@ -457,17 +459,36 @@ func (s *Store) People(text string, limit int) (out []Person, err error) {
 	found := s.people.Find(text, limit)
 	err = s.view(func(tx *tx) error { // begun after the search: who is not there is gone since
 		for _, n := range found {
-			_, patient, err := tx.showing(u64(n))
+			one, err := tx.person(u64(n))
 			if err != nil {
 				return err
 			}
-			if patient != nil {
-				out = append(out, people.Show(patient))
+			if one != nil {
+				out = append(out, *one)
 			}
 		}
 		return nil
 	})
 	return out, err
+}
+
+// person is who a record shows; nil for nobody. Of one that is damaged it is the id alone:
+// it hides nobody else, and its page says what is to be done.
+func (t *tx) person(n []byte) (*Person, error) {
+	_, patient, err := t.showing(n)
+	var one Person
+	switch {
+	case errors.Is(err, seal.ErrAltered):
+		var r *layout.Row
+		if r, err = t.row(n); err == nil {
+			one.ID = r.Key.ID
+		}
+	case err != nil || patient == nil:
+		return nil, err
+	default:
+		one = people.Show(patient)
+	}
+	return &one, err
 }
 
 // Doubles finds who may be the same person as a Patient, at most limit, never the
@@ -477,12 +498,12 @@ func (s *Store) Doubles(patient *fhir.Value, wide bool, limit int) (out []people
 	hints := s.people.Doubles(patient, wide)
 	err = s.view(func(tx *tx) error { // as in People
 		for i := 0; i < len(hints) && len(out) < limit; i++ {
-			_, other, err := tx.showing(u64(hints[i].Number))
+			other, err := tx.person(u64(hints[i].Number))
 			if err != nil {
 				return err
 			}
-			if other != nil && !slices.Contains(not, other.Str("id")) {
-				out = append(out, people.Double{Person: people.Show(other), By: hints[i].By})
+			if other != nil && !slices.Contains(not, other.ID) {
+				out = append(out, people.Double{Person: *other, By: hints[i].By})
 			}
 		}
 		return nil

@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"tram/store/fhir"
+	"tram/store/layout"
 	"tram/store/people"
 	"tram/store/practice"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/table"
 )
 
 // openNames opens a store in a folder, with a clock that goes on by a second a look.
@@ -274,5 +276,38 @@ func BenchmarkNames50000(b *testing.B) {
 			}
 			b.ReportMetric(float64(n), "hits")
 		})
+	}
+}
+
+// Of three people of one name one is damaged while the program runs: the others are found,
+// and it is with them, as its id.
+func TestOneDamagedHidesNobody(t *testing.T) {
+	s := openNames(t, t.TempDir())
+	defer s.Close()
+	for _, id := range []string{"a", "b", "c"} {
+		if _, err := s.Put(context.Background(), Write{Author: "hoa", Key: record.Key{Kind: "Patient", ID: id}, Content: fmt.Appendf(nil, `{"resourceType":"Patient","id":%q,"name":[{"text":"Hoà"}],"birthDate":"1961"}`, id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.db.Update(func(x *table.Tx) error {
+		b := x.Table(layout.Versions)
+		k, v := b.Cursor().First()
+		v = slices.Clone(v)
+		v[len(v)/2] ^= 1
+		return b.Put(slices.Clone(k), v)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.People("hoa", 9)
+	named := slices.DeleteFunc(slices.Clone(found), func(p Person) bool { return p.Name == "" })
+	if err != nil || len(found) != 3 || len(named) != 2 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	like, err := fhir.Parse([]byte(`{"resourceType":"Patient","name":[{"text":"Hoà"}],"birthDate":"1961"}`), fhir.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hints, err := s.Doubles(like, false, 9); err != nil || len(hints) != 3 {
+		t.Errorf("may be the same: %+v, %v", hints, err)
 	}
 }
