@@ -1,11 +1,14 @@
 package rest_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -287,5 +290,23 @@ func TestClient31PagesOfOtherOrigins(t *testing.T) {
 		if got := strings.Contains(flight.head.Get("Access-Control-Allow-Headers"), "If-Match"); got != (want != "") {
 			t.Errorf("%s: headers allowed %v", origin, got)
 		}
+	}
+}
+
+// Who asks before it sends is refused before it sends.
+func TestWhoAsksFirstSendsNothing(t *testing.T) {
+	f := serve(t)
+	at, err := url.Parse(f.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", at.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /fhir/Patient HTTP/1.1\r\nHost: %s\r\nContent-Type: application/fhir+json\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n", at.Host)
+	if line, err := bufio.NewReader(c).ReadString('\n'); line != "HTTP/1.1 413 Request Entity Too Large\r\n" {
+		t.Errorf("%q, %v", line, err)
 	}
 }

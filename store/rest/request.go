@@ -178,8 +178,10 @@ func (c *call) fillForm(w http.ResponseWriter, r *http.Request) *Problem {
 
 // body reads the whole body, gunzipped where it says so.
 func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {
-	// A client that still sends what is refused would lose the answer with the connection.
-	defer func() { _, _ = io.CopyN(io.Discard, r.Body, maxIgnored) }()
+	if r.Header.Get("Expect") == "" { // else it sends nothing that is not asked for
+		// A client that still sends what is refused would lose the answer with the connection.
+		defer func() { _, _ = io.CopyN(io.Discard, r.Body, maxIgnored) }()
+	}
 	if r.ContentLength > limit {
 		return nil, problem("too-large")
 	}
