@@ -17,6 +17,7 @@ import (
 	"tram/store/account"
 	"tram/store/record"
 	"tram/sync/central"
+	"tram/sync/engine"
 )
 
 // running is a station or a centre at work; stop ends it and waits.
@@ -285,5 +286,18 @@ func TestNewKitEnrolsAnew(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "enrol.json")); err == nil {
 		t.Error("the one-time code is still there")
+	}
+}
+
+func TestPaceGrowsWithWhatIsCarriedSoon(t *testing.T) {
+	p := engine.DefaultPace()
+	if got := paced(p, time.Second, 3); got != p {
+		t.Errorf("after next to nothing: %+v", got)
+	}
+	if got := paced(p, time.Second, 500); got != p.Faster() {
+		t.Errorf("after much in a second: %+v", got)
+	}
+	if got := paced(p.Faster().Faster(), 20*time.Second, 500); got.Stretch != p.Stretch || got.Up >= p.Faster().Faster().Up {
+		t.Errorf("after 20 s: %+v", got)
 	}
 }

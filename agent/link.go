@@ -408,7 +408,7 @@ func (a *Agent) note(ask *engine.Ask, err error, at int64, took time.Duration) {
 			a.link.carry = ask.AfterCut()
 		}
 	} else {
-		a.link.pace = paced(a.link.pace, took)
+		a.link.pace = paced(a.link.pace, took, res.Sent+res.Received)
 		next := res.Next
 		a.link.carry, a.link.offered = &next, res.Offered
 	}
@@ -424,10 +424,10 @@ const (
 	slow  = 15 * time.Second
 )
 
-// paced is the pace after an exchange that went through and took so long.
-func paced(p engine.Pace, took time.Duration) engine.Pace {
+// paced is the pace after an exchange that went through, took so long and moved so many.
+func paced(p engine.Pace, took time.Duration, moved int) engine.Pace {
 	switch {
-	case took < quick:
+	case took < quick && moved > p.Stretch:
 		return p.Faster()
 	case took > slow:
 		return p.Slower()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"tram/store"
@@ -49,6 +50,27 @@ func TestFeedOffersOnlyTheNewestOfEach(t *testing.T) {
 	}
 	if len(got) != 3 || got[p.Key] != last.Ref() || got[o.Key] != o.Ref() { // with the scope record
 		t.Errorf("behind the first page: %v", got)
+	}
+	pull(t, c, a)
+}
+
+// A page ends behind some megabytes, whatever it is allowed: up and down.
+func TestPageEndsWhereItIsLarge(t *testing.T) {
+	t.Parallel()
+	c := top(t, "a")
+	a := station(t, "a")
+	large := `,"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">` + strings.Repeat("x", 1<<20) + `</div>"}`
+	for range 20 {
+		born(t, a, hoa+large)
+	}
+	up, err := a.Offer(store.Upstream, record.Cursor{}, 256)
+	if err != nil || len(up.Changes) != 8 || !up.More {
+		t.Errorf("up: %d changes, more %t, %v", len(up.Changes), up.More, err)
+	}
+	push(t, a, c)
+	down := offer(t, c, "a", record.OwnFeed, record.Cursor{}, 256)
+	if n := len(down.Changes); n < 8 || n > 17 || !down.More { // scope records stand between
+		t.Errorf("down: %d changes, more %t", n, down.More)
 	}
 	pull(t, c, a)
 }

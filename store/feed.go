@@ -145,7 +145,7 @@ func (t *tx) offerFeed(to string, after record.Cursor, max int) (record.Page, er
 	if err := t.knows(id, epoch, after); err != nil {
 		return record.Page{}, err
 	}
-	page := record.Page{Cursor: after}
+	page, size := record.Page{Cursor: after}, 0
 	page.Cursor.Epoch = epoch
 	c := t.Table(layout.Feeds).Cursor()
 	for k, v := c.Seek(join(id, u64(after.Seq+1))); len(k) == 16 && string(k[:8]) == string(id); k, v = c.Next() {
@@ -153,7 +153,7 @@ func (t *tx) offerFeed(to string, after record.Cursor, max int) (record.Page, er
 		if err := t.open(layout.Feeds, k, v, &e); err != nil {
 			return page, err
 		}
-		if len(page.Changes) == max {
+		if len(page.Changes) == max || size >= maxPage {
 			page.More = true
 			return page, nil
 		}
@@ -172,6 +172,7 @@ func (t *tx) offerFeed(to string, after record.Cursor, max int) (record.Page, er
 			if ch.Version, ch.Waits, err = t.handed(n, r, e.Ref); err != nil {
 				return page, err
 			}
+			size += len(ch.Version.Content)
 		}
 		page.Changes = append(page.Changes, ch)
 	}

@@ -33,10 +33,13 @@ func (t *tx) ownVersion(n []byte, r *layout.Row, e layout.OwnEntry) (v *record.V
 	return v, !holds && !v.Base.IsZero(), nil
 }
 
+// maxPage is after how many bytes of content a page ends: both sides hold it in memory.
+const maxPage = 8 << 20
+
 // offerOwn pages through the own changes that upstream has not answered, or
 // that it waits for.
 func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
-	page := record.Page{Cursor: record.Cursor{Seq: after}}
+	page, size := record.Page{Cursor: record.Cursor{Seq: after}}, 0
 	c := t.Table(layout.Own).Cursor()
 	for k, v := c.Seek(u64(after + 1)); k != nil; k, v = c.Next() {
 		e, err := t.openOwn(k, v)
@@ -46,7 +49,7 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 		if e.Verdict == record.Parked || e.Verdict.Taken() {
 			continue
 		}
-		if len(page.Changes) == max {
+		if len(page.Changes) == max || size >= maxPage {
 			page.More = true
 			return page, nil
 		}
@@ -56,7 +59,7 @@ func (t *tx) offerOwn(after uint64, max int) (record.Page, error) {
 			return page, err
 		}
 		if c.Version != nil {
-			page.Changes = append(page.Changes, c)
+			page.Changes, size = append(page.Changes, c), size+len(c.Version.Content)
 		}
 	}
 	return page, nil

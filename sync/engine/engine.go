@@ -62,7 +62,7 @@ type Asker interface {
 type Pace struct {
 	// Up and Down are the most changes to send and to give.
 	Up, Down int
-	// Stretch is how many changes stand between two marks: what one commit takes.
+	// Stretch is how many changes stand between two marks at the most: what one commit takes.
 	Stretch int
 }
 
@@ -72,7 +72,7 @@ func DefaultPace() Pace { return Pace{Up: 1024, Down: 1024, Stretch: 64} }
 // MaxStretch is the longest stretch of a quick link: what is behind a mark is lost with it.
 const MaxStretch = 256
 
-// Faster is the pace after an exchange that went through.
+// Faster is the pace after an exchange that carried much, and soon.
 func (p Pace) Faster() Pace {
 	p.Up, p.Stretch = min(2*p.Up, 16*MaxStretch), min(2*p.Stretch, MaxStretch)
 	return p
@@ -86,8 +86,8 @@ func (p Pace) Given(stretch int) Pace {
 	return p
 }
 
-// Slower is the pace after one that was cut.
+// Slower is the pace after one that was cut or took long.
 func (p Pace) Slower() Pace {
-	p.Up, p.Stretch = max(p.Up/2, 16), max(p.Stretch/2, min(p.Stretch, DefaultPace().Stretch))
+	p.Up, p.Stretch = max(p.Up/2, 16), min(p.Stretch, DefaultPace().Stretch)
 	return p
 }

@@ -111,7 +111,9 @@ func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
 	if s.hello != nil || !h.Life.Valid() || len(h.Continues) > 256 || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 {
 		return fmt.Errorf("%w: a hello that says too much", wire.ErrNonsense)
 	}
-	s.hello, s.o.Pace = h, s.o.Pace.Given(h.Stretch)
+	if s.hello = h; h.Protocol > wire.First {
+		s.o.Pace = s.o.Pace.Given(h.Stretch)
+	}
 	switch {
 	case h.Protocol < wire.First || h.Protocol > wire.Protocol:
 		s.refused = wire.TooOld
