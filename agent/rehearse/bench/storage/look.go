@@ -49,8 +49,9 @@ const (
 	wholeRecord    = "whole record"
 )
 
-// deskLimit is how many people a desk is shown.
-const deskLimit = 50
+// deskLimit is how many people a desk asks for. They are read from a file that the opening
+// has just gone through.
+const deskLimit = 101
 
 // look opens a filled store, as a station's program does when it starts, and asks
 // for people. Profiles go to files where one is named.
