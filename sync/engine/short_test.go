@@ -316,7 +316,7 @@ func TestPaceFollowsTheLink(t *testing.T) {
 	if g := engine.DefaultPace().Given(-5); g != engine.DefaultPace() {
 		t.Errorf("a wish for less than nothing: %+v", g)
 	}
-	if g := engine.DefaultPace().Given(1 << 40); g.Stretch != engine.MaxStretch || g.Down != 4096 {
+	if g := engine.DefaultPace().Given(math.MaxInt); g.Stretch != engine.MaxStretch || g.Down != 4096 {
 		t.Errorf("a wish for all: %+v", g)
 	}
 }
