@@ -260,23 +260,6 @@ func (s *Store) Search(q query.Query) (Result, error) {
 	return res, nil
 }
 
-// Pages cuts all that a search finds into parts of so many: the Page of each but the first,
-// which is the Until of the one before. What is found later falls into the part where it belongs.
-func (s *Store) Pages(q query.Query, size int) (marks []string, total int, err error) {
-	if err := query.Check(s.opt.R4, q); err != nil {
-		return nil, 0, err
-	}
-	err = s.view(func(tx *tx) error {
-		hits, err := tx.hits(q)
-		for at := size; at < len(hits); at += size {
-			marks = append(marks, s.sealPage(hits[at-1].Order))
-		}
-		total = len(hits)
-		return err
-	})
-	return marks, total, err
-}
-
 // sealPage makes a page's mark. It stands in URLs, and the order of a search by
 // name holds names, so it is sealed.
 func (s *Store) sealPage(order string) string {

@@ -352,6 +352,23 @@ func (t *tx) pastVersion(n []byte, p layout.Past) (*record.Version, error) {
 	return v, err
 }
 
+// Pages cuts all that a search finds into parts of so many: the Page of each but the first,
+// which is the Until of the one before. What is found later falls into the part where it belongs.
+func (s *Store) Pages(q query.Query, size int) (marks []string, total int, err error) {
+	if err := query.Check(s.opt.R4, q); err != nil {
+		return nil, 0, err
+	}
+	err = s.view(func(tx *tx) error {
+		hits, err := tx.hits(q)
+		for at := size; at < len(hits); at += size {
+			marks = append(marks, s.sealPage(hits[at-1].Order))
+		}
+		total = len(hits)
+		return err
+	})
+	return marks, total, err
+}
+
 // Contest is an element of a kind about which people disagree; Path as in
 // record.Mark.
 type Contest struct{ Kind, Path string }

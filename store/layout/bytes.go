@@ -4,15 +4,13 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"tram/store/record"
 )
 
 // ErrForm says that bytes are not of the form they should be.
 var ErrForm = errors.New("the stored form is not known")
-
-// lineageText is how a lineage's bits are its text (record.Lineage).
-var lineageText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
 // lineageBytes is the length of a lineage without its text form.
 const lineageBytes = record.LineageLen * 5 / 8
@@ -49,7 +47,7 @@ func (w *writer) name(n record.Name) {
 	if n.N == 0 {
 		return
 	}
-	raw, err := lineageText.DecodeString(string(n.Lineage))
+	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(string(n.Lineage)))
 	if err != nil || len(raw) != lineageBytes {
 		raw = make([]byte, lineageBytes) // no lineage
 	}
@@ -114,7 +112,12 @@ func (r *reader) name() record.Name {
 		return record.Name{}
 	}
 	raw := r.take(lineageBytes)
-	return record.Name{Lineage: record.Lineage(lineageText.EncodeToString(raw)), N: n}
+	var text [record.LineageLen]byte
+	base32.StdEncoding.Encode(text[:], raw)
+	for i := range text {
+		text[i] |= 'a' - 'A' // of 2-7 the bit is set
+	}
+	return record.Name{Lineage: record.Lineage(text[:]), N: n}
 }
 
 func (r *reader) digest() record.Digest {
