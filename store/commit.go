@@ -352,7 +352,6 @@ func (s *Store) trim(ctx context.Context) error {
 
 // settledFor reports whether a segment has long held nothing that the centre has not.
 func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
-	settled := true
 	var now, since int64
 	err := s.view(func(t *tx) error {
 		err := t.Table(layout.Receipts).ForEach(func(k, v []byte) error {
@@ -378,12 +377,18 @@ func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
 				if err != nil {
 					return err
 				}
-				settled = settled && !waits
+				if waits {
+					return errWaits
+				}
 			}
+			t.known = nil // of a whole segment it would be megabytes
 			return nil
 		})
 	})
-	if err != nil || !settled {
+	if errors.Is(err, errWaits) {
+		return false, nil
+	}
+	if err != nil {
 		return false, err
 	}
 	if since == 0 {
@@ -391,6 +396,9 @@ func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
 	}
 	return now-since >= keepJournal.Milliseconds(), nil
 }
+
+// errWaits ends the way through a segment.
+var errWaits = errors.New("the centre has not all of it")
 
 // waitsStill reports whether the centre has not an entry's version yet.
 func (t *tx) waitsStill(e layout.Entry) (bool, error) {
