@@ -192,17 +192,22 @@ func (c *crash) tell(l *life, s state, v judge.Verdict) error {
 	return l.keep(c.Work)
 }
 
+// plantings is how often a fault is drawn anew: some draws hit only syncs that nothing hangs on.
+const plantings = 4
+
 // plant plants a fault in each life and tells at which state it was found; 0 where
 // it was not.
 func (c *crash) plant(f fault, all []*life) (n int, what string, err error) {
-	for _, l := range all {
-		bad := f.of(l, c.Seed)
-		t, err := c.states(bad, bad.plan(c.Seed, c.Planted/len(all)), true, func(*life, state, judge.Verdict) error { return nil })
-		if err != nil {
-			return 0, "", err
-		}
-		if n += t.judged; t.found > 0 {
-			return n, t.first, nil
+	for draw := range uint64(plantings) {
+		for _, l := range all {
+			bad := f.of(l, c.Seed+draw)
+			t, err := c.states(bad, bad.plan(c.Seed, c.Planted/len(all)), true, func(*life, state, judge.Verdict) error { return nil })
+			if err != nil {
+				return 0, "", err
+			}
+			if n += t.judged; t.found > 0 {
+				return n, t.first, nil
+			}
 		}
 	}
 	return 0, "", nil
