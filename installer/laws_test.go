@@ -146,7 +146,7 @@ func laws() []law {
 			return h.each(func(s source) bool { return s.declares(isInit) }, "has an init function")
 		}},
 		{"no global state", "two stations in one test must not share anything", func(h *house) []string {
-			return h.each(func(s source) bool { return !s.test() && s.declares(isState) }, "has a package variable that is neither an error nor embedded")
+			return h.each(func(s source) bool { return !s.test() && s.declares(isState) }, "has a package variable that is neither an error nor embedded nor made once")
 		}},
 		{"no test is skipped", "a part that is missing fails", func(h *house) []string {
 			return h.each(func(s source) bool { return s.test() && s.calls("t", "Skip", "Skipf", "SkipNow") }, "skips a test")
@@ -282,7 +282,8 @@ func isInit(d ast.Decl) bool {
 }
 
 // isState reports whether a declaration is of variables that are neither
-// errors nor embedded files nor checks of the compiler's.
+// errors nor embedded files nor checks of the compiler's nor what sync makes
+// once of these.
 func isState(d ast.Decl) bool {
 	g, ok := d.(*ast.GenDecl)
 	return ok && g.Tok == token.VAR && slices.ContainsFunc(g.Specs, func(spec ast.Spec) bool {
@@ -296,7 +297,7 @@ func isState(d ast.Decl) bool {
 			if name.Name == "_" {
 				continue
 			}
-			if !strings.HasPrefix(strings.ToLower(name.Name), "err") || len(v.Values) <= i || !makesError(v.Values[i]) {
+			if len(v.Values) <= i || !calls(v.Values[i], "OnceValue") && (!strings.HasPrefix(strings.ToLower(name.Name), "err") || !calls(v.Values[i], "New", "Errorf")) {
 				return true
 			}
 		}
@@ -304,13 +305,14 @@ func isState(d ast.Decl) bool {
 	})
 }
 
-func makesError(e ast.Expr) bool {
+// calls reports whether an expression is a call of one of some functions of a package.
+func calls(e ast.Expr, functions ...string) bool {
 	call, ok := e.(*ast.CallExpr)
 	if !ok {
 		return false
 	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && (sel.Sel.Name == "New" || sel.Sel.Name == "Errorf")
+	return ok && slices.Contains(functions, sel.Sel.Name)
 }
 
 // comments tells the packages whose comment is missing or misplaced.
