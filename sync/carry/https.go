@@ -157,7 +157,7 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	resp, err := c.post(ctx, ExchangePath, form.MediaType(), body.Bytes())
+	resp, err := c.post(ctx, ExchangePath, form.MediaType(), request(body.Bytes()))
 	if err != nil {
 		return err
 	}
@@ -175,6 +175,28 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 		return &Error{Failure: status.FailCut, Err: err}
 	}
 	return &Error{Failure: status.FailHere, Err: err}
+}
+
+// records gives a request in pieces that go on the way as a record of TLS each: upstream
+// reads none before it has all of it, and so works on the first stretches while the last
+// ones come.
+type records struct{ r *bytes.Reader }
+
+const (
+	recordSize   = 1200     // bytes: what a packet holds
+	smallRequest = 64 << 10 // bytes: what takes seconds on a thin link; of more, the records matter
+)
+
+func (p records) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), recordSize)]) }
+
+func (p records) Len() int { return p.r.Len() }
+
+// request is a body as it is posted.
+func request(body []byte) any {
+	if len(body) > smallRequest {
+		return body
+	}
+	return retryablehttp.ReaderFunc(func() (io.Reader, error) { return records{bytes.NewReader(body)}, nil })
 }
 
 var errIdle = errors.New("nothing came for a minute")
