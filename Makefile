@@ -112,13 +112,11 @@ bench-store: build $(PEERS)/sqlite $(PEERS)/pouchdb/node_modules ## a store of R
 bench-api: build $(PEERS)/medplum/node_modules ## the FHIR face over API_RECORDS of PEOPLE, beside Medplum's router in memory; needs npm
 	$(REHEARSE) bench-api --records $(API_RECORDS) --people $(PEOPLE) --medplum $(PEERS)/medplum/medplum.js $(BENCH) $(WITH)
 
-known: ## make anew what both sides of a packed stream know before it; needs zstd
-	@command -v zstd >/dev/null || { echo "zstd is missing: apt-get install zstd" >&2; exit 1; }
+known: ## make anew what both sides of a packed stream know before it
 	@mkdir -p $(BUILD)/bin
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BUILD)/bin/ ./agent/rehearse/tram-rehearse
-	$(REHEARSE) known --blocks $(BUILD)/known
-	zstd --train -r $(BUILD)/known --maxdict=112640 -f -o sync/wire/known.zdict
-	cat sync/wire/known.ndjson sync/wire/known.zdict | sha256sum | head -c 12 > sync/wire/known.sum
+	$(REHEARSE) known
+	sha256sum sync/wire/known.ndjson | head -c 12 > sync/wire/known.sum
 
 bench-wire: build $(PEERS)/couch/node_modules $(EXAMPLES) ## exchanges over an emulated link of 64 kbit/s, 600 ms and worse, beside PouchDB, gzip and zpaq; needs npm, zpaq
 	@command -v zpaq >/dev/null || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq zpaq >/dev/null; } || \

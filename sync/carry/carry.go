@@ -50,9 +50,9 @@ func FailureOf(err error) status.Failure {
 	return ""
 }
 
-// Streams sends and receives, and keeps for the next stream the megabytes that packing
-// one takes. The zero value is ready, and nil keeps nothing. It is safe for concurrent use.
-type Streams struct{ writers, readers [2]sync.Pool } // by form
+// Streams sends and receives, and keeps for the next plain stream the megabytes that one
+// takes. The zero value is ready, and nil keeps nothing. It is safe for concurrent use.
+type Streams struct{ writers, readers sync.Pool }
 
 // Send writes every frame that next gives as one plain stream.
 func Send(w io.Writer, next func() (*wire.Frame, error)) error {
@@ -79,12 +79,11 @@ func (s *Streams) Send(w io.Writer, form wire.Form, after wire.After, next func(
 			if err := out.Close(); err != nil {
 				return after, err
 			}
-			after = out.After()
-			if s != nil {
-				out.Reset(nil, wire.After{})
-				s.writers[form].Put(out)
+			if s != nil && form == wire.Plain {
+				out.Reset(nil)
+				s.writers.Put(out)
 			}
-			return after, nil
+			return out.After(), nil
 		}
 		if err == nil {
 			err = out.Write(f)
@@ -96,9 +95,9 @@ func (s *Streams) Send(w io.Writer, form wire.Form, after wire.After, next func(
 }
 
 func (s *Streams) writer(w io.Writer, form wire.Form, after wire.After) (*wire.Writer, error) {
-	if s != nil {
-		if out, ok := s.writers[form].Get().(*wire.Writer); ok {
-			out.Reset(w, after)
+	if s != nil && form == wire.Plain {
+		if out, ok := s.writers.Get().(*wire.Writer); ok {
+			out.Reset(w)
 			return out, nil
 		}
 	}
@@ -128,9 +127,9 @@ func (s *Streams) Receive(ctx context.Context, r io.Reader, form wire.Form, afte
 }
 
 func (s *Streams) reader(r io.Reader, form wire.Form, after wire.After) (*wire.Reader, error) {
-	if s != nil {
-		if in, ok := s.readers[form].Get().(*wire.Reader); ok {
-			return in, in.Reset(r, after)
+	if s != nil && form == wire.Plain {
+		if in, ok := s.readers.Get().(*wire.Reader); ok {
+			return in, in.Reset(r)
 		}
 	}
 	return wire.NewReader(r, form, after)
@@ -138,8 +137,8 @@ func (s *Streams) reader(r io.Reader, form wire.Form, after wire.After) (*wire.R
 
 // done keeps a reader, without what it read.
 func (s *Streams) done(in *wire.Reader, form wire.Form) {
-	if s != nil && in.Reset(nil, wire.After{}) == nil {
-		s.readers[form].Put(in)
+	if s != nil && form == wire.Plain && in.Reset(nil) == nil {
+		s.readers.Put(in)
 		return
 	}
 	in.Close()

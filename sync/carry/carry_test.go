@@ -465,7 +465,7 @@ func TestStreamsLeaveNothingBehind(t *testing.T) {
 		if _, err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()[:fresh.Len()-i%4-1]), form, wire.After{}, none); !errors.Is(err, wire.ErrCut) {
 			t.Fatalf("a cut stream: %v", err)
 		}
-		if _, err := kept.Receive(t.Context(), strings.NewReader("user=hoa"), form, wire.After{}, none); !errors.Is(err, wire.ErrNonsense) {
+		if _, err := kept.Receive(t.Context(), strings.NewReader(strings.Repeat("user=hoa&", 20)), form, wire.After{}, none); !errors.Is(err, wire.ErrNonsense) {
 			t.Fatalf("no stream: %v", err)
 		}
 		if _, err := kept.Receive(t.Context(), bytes.NewReader(fresh.Bytes()), form, wire.After{}, func(context.Context, *wire.Frame) error { return io.ErrNoProgress }); !errors.Is(err, io.ErrNoProgress) {

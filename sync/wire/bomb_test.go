@@ -2,23 +2,24 @@ package wire
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-
-	"tram/sync/wire/columns"
 )
 
 // most is how much more memory reading any stream may take, in bytes: one block as it
-// came, its lines, and what a model and zstd keep.
+// came, its lines, and what a model or zstd keeps.
 const most = 100 << 20
 
 // zeros packs n times the same line, without ever holding it all.
@@ -41,27 +42,46 @@ func zeros(t *testing.T, line string, n int) []byte {
 	return b.Bytes()
 }
 
-// blocks are a packed stream's, as they are said to be.
-func blocks(t *testing.T, of ...[]byte) []byte {
+// blocks are a packed stream's.
+func blocks(of ...[]byte) (out []byte) {
+	for _, block := range of {
+		out = append(binary.AppendUvarint(out, uint64(len(block))), block...)
+	}
+	return out
+}
+
+// coded is a block that says it has so many lines, of bytes that may tell anything, and
+// long texts behind them.
+func coded(lines uint64, b, long []byte) []byte {
+	out := binary.AppendUvarint(binary.AppendUvarint(nil, lines), uint64(len(b)))
+	return append(append(out, b...), long...)
+}
+
+// noise is as many bytes of chance.
+func noise(n int) []byte {
+	out := make([]byte, n)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range out {
+		out[i] = byte(random.Uint32())
+	}
+	return out
+}
+
+// deflated is a text packed as long ones are.
+func deflated(t *testing.T, text []byte) []byte {
 	t.Helper()
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderDict(knownBytes))
+	var b bytes.Buffer
+	z, err := flate.NewWriter(&b, flate.BestCompression)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b []byte
-	for _, block := range of {
-		b = append(binary.AppendUvarint(b, uint64(len(block))), block...)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
 	}
-	return z.EncodeAll(b, nil)
-}
-
-// parts are a block with so many lines, whose parts are these.
-func parts(lines uint64, of ...[]byte) []byte {
-	out := binary.AppendUvarint(nil, lines)
-	for _, p := range of {
-		out = binary.AppendUvarint(out, uint64(len(p)))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
 	}
-	return append(out, bytes.Join(of, nil)...)
+	return b.Bytes()
 }
 
 func numbered(n int, form string) (out [][]byte) {
@@ -77,22 +97,21 @@ func wide(window byte) []byte {
 }
 
 func TestBombs(t *testing.T) {
-	var none []byte
-	nested := strings.Repeat("[", 1<<20)
 	long := bytes.Repeat([]byte("a"), 1000)
 	model := func(lines ...[][]byte) (out [][]byte) {
-		m := columns.NewModel(knownLines)
+		m := known().Another()
 		for _, l := range lines {
 			out = append(out, m.Pack(nil, l))
 		}
 		return out
 	}
-	repeated := func(n int) (out [][]byte) { // each block gives n long lines by codes of one byte each
+	one := func(format string, a ...any) [][]byte { return [][]byte{fmt.Appendf(nil, format, a...)} }
+	repeated := func(n int) (out [][]byte) { // each block gives n long lines by a few bits each
 		first := append(append([]byte(`{"b":"`), long...), `"}`...)
-		m := columns.NewModel(knownLines)
+		m := known().Another()
 		out = append(out, m.Pack(nil, [][]byte{first}))
 		for range n {
-			out = append(out, m.Pack(nil, bytes.Split(bytes.TrimSuffix(bytes.Repeat(append(first, '\n'), 16000), []byte("\n")), []byte("\n"))))
+			out = append(out, m.Pack(nil, slices.Repeat([][]byte{first}, 16000)))
 		}
 		return out
 	}
@@ -107,26 +126,28 @@ func TestBombs(t *testing.T) {
 		"a deep frame":                    {Plain, zeros(t, `{"a":`, 1<<26)},
 		"a window of gigabytes":           {Plain, wide(0xa8)},
 		"a window of everything":          {Plain, wide(0xff)},
-		"a packed stream of nothing":      {Packed, zeros(t, "\x00", 1<<30)},
-		"a block of 2^63 bytes":           {Packed, blocksOf(t, binary.AppendUvarint(nil, 1<<63))},
-		"a length without end":            {Packed, blocksOf(t, bytes.Repeat([]byte{0xff}, 100))},
-		"a block of 2^62 lines":           {Packed, blocks(t, parts(1<<62, none, none, none, none, none))},
-		"lines without forms":             {Packed, blocks(t, parts(16384, none, none, none, none, none))},
-		"parts longer than the block":     {Packed, blocks(t, binary.AppendUvarint([]byte{1}, 1<<40))},
-		"a form of a million brackets":    {Packed, blocks(t, parts(1, []byte{1}, append([]byte(nested), '\n'), none, none, none))},
-		"a form of a million values":      {Packed, blocks(t, parts(1, []byte{1}, append(bytes.Repeat([]byte{2, ','}, 1<<20), '\n'), make([]byte, 1<<20), none, none))},
-		"sixteen thousand forms":          {Packed, blocks(t, parts(16000, bytes.Repeat([]byte{1}, 16000), bytes.Join(append(numbered(16000, `{"k%d":`+"\x02}"), none), []byte("\n")), make([]byte, 16000), none, none))},
-		"forms without values":            {Packed, blocks(t, parts(16384, append([]byte{1}, make([]byte, 16383)...), []byte(`{"`+strings.Repeat("a", 16000)+`":{}}`+"\n"), none, none, none))},
-		"millions of empty blocks":        {Packed, zeros(t, "\x06\x00\x00\x00\x00\x00\x00", 1<<26)},
-		"millions of empty values":        {Packed, blocks(t, parts(1300, append([]byte{1}, bytes.Repeat([]byte{3}, 1299)...), append(bytes.Repeat([]byte{2, ','}, 8000), '\n'), bytes.Repeat([]byte{8}, 8000*1300), none, bytes.Repeat([]byte{'\n'}, 8000*1300)))},
-		"quotation marks without end":     {Packed, blocks(t, parts(16384, bytes.Repeat([]byte{1}, 16384), bytes.Repeat([]byte(strings.Repeat(`"`, 999)+"\n"), 16384), none, none, none))},
-		"long keys above many values":     {Packed, blocks(t, parts(60, bytes.Repeat([]byte{1}, 60), wideForms(60), make([]byte, 60*260), none, none))},
-		"values that never were":          {Packed, blocks(t, parts(1, []byte{1}, []byte("{\"a\":\x02}\n"), []byte{0}, none, none))},
-		"numbers without end":             {Packed, blocks(t, parts(1, []byte{1}, []byte("{\"a\":\x02}\n"), []byte{4}, bytes.Repeat([]byte{0xff}, 1<<20), none))},
-		"millions of values":              {Packed, blocks(t, model(numbered(16000, `{"a":"%x-a"}`), numbered(16000, `{"a":"%x-b"}`), numbered(16000, `{"a":"%x-c"}`), numbered(16000, `{"a":"%x-d"}`), numbered(16000, `{"a":"%x-e"}`))...)},
-		"long lines by one byte each":     {Packed, blocks(t, repeated(1)...)},
-		"gigabytes of them":               {Packed, blocks(t, repeated(60)...)},
-		"a packed line of 20 MB and more": {Packed, blocks(t, parts(1, []byte{2}, append(bytes.Repeat([]byte("z"), MaxLine+1), '\n'), none, none, none))},
+		"a packed stream of nothing":      {Packed, make([]byte, 1<<20)},
+		"a block of 2^63 bytes":           {Packed, binary.AppendUvarint(nil, 1<<63)},
+		"a length without end":            {Packed, bytes.Repeat([]byte{0xff}, 100)},
+		"a block of 2^62 lines":           {Packed, blocks(coded(1<<62, noise(100), nil))},
+		"lines without bytes":             {Packed, blocks(coded(16384, nil, nil))},
+		"more bytes than the block":       {Packed, blocks(binary.AppendUvarint([]byte{1}, 1<<40))},
+		"a megabyte of zeros":             {Packed, blocks(coded(16384, make([]byte, 1<<20), nil))},
+		"a megabyte of ones":              {Packed, blocks(coded(16384, bytes.Repeat([]byte{0xff}, 1<<20), nil))},
+		"a megabyte of chance":            {Packed, blocks(coded(16384, noise(1<<20), nil))},
+		"a long text that nobody asks":    {Packed, blocks(coded(1, noise(9), deflated(t, make([]byte, 1<<20))))},
+		"a gigabyte of long texts":        {Packed, blocks(coded(1, noise(9), deflated(t, make([]byte, 1<<30))))},
+		"long texts that are none":        {Packed, blocks(coded(1, noise(9), noise(1<<20)))},
+		"a form of a million brackets":    {Packed, blocks(model(one("%s", strings.Repeat("[", 1<<20)))...)},
+		"a form of a million values":      {Packed, blocks(model(one("[%s1]", strings.Repeat("2,", 1<<20)))...)},
+		"sixteen thousand forms":          {Packed, blocks(model(numbered(16000, `{"k%d":1}`))...)},
+		"sixteen thousand wide forms":     {Packed, blocks(model(wideForms(60))...)},
+		"millions of empty values":        {Packed, blocks(model(slices.Repeat(one("[%s1]", strings.Repeat(`"",`, 4000)), 1300))...)},
+		"quotation marks without end":     {Packed, blocks(model(slices.Repeat(one("%s", strings.Repeat(`"`, 999)), 16384))...)},
+		"millions of values":              {Packed, blocks(model(numbered(16000, `{"a":"%x-a"}`), numbered(16000, `{"a":"%x-b"}`), numbered(16000, `{"a":"%x-c"}`), numbered(16000, `{"a":"%x-d"}`), numbered(16000, `{"a":"%x-e"}`))...)},
+		"long lines by a few bits each":   {Packed, blocks(repeated(1)...)},
+		"gigabytes of them":               {Packed, blocks(repeated(60)...)},
+		"a packed line of 20 MB and more": {Packed, blocks(model(one("%s", strings.Repeat("z", MaxLine+1)))...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			peak, err := peakOf(func() error {
@@ -149,16 +170,6 @@ func TestBombs(t *testing.T) {
 			}
 		})
 	}
-}
-
-// blocksOf is a packed stream of bytes as they are.
-func blocksOf(t *testing.T, b []byte) []byte {
-	t.Helper()
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderDict(knownBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return z.EncodeAll(b, nil)
 }
 
 // peakOf is how much more memory than before was in use at once while do ran.
@@ -188,14 +199,14 @@ func peakOf(do func() error) (peak uint64, err error) {
 	return peak, err
 }
 
-// wideForms are forms of one long key each, above many short ones.
-func wideForms(n int) (out []byte) {
+// wideForms are lines of one long key each, above many short ones.
+func wideForms(n int) (out [][]byte) {
 	for i := range n {
-		out = fmt.Appendf(out, `{"%d%s":{`, i, strings.Repeat("k", 14000))
+		line := fmt.Appendf(nil, `{"%d%s":{`, i, strings.Repeat("k", 14000))
 		for j := range 260 {
-			out = fmt.Appendf(out, "\"%x\":\x02,", j)
+			line = fmt.Appendf(line, `"%x":1,`, j)
 		}
-		out = append(out, "}}\n"...)
+		out = append(out, append(line, `"z":1}}`...))
 	}
 	return out
 }

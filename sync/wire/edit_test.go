@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -108,7 +107,7 @@ func TestEditsOfNoBaseAreNonsense(t *testing.T) {
 }
 
 func TestContentTypes(t *testing.T) {
-	if sum := sha256.Sum256(slices.Concat(knownLines, knownBytes)); hex.EncodeToString(sum[:6]) != knownSum {
+	if sum := sha256.Sum256(knownLines); hex.EncodeToString(sum[:6]) != knownSum {
 		t.Errorf("what is known has the sum %x, not %s: make known", sum[:6], knownSum)
 	}
 	for _, form := range []Form{Plain, Packed} {

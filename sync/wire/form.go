@@ -1,6 +1,11 @@
 package wire
 
-import _ "embed"
+import (
+	_ "embed"
+	"sync"
+
+	"tram/sync/wire/columns"
+)
 
 // Form is how the lines of a stream are packed.
 type Form int
@@ -8,19 +13,21 @@ type Form int
 // The forms.
 const (
 	Plain  Form = iota // zstd alone
-	Packed             // told by what is known, then zstd with what is known
+	Packed             // told by what is known
 )
 
-// What both sides know before an exchange: lines as they travel, and a dictionary of
-// zstd, both made by "make known" from made-up stations alone.
+// What both sides know before an exchange: lines as they travel, made by "make known"
+// from made-up stations alone, and the sum of them.
 var (
 	//go:embed known.ndjson
 	knownLines []byte
-	//go:embed known.zdict
-	knownBytes []byte
 	//go:embed known.sum
 	knownSum string
 )
+
+// known is what a model knows of these lines. It takes some tenths of a second to make on
+// an old PC, so it is made once, when it is asked for.
+var known = sync.OnceValue(func() *columns.Model { return columns.NewModel(knownLines) })
 
 const (
 	mediaType = "application/vnd.tram.exchange+zstd"

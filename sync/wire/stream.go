@@ -38,23 +38,19 @@ const (
 type After struct{ model *columns.Model }
 
 // from is the model that a packed stream goes on with: that of the stream before, or one
-// that begins. The first one is kept, since it is long in the making.
-func (a After) from(first **columns.Model) *columns.Model {
+// that begins.
+func (a After) from() *columns.Model {
 	if a.model != nil {
 		return a.model
 	}
-	if *first == nil {
-		*first = columns.NewModel(knownLines)
-	}
-	return (*first).Another()
+	return known().Another()
 }
 
 // Writer writes frames as one compressed stream of lines. It is not safe for
 // concurrent use.
 type Writer struct {
-	z     *zstd.Encoder
-	form  Form
-	first *columns.Model // as a packed stream begins, once there was one
+	w     io.Writer
+	z     *zstd.Encoder  // of a plain stream
 	model *columns.Model // of the packed stream at hand
 	lines [][]byte       // not written yet
 	size  int            // of them
@@ -62,31 +58,17 @@ type Writer struct {
 
 // NewWriter begins a stream after another one.
 func NewWriter(w io.Writer, f Form, after After) (*Writer, error) {
-	o := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1 << 20),
-		zstd.WithLowerEncoderMem(true)}
 	if f == Packed {
-		o = append(o, zstd.WithEncoderDict(knownBytes), zstd.WithEncoderCRC(false))
+		return &Writer{w: w, model: after.from()}, nil
 	}
-	z, err := zstd.NewWriter(w, o...)
-	if err != nil {
-		return nil, err
-	}
-	out := &Writer{z: z, form: f}
-	if f == Packed {
-		out.model = after.from(&out.first)
-	}
-	return out, nil
+	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20),
+		zstd.WithLowerEncoderMem(true))
+	return &Writer{w: w, z: z}, err
 }
 
-// Reset begins another stream with the memory of the one before: some megabytes, of
+// Reset begins another plain stream with the memory of the one before: some megabytes, of
 // which a short stream needs all. With nil it keeps the memory alone.
-func (w *Writer) Reset(to io.Writer, after After) {
-	w.z.Reset(to)
-	w.lines, w.size = nil, 0
-	if w.form == Packed && to != nil {
-		w.model = after.from(&w.first)
-	}
-}
+func (w *Writer) Reset(to io.Writer) { w.z.Reset(to) }
 
 // After is what is known after the stream, which ended. The writer forgets it.
 func (w *Writer) After() After {
@@ -97,7 +79,7 @@ func (w *Writer) After() After {
 // Write adds a frame. A Mark is also flushed, so that the other side can commit
 // what came before it.
 func (w *Writer) Write(f *Frame) error {
-	lines, err := Lines(f, w.form)
+	lines, err := Lines(f, w.form())
 	if err != nil {
 		return fmt.Errorf("write frame: %w", err)
 	}
@@ -109,10 +91,20 @@ func (w *Writer) Write(f *Frame) error {
 	if f.Mark == nil {
 		return nil
 	}
+	if w.z != nil {
+		return w.z.Flush()
+	}
 	if err := w.pack(); err != nil {
 		return fmt.Errorf("write frame: %w", err)
 	}
-	return w.z.Flush()
+	return nil
+}
+
+func (w *Writer) form() Form {
+	if w.z != nil {
+		return Plain
+	}
+	return Packed
 }
 
 // Lines are the lines by which a frame travels in a form, without line feeds.
@@ -153,7 +145,7 @@ func keyOf(content []byte) record.Key {
 }
 
 func (w *Writer) line(line []byte) error {
-	if w.form == Plain {
+	if w.z != nil {
 		_, err := w.z.Write(append(line[:len(line):len(line)], '\n'))
 		return err
 	}
@@ -171,22 +163,25 @@ func (w *Writer) pack() error {
 	}
 	packed := w.model.Pack(nil, w.lines)
 	w.lines, w.size = nil, 0
-	_, err := w.z.Write(append(binary.AppendUvarint(nil, uint64(len(packed))), packed...))
+	_, err := w.w.Write(append(binary.AppendUvarint(nil, uint64(len(packed))), packed...))
 	return err
 }
 
 // Close ends the stream.
-func (w *Writer) Close() error { return errors.Join(w.pack(), w.z.Close()) }
+func (w *Writer) Close() error {
+	if w.z != nil {
+		return w.z.Close()
+	}
+	return w.pack()
+}
 
 // Reader reads what a Writer wrote. It is not safe for concurrent use.
 type Reader struct {
 	src   *source
-	z     *zstd.Decoder
+	z     *zstd.Decoder // of a plain stream
 	r     *bufio.Reader
 	left  int64
-	read  int // frames
-	form  Form
-	first *columns.Model // as a packed stream begins, once there was one
+	read  int            // frames
 	model *columns.Model // of the packed stream at hand
 	lines [][]byte       // of the block at hand
 }
@@ -194,30 +189,21 @@ type Reader struct {
 // NewReader begins to read a stream after another one.
 func NewReader(r io.Reader, f Form, after After) (*Reader, error) {
 	src := &source{r: r}
-	o := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true)}
 	if f == Packed {
-		o = append(o, zstd.WithDecoderDicts(knownBytes))
+		return &Reader{src: src, r: bufio.NewReader(src), left: MaxStream, model: after.from()}, nil
 	}
-	z, err := zstd.NewReader(src, o...)
+	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
-	out := &Reader{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10), left: MaxStream, form: f}
-	if f == Packed {
-		out.model = after.from(&out.first)
-	}
-	return out, nil
+	return &Reader{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10), left: MaxStream}, nil
 }
 
-// Reset begins to read another stream with the memory of the one before, however that
-// one ended. With nil it lets go of that one and keeps the memory.
-func (r *Reader) Reset(from io.Reader, after After) error {
-	r.src.r, r.src.err, r.left, r.read, r.lines = from, nil, MaxStream, 0, nil
+// Reset begins to read another plain stream with the memory of the one before, however
+// that one ended. With nil it lets go of that one and keeps the memory.
+func (r *Reader) Reset(from io.Reader) error {
+	r.src.r, r.src.err, r.left, r.read = from, nil, MaxStream, 0
 	r.r.Reset(r.z)
-	r.model = nil
-	if r.form == Packed && from != nil {
-		r.model = after.from(&r.first)
-	}
 	if from == nil {
 		return r.z.Reset(nil)
 	}
@@ -232,7 +218,11 @@ func (r *Reader) After() After {
 }
 
 // Close lets go of the reader's memory.
-func (r *Reader) Close() { r.z.Close() }
+func (r *Reader) Close() {
+	if r.z != nil {
+		r.z.Close()
+	}
+}
 
 // Read gives the next frame; its fields are nil where the frame is unknown. It
 // fails with ErrCut where the stream ends, with ErrNonsense where it is none.
@@ -260,7 +250,7 @@ func (r *Reader) Read() (*Frame, error) {
 			return nil, err
 		}
 	}
-	if f.Change.Key == (record.Key{}) && r.form == Packed {
+	if f.Change.Key == (record.Key{}) && r.z == nil {
 		f.Change.Key = keyOf(content)
 	}
 	if !f.Change.Key.Valid() {
@@ -271,7 +261,7 @@ func (r *Reader) Read() (*Frame, error) {
 
 // line reads one line, within the limits.
 func (r *Reader) line() ([]byte, error) {
-	if r.form == Plain {
+	if r.z != nil {
 		return r.plain()
 	}
 	for len(r.lines) == 0 {

@@ -39,16 +39,16 @@ func TestSyncsAreMeasured(t *testing.T) {
 	}
 	for name, check := range map[string]func(records, edits, json, seconds, up, down, requests float64) bool{
 		"first sync, up": func(records, edits, json, seconds, up, down, requests float64) bool {
-			return records >= 300 && edits == 0 && json > 200 && up > 10 && up < json && requests >= 1
+			return records >= 300 && edits == 0 && json > 200 && up > 5 && up < json && requests >= 1
 		},
 		"first sync, down": func(records, edits, json, seconds, up, down, requests float64) bool {
-			return down > 10 && down < json && up < down && requests >= 1
+			return down > 5 && down < json && up < down && requests >= 1
 		},
 		"a day, up": func(records, edits, json, seconds, up, down, requests float64) bool {
-			return records > 250 && edits > 20 && up > 10 && up < json && requests >= 1
+			return records > 250 && edits > 20 && up > 5 && up < json && requests >= 1
 		},
 		"a day, down": func(records, edits, json, seconds, up, down, requests float64) bool {
-			return down > 10 && down < json && up < down && requests >= 1
+			return down > 5 && down < json && up < down && requests >= 1
 		},
 	} {
 		f := found[name]

@@ -2,8 +2,11 @@ package columns
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -17,7 +20,7 @@ func through(t *testing.T, from, to *Model, lines [][]byte, per int) (size int) 
 		k := min(per, len(lines))
 		block := from.Pack(nil, lines[:k])
 		size += len(block)
-		out, err := to.Unpack(block, 1<<20)
+		out, err := to.Unpack(block, 2<<20)
 		if err != nil || len(out) != k {
 			t.Fatalf("%d lines of %d, %v", len(out), k, err)
 		}
@@ -169,4 +172,58 @@ func TestModelsOfOneBeginningAreApart(t *testing.T) {
 		}
 	}
 	through(t, first.Another(), NewModel(prime), lines, 9)
+}
+
+// Long texts go beside the coded ones: lines of them, values, and what comes between.
+func TestLongTextsComeBack(t *testing.T) {
+	long := strings.Repeat("0123456789abcdef", maxTold/16)
+	lines := [][]byte{[]byte(`{"a":"` + long + `"}`), []byte(`{"a":"x"}`), []byte(long + "z"), []byte(`{"a":"` + long + `z"}`), []byte(`{"a":"` + long[1:] + `"}`), []byte(`{"a":"` + long + `z"}`)}
+	if size := through(t, NewModel(nil), NewModel(nil), lines, 4); size > 10_000 {
+		t.Errorf("%d bytes", size)
+	}
+	random := make([]byte, 1<<20)
+	for i := range random {
+		random[i] = "0123456789abcdef"[rand.IntN(16)]
+	}
+	if size := through(t, NewModel(nil), NewModel(nil), [][]byte{random}, 1); size > len(random)*6/10 {
+		t.Errorf("%d bytes of 4 bits each take %d", len(random), size)
+	}
+	block := NewModel(nil).Pack(nil, lines)
+	if _, err := NewModel(nil).Unpack(block, 3*len(long)); !errors.Is(err, ErrForm) {
+		t.Errorf("more than is wanted: %v", err)
+	}
+}
+
+// Who has coded enough codes no more, and who is sent more than that takes no more.
+func TestTextsAreCodedUpToALimit(t *testing.T) {
+	a, z := NewModel(nil), NewModel(nil)
+	a.coded, z.coded = maxCoded-100, maxCoded-100
+	through(t, a, z, visits(200), 50)
+	if a.coded != z.coded || a.coded <= maxCoded || a.coded > maxCoded+maxTold {
+		t.Errorf("%d and %d bytes, want more than %d, and not much", a.coded, z.coded, maxCoded)
+	}
+	before := a.coded
+	if through(t, a, z, visits(300)[200:], 50); a.coded != before {
+		t.Errorf("%d bytes more", a.coded-before)
+	}
+	z.coded = maxCoded + 1
+	if _, err := z.Unpack(NewModel(nil).Pack(nil, visits(2)), 1<<20); !errors.Is(err, ErrForm) {
+		t.Errorf("one text too many: %v", err)
+	}
+}
+
+// TestBytesAreTheSameForAll: two programs, of whatever machine and age, must foretell alike.
+// Where these bytes are others, what is spoken is another protocol.
+func TestBytesAreTheSameForAll(t *testing.T) {
+	h := sha256.New()
+	m := NewModel(append(bytes.Join(visits(50), []byte("\n")), '\n'))
+	lines := append(visits(900)[50:], []byte(`{"text":"`+strings.Repeat("đã khám, ", 900)+`"}`))
+	for len(lines) > 0 {
+		n := min(64, len(lines))
+		h.Write(m.Pack(nil, lines[:n]))
+		lines = lines[n:]
+	}
+	if got := hex.EncodeToString(h.Sum(nil))[:16]; got != "9fa7576c21249742" {
+		t.Errorf("they have the sum %s", got)
+	}
 }

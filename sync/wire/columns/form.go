@@ -15,6 +15,7 @@ const (
 // form is what lines have in common: all but their values.
 type form struct {
 	skeleton string
+	hash     uint32
 	around   [][]byte // what stands before each value, and behind the last
 	places   []*place
 	id       *form // the same at whom a model goes on from; itself for a new one
@@ -44,7 +45,7 @@ func (m *Model) own(id *form) *form {
 	if f := m.forms[id.skeleton]; f != nil {
 		return f
 	}
-	f := &form{skeleton: id.skeleton, around: id.around, id: id, next: id.next}
+	f := &form{skeleton: id.skeleton, hash: id.hash, around: id.around, id: id, next: id.next}
 	for _, p := range id.places {
 		f.places = append(f.places, m.placeAt(p.at, p.tail.end))
 	}
@@ -98,13 +99,13 @@ func split(line []byte) (skeleton []byte, texts [][]byte, ok bool) {
 	return skeleton, texts, bytes.Count(skeleton, []byte{quoted})+bytes.Count(skeleton, []byte{bare}) == len(texts)
 }
 
-// Form is what a line has in common with others of its form; the line itself where it
-// is no compact JSON.
-func Form(line []byte) string {
-	if skeleton, _, ok := split(line); ok {
-		return string(skeleton)
+// Split tells what a line has in common with others of its form, and its values; none for
+// a line that is no compact JSON.
+func Split(line []byte) (form string, values [][]byte) {
+	if skeleton, texts, ok := split(line); ok {
+		return string(skeleton), texts
 	}
-	return string(line)
+	return string(line), nil
 }
 
 // closing is where a string's closing quotation mark stands, or beyond its end.
@@ -133,7 +134,7 @@ func (m *Model) compile(skeleton string, values int) *form {
 	if spots == nil || values != anyNumber && values != len(spots) {
 		return nil
 	}
-	f := &form{skeleton: skeleton}
+	f := &form{skeleton: skeleton, hash: hashOf(skeleton)}
 	from := 0
 	for _, s := range spots {
 		f.around = append(f.around, []byte(skeleton[from:s.at]))
@@ -208,7 +209,7 @@ func (m *Model) placeAt(at, end string) *place {
 	if p != nil {
 		return p
 	}
-	p = &place{at: at, tail: m.tail(end), values: map[string]*value{}, after: map[*value]*value{}}
+	p = &place{at: at, hash: hashOf(at), tail: m.tail(end), values: map[string]*value{}, after: map[*value]*value{}}
 	m.places[at] = p
 	if m.base == nil || m.base.places[at] == nil {
 		m.placed++
@@ -216,7 +217,7 @@ func (m *Model) placeAt(at, end string) *place {
 	}
 	p.base = m.base.places[at]
 	p.recent.list = slices.Clone(p.base.recent.list)
-	p.last, p.number, p.step, p.day, p.dated = p.base.last, p.base.number, p.base.step, p.base.day, p.base.dated
+	p.last, p.number, p.step, p.day, p.dated, p.way, p.digits = p.base.last, p.base.number, p.base.step, p.base.day, p.base.dated, p.base.way, p.base.digits
 	return p
 }
 

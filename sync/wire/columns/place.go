@@ -1,8 +1,8 @@
 package columns
 
 import (
-	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -22,10 +22,9 @@ type place struct {
 	day    int64
 	dated  bool
 
-	// Of the block at hand, as it is packed, and as it is unpacked.
-	codes, numbers, texts []byte
-	touched               bool
-	count                 int
+	hash   uint32
+	way    uint32 // how the last value was told
+	digits uint32 // of the last number that came with a way
 }
 
 // tail is what places have in common whose paths end alike.
@@ -55,6 +54,7 @@ func (p *place) followed(before *value) *value {
 // value is one value of a place, and what it is besides a text.
 type value struct {
 	text   string
+	hash   uint32
 	number number
 	moment moment
 	day    int64
@@ -78,75 +78,114 @@ type moment struct {
 	zone string
 }
 
-// The codes of a value.
+// The ways in which a value is told, in the order in which they are asked for.
 const (
 	tellAfter  = iota // what stood here the last time after the value before it
 	tellLast          // what stood here last
-	tellTail          // what stood last in a place whose path ends alike
+	tellText          // its text
 	tellStep          // the last number here, and as much more as the last time
 	tellNumber        // the last number here, and so much more
-	tellNear          // the last number of the stream, and so much more, with the stem from here
 	tellMoment        // the last moment of the stream, and so many seconds more
+	tellTail          // what stood last in a place whose path ends alike
 	tellDay           // the last day here, and so many days more
-	tellText          // its text
+	tellNear          // the last number of the stream, and so much more, with the stem from here
 	tellRecent        // and above: what stood here so many values ago
 )
 
-// counts reports whether a number comes with a code.
-func counts(code byte) bool { return tellNumber <= code && code <= tellDay }
-
 const maxNumber int64 = 1e17
 
-// tell adds to a place's codes what tells the value.
-func (m *Model) tell(p *place, before *value, text []byte) {
-	v := p.value(text)
-	if v != nil {
-		ago := -1
-		switch {
-		case p.followed(before) == v:
-			ago = tellAfter
-		case p.last == v:
-			ago = tellLast
+// value codes the value of a place. Who unpacks is given it.
+func (m *Model) value(c *coder, p *place, before *value, text []byte) ([]byte, error) {
+	way, delta := 0, int64(0)
+	if !c.unpacks {
+		way, delta = m.how(p, before, text)
+	}
+	way = m.wayOf(c, way, hash(p.hash, p.way, 1), hash(p.hash, m.way, 2), hash(p.hash, before.hash, 3))
+	m.way, p.way = uint32(way), uint32(way)
+	switch way {
+	case tellText:
+		return m.text(c, p.hash, text)
+	case tellNumber, tellMoment, tellDay, tellNear:
+		delta = m.delta(c, p, way, delta)
+	}
+	if !c.unpacks {
+		return text, nil
+	}
+	return m.earlier(p, before, way, delta)
+}
+
+// wayOf codes in which way a value is told.
+func (m *Model) wayOf(c *coder, way int, contexts ...uint32) int {
+	for one := range tellRecent {
+		is := 0
+		if way == one {
+			is = 1
 		}
-		if ago >= 0 {
-			p.codes = append(p.codes, byte(ago))
-			return
+		if m.bits.bit(c, is, siteWay+one, uint32(128+one), contexts...) == 1 {
+			return one
 		}
 	}
+	return tellRecent + m.bits.number(c, way-tellRecent, 6, siteRecent, contexts...)
+}
+
+// delta codes the number that comes with a way: its sign and digits as one number, of
+// which how many digits it has and the first ones can be foretold.
+func (m *Model) delta(c *coder, p *place, way int, delta int64) int64 {
+	u := uint64(delta<<1) ^ uint64(delta>>63)
+	digits := m.bits.number(c, bits.Len64(u), 6, siteNumber, hash(p.hash, uint32(way), 1), hash(p.hash, p.digits, 2), hash(uint32(way), 3), hash(m.digits, 4))
+	p.digits, m.digits = uint32(digits), uint32(digits)
+	if digits == 0 {
+		return 0
+	}
+	v := uint64(1)
+	for i := digits - 2; i >= 0; i-- {
+		digit := int(u >> i & 1)
+		if digits-i < 6 {
+			digit = m.bits.bit(c, digit, siteDigit, uint32(v), hash(p.hash, uint32(digits), 5), hash(uint32(digits), uint32(way), 6))
+		} else {
+			digit = c.bit(digit, even)
+		}
+		v = v<<1 | uint64(digit)
+	}
+	return int64(v>>1) ^ -int64(v&1)
+}
+
+// how is the way in which a value is told, and the number that comes with it.
+func (m *Model) how(p *place, before *value, text []byte) (way int, delta int64) {
+	v := p.value(text)
+	switch {
+	case v == nil:
+	case p.followed(before) == v:
+		return tellAfter, 0
+	case p.last == v:
+		return tellLast, 0
+	}
 	if last := p.tail.last; last != nil && last.text == string(text) {
-		p.codes = append(p.codes, tellTail)
-		return
+		return tellTail, 0
 	}
 	if v == nil {
 		v = read(string(text[:min(len(text), maxShort+1)]))
 	}
 	stems := v.number.is && p.number.is && v.number.stem == p.number.stem
 	if stems && v.number.n == p.number.n+p.step {
-		p.codes = append(p.codes, tellStep)
-		return
+		return tellStep, 0
 	}
 	if ago := p.recent.ago(v); ago >= 0 {
-		p.codes = append(p.codes, byte(tellRecent+ago))
-		return
+		return tellRecent + ago, 0
 	}
-	code, delta := byte(tellText), int64(0)
 	switch {
 	case v.moment.is && m.moment.is && v.moment.zone == m.moment.zone:
-		code, delta = tellMoment, v.moment.at-m.moment.at
+		return tellMoment, v.moment.at - m.moment.at
 	case v.dated:
-		code, delta = tellDay, v.day-p.since(m)
+		return tellDay, v.day - p.since(m)
 	case stems:
-		code, delta = tellNumber, v.number.n-p.number.n
+		delta = v.number.n - p.number.n
 		if m.number.is && m.number.near == p.number.near && size(v.number.n-m.number.n) < size(delta) {
-			code, delta = tellNear, v.number.n-m.number.n
+			return tellNear, v.number.n - m.number.n
 		}
+		return tellNumber, delta
 	}
-	p.codes = append(p.codes, code)
-	if code == tellText {
-		p.texts = append(append(p.texts, text...), '\n')
-	} else {
-		p.numbers = binary.AppendVarint(p.numbers, delta)
-	}
+	return tellText, 0
 }
 
 func size(n int64) int64 { return max(n, -n) }
@@ -159,42 +198,28 @@ func (p *place) since(m *Model) int64 {
 	return m.moment.at / secondsOfDay
 }
 
-// hear gives the next value of a place.
-func (m *Model) hear(p *place, before *value) ([]byte, error) {
-	code := p.codes[0]
-	p.codes = p.codes[1:]
+// earlier gives a value that is told by earlier ones.
+func (m *Model) earlier(p *place, before *value, way int, delta int64) ([]byte, error) {
 	var v *value
-	switch {
-	case code == tellText:
-		r := reader{left: p.texts}
-		text := r.line()
-		p.texts = r.left
-		return text, nil
-	case code == tellAfter:
+	switch way {
+	case tellAfter:
 		v = p.followed(before)
-	case code == tellLast:
+	case tellLast:
 		v = p.last
-	case code == tellTail:
+	case tellTail:
 		v = p.tail.last
-	case code >= tellRecent:
-		v = p.recent.at(int(code - tellRecent))
-	case code == tellStep:
+	case tellStep:
 		return p.number.plus(p.number.stem, p.step)
-	default:
-		r := reader{left: p.numbers}
-		delta := r.varint()
-		if p.numbers = r.left; r.bad {
-			break
-		}
-		switch code {
-		case tellNumber:
-			return p.number.plus(p.number.stem, delta)
-		case tellNear:
-			return m.number.plus(p.number.stem, delta)
-		case tellMoment:
-			return m.moment.plus(delta)
-		}
+	case tellNumber:
+		return p.number.plus(p.number.stem, delta)
+	case tellNear:
+		return m.number.plus(p.number.stem, delta)
+	case tellMoment:
+		return m.moment.plus(delta)
+	case tellDay:
 		return date(p.since(m), delta)
+	default:
+		v = p.recent.at(way - tellRecent)
 	}
 	if v == nil {
 		return nil, fmt.Errorf("%w: a value that never was", ErrForm)
@@ -267,7 +292,7 @@ const (
 
 // read tells what a text is.
 func read(text string) *value {
-	v := &value{text: text}
+	v := &value{text: text, hash: hashOf(text)}
 	if len(text) > maxShort {
 		return v
 	}

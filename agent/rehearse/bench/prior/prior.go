@@ -1,14 +1,14 @@
 // Package prior makes what both sides of a packed stream know before it: lines as they
-// travel, and blocks from which a dictionary is trained.
+// travel.
 //
-// It owns which made-up stations these are taken from. It promises that no real record
-// and none of the test set of the benchmarks goes in, and that the same program makes
-// the same bytes. It does not know how the dictionary is trained: zstd does that.
+// It owns which made-up stations these are taken from, and which of their lines. It
+// promises that no real record and none of the test set of the benchmarks goes in, and
+// that the same program makes the same bytes. It does not know what a stream makes of them.
 package prior
 
 import (
 	"bytes"
-	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -31,20 +31,19 @@ import (
 	"tram/sync/wire/columns"
 )
 
-// Command makes both as a command of kong; its caller binds a context.Context and an
+// Command makes them as a command of kong; its caller binds a context.Context and an
 // io.Writer.
 type Command struct {
 	Lines    string `help:"Where the lines go." default:"sync/wire/known.ndjson" type:"path"`
-	Blocks   string `help:"The folder that the blocks go to, a file each; it is emptied first." default:".build/known" type:"path"`
 	Stations int    `help:"From how many stations." default:"24"`
 	Days     int    `help:"How many days of each." default:"4"`
 }
 
 const (
-	firstSeed = 910_001  // of the stations; those of the test set are far from it
-	edits     = 40       // on each day of a station
-	room      = 60 << 10 // bytes of lines
-	batch     = 16       // lines of a block: as few as an exchange in the middle of a day has
+	firstSeed = 910_001 // of the stations; those of the test set are far from it
+	edits     = 40      // on each day of a station
+	room      = 200_000 // bytes of lines
+	common    = 3       // stations that say the same, for it to be worth knowing
 	began     = 1_780_000_000_000
 )
 
@@ -58,83 +57,126 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(c.Blocks), os.MkdirAll(c.Blocks, 0o700)); err != nil {
-		return err
-	}
-	var stretches [][][][]byte // of each station
+	var said [][][]byte // by each station and its centre
 	for i := range c.Stations {
 		s := station{seed: firstSeed + uint64(i), r4: r4, merger: merge.New(r4, classes), random: rand.New(rand.NewPCG(firstSeed, uint64(i)))}
 		if err := s.live(ctx, c.Days); err != nil {
 			return fmt.Errorf("station %d: %w", i, err)
 		}
-		stretches = append(stretches, s.stretches)
+		said = append(said, s.lines)
 	}
-	lines := choose(stretches[:min(3, len(stretches))])
+	lines := choose(said)
 	if err := os.WriteFile(c.Lines, lines, 0o644); err != nil {
 		return err
 	}
-	n := 0
-	for _, of := range stretches {
-		m := columns.NewModel(lines)
-		for _, stretch := range of {
-			if err := os.WriteFile(filepath.Join(c.Blocks, fmt.Sprintf("%06d", n)), m.Pack(nil, stretch), 0o600); err != nil {
-				return err
-			}
-			n++
-		}
-	}
-	fmt.Fprintf(out, "%d bytes of lines, %d blocks\n", len(lines), n)
+	fmt.Fprintf(out, "%d bytes of lines\n", len(lines))
 	return nil
 }
 
-// choose takes one line of each form, of those that come most often first, and then whole
-// stretches while there is room.
-func choose(of [][][][]byte) []byte {
+// choose takes, while there is room, the line that says most for its length of what
+// several stations say and the lines before it do not. What is said is counted in pieces
+// of 8 bytes, of a line's form and of each of its values. The idea is that of dictionaries
+// for zstd (Cover: Liao et al., Effective construction of relative Lempel-Ziv dictionaries,
+// WWW 2016).
+func choose(said [][][]byte) []byte {
+	by := map[piece]int{} // how many stations say it
+	for _, lines := range said {
+		own := map[piece]bool{}
+		for _, line := range lines {
+			each(line, func(p piece) { own[p] = true })
+		}
+		for p := range own {
+			by[p]++
+		}
+	}
+	for p, n := range by {
+		if n < min(common, len(said)) {
+			delete(by, p)
+		}
+	}
+	worth := func(line []byte) float64 {
+		sum, own := 0, map[piece]bool{}
+		each(line, func(p piece) {
+			if !own[p] {
+				own[p] = true
+				sum += by[p]
+			}
+		})
+		return float64(sum) / float64(len(line))
+	}
+	var offers offers
+	for _, lines := range said {
+		for _, line := range lines {
+			offers = append(offers, offer{line, len(offers), worth(line)})
+		}
+	}
+	heap.Init(&offers)
 	var out bytes.Buffer
-	add := func(line []byte) {
-		if out.Len()+len(line) < room {
-			out.Write(append(line[:len(line):len(line)], '\n'))
+	for len(offers) > 0 {
+		best := &offers[0]
+		if now := worth(best.line); now < best.worth { // lines before it said some of it
+			best.worth = now
+			heap.Fix(&offers, 0)
+			continue
+		}
+		line := heap.Pop(&offers).(offer)
+		if line.worth > 0 && out.Len()+len(line.line) < room {
+			out.Write(append(line.line, '\n'))
+			each(line.line, func(p piece) { delete(by, p) })
 		}
 	}
-	often := map[string]int{}
-	var forms []string // in the order in which they came
-	first := map[string][]byte{}
-	each(of, func(line []byte) {
-		f := columns.Form(line)
-		if often[f]++; often[f] == 1 {
-			forms, first[f] = append(forms, f), line
-		}
-	})
-	slices.SortStableFunc(forms, func(a, b string) int { return cmp.Compare(often[b], often[a]) })
-	for _, f := range forms {
-		add(first[f])
-	}
-	each(of[len(of)-1:], add)
 	return out.Bytes()
 }
 
-func each(of [][][][]byte, do func([]byte)) {
-	for _, stretches := range of {
-		for _, stretch := range stretches {
-			for _, line := range stretch {
-				do(line)
-			}
+// piece is 8 bytes of what a line says.
+type piece [8]byte
+
+// each goes through the pieces of a line.
+func each(line []byte, do func(piece)) {
+	form, values := columns.Split(line)
+	for _, v := range append(values, []byte(form)) {
+		v = slices.Concat([]byte{0}, v, []byte{'\n'})
+		do(piece(append(slices.Clip(v), make([]byte, 8)...)[:8]))
+		for i := 1; i+8 <= len(v); i++ {
+			do(piece(v[i : i+8]))
 		}
 	}
+}
+
+// offer is a line that may be chosen.
+type offer struct {
+	line  []byte
+	n     int // it is the nth
+	worth float64
+}
+
+// offers is a heap of them, the best one first.
+type offers []offer
+
+func (o offers) Len() int { return len(o) }
+func (o offers) Less(i, j int) bool {
+	return o[i].worth > o[j].worth || o[i].worth == o[j].worth && o[i].n < o[j].n
+}
+func (o offers) Swap(i, j int) { o[i], o[j] = o[j], o[i] }
+func (o *offers) Push(x any)   { *o = append(*o, x.(offer)) }
+func (o *offers) Pop() any {
+	last := len(*o) - 1
+	x := (*o)[last]
+	*o = (*o)[:last]
+	return x
 }
 
 // station is a made-up one and its centre.
 type station struct {
-	seed      uint64
-	r4        *fhir.R4
-	merger    *merge.Merger
-	random    *rand.Rand
-	now       int64
-	store     *store.Store
-	centre    *store.Store
-	carry     engine.Carry
-	block     [][]byte
-	stretches [][][]byte
+	seed   uint64
+	r4     *fhir.R4
+	merger *merge.Merger
+	random *rand.Rand
+	now    int64
+	store  *store.Store
+	centre *store.Store
+	carry  engine.Carry
+	lines  [][]byte // all that it and its centre said
 }
 
 // Read draws what the stores need of chance, the same each time.
@@ -247,12 +289,11 @@ func (s *station) exchange(ctx context.Context) error {
 	}
 }
 
-// pass carries one direction, and keeps its lines in blocks.
+// pass carries one direction, and keeps its lines.
 func (s *station) pass(ctx context.Context, next func() (*wire.Frame, error), take func(context.Context, *wire.Frame) error) error {
 	for {
 		f, err := next()
 		if errors.Is(err, io.EOF) {
-			s.end()
 			return nil
 		}
 		if err != nil {
@@ -263,20 +304,11 @@ func (s *station) pass(ctx context.Context, next func() (*wire.Frame, error), ta
 			return err
 		}
 		for _, line := range lines {
-			s.block = append(s.block, bytes.Clone(line))
-		}
-		if len(s.block) >= batch {
-			s.end()
+			s.lines = append(s.lines, bytes.Clone(line))
 		}
 		if err := take(ctx, f); err != nil {
 			return err
 		}
-	}
-}
-
-func (s *station) end() {
-	if len(s.block) > 0 {
-		s.stretches, s.block = append(s.stretches, s.block), nil
 	}
 }
 
