@@ -123,7 +123,7 @@ func (m *Model) pack(c *coder, line []byte) {
 	skeleton, texts, ok := split(line)
 	var f *form
 	if ok {
-		f = m.formOf(string(skeleton), len(texts))
+		f = m.formOf(skeleton, len(texts))
 	}
 	if f == nil || len(f.places) != len(texts) {
 		m.formWay(c, formNone)
@@ -142,8 +142,7 @@ func (m *Model) pack(c *coder, line []byte) {
 	m.follow(f)
 	before := m.start
 	for i, p := range f.places {
-		_, _ = m.value(c, p, before, texts[i])
-		before = m.learn(p, before, texts[i])
+		_, before, _ = m.value(c, p, before, texts[i])
 	}
 }
 
@@ -155,7 +154,14 @@ const (
 
 // formWay codes in which way a form is told.
 func (m *Model) formWay(c *coder, way int) int {
-	way = m.bits.number(c, way, 7, siteForm, hash(m.form.hash, 1), hash(m.form.hash, m.shape, 2), hash(m.shape, 3))
+	contexts := [...]uint32{hash(m.form.hash, 1), hash(m.form.hash, m.shape, 2), hash(m.shape, 3)}
+	other := 0
+	if way != formNext {
+		other = 1
+	}
+	if m.bits.bit(c, other, siteForm, 0, contexts[:]...) == 1 {
+		way = m.bits.number(c, way, 7, siteForm, contexts[:]...)
+	}
 	m.shape = uint32(way)
 	return way
 }
@@ -208,7 +214,7 @@ func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		f = m.formOf(string(skeleton), anyNumber)
+		f = m.formOf(skeleton, anyNumber)
 	case formNext:
 		f = m.own(m.form.next)
 	default:
@@ -221,7 +227,7 @@ func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 	var out []byte
 	before := m.start
 	for i, p := range f.places {
-		text, err := m.value(c, p, before, nil)
+		text, v, err := m.value(c, p, before, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +235,7 @@ func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 		if c.short() || len(out) > max {
 			return nil, fmt.Errorf("%w: a line", ErrForm)
 		}
-		before = m.learn(p, before, text)
+		before = v
 	}
 	return append(out, f.around[len(f.places)]...), nil
 }

@@ -27,14 +27,16 @@ const anyNumber = -1
 
 // formOf is a form that the model knows, or knows from now on; nil where it is too large
 // or has not so many values, or the model knows too much.
-func (m *Model) formOf(skeleton string, values int) *form {
-	if f := m.forms[skeleton]; f != nil {
+func (m *Model) formOf(skeleton []byte, values int) *form {
+	if f := m.forms[string(skeleton)]; f != nil {
 		return f
 	}
-	if m.base != nil && m.base.forms[skeleton] != nil {
-		return m.own(m.base.forms[skeleton])
+	if m.base != nil {
+		if f := m.base.forms[string(skeleton)]; f != nil {
+			return m.own(f)
+		}
 	}
-	return m.compile(skeleton, values)
+	return m.compile(string(skeleton), values)
 }
 
 // own is the form of an id as it is here.

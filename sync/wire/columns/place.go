@@ -33,13 +33,21 @@ type tail struct {
 	last *value
 }
 
-// value is a value that was here before; nil for none.
-func (p *place) value(text []byte) *value {
-	v := p.values[string(text)]
-	if v == nil && p.base != nil {
-		v = p.base.values[string(text)]
+// find is the value of a text, which is here if it stood here before; nil for one that is
+// too long to be kept.
+func (p *place) find(text []byte) (v *value, here bool) {
+	if len(text) > maxShort {
+		return nil, false
 	}
-	return v
+	if v := p.values[string(text)]; v != nil {
+		return v, true
+	}
+	if p.base != nil {
+		if v := p.base.values[string(text)]; v != nil {
+			return v, true
+		}
+	}
+	return read(string(text)), false
 }
 
 // followed is what stood here the last time after another value; nil for nothing.
@@ -94,24 +102,30 @@ const (
 
 const maxNumber int64 = 1e17
 
-// value codes the value of a place. Who unpacks is given it.
-func (m *Model) value(c *coder, p *place, before *value, text []byte) ([]byte, error) {
-	way, delta := 0, int64(0)
+// value codes the next value of a place, and learns it. Who unpacks is given its text.
+func (m *Model) value(c *coder, p *place, before *value, text []byte) ([]byte, *value, error) {
+	var v *value
+	way, here, delta := 0, false, int64(0)
 	if !c.unpacks {
-		way, delta = m.how(p, before, text)
+		v, here = p.find(text)
+		way, delta = m.how(p, before, v, here)
 	}
 	way = m.wayOf(c, way, hash(p.hash, p.way, 1), hash(p.hash, m.way, 2), hash(p.hash, before.hash, 3))
 	m.way, p.way = uint32(way), uint32(way)
+	var err error
 	switch way {
 	case tellText:
-		return m.text(c, p.hash, text)
+		text, err = m.text(c, p.hash, text)
 	case tellNumber, tellMoment, tellDay, tellNear:
 		delta = m.delta(c, p, way, delta)
 	}
-	if !c.unpacks {
-		return text, nil
+	if c.unpacks && err == nil {
+		if way != tellText {
+			text, err = m.earlier(p, before, way, delta)
+		}
+		v, here = p.find(text)
 	}
-	return m.earlier(p, before, way, delta)
+	return text, m.learn(p, before, v, here), err
 }
 
 // wayOf codes in which way a value is told.
@@ -150,28 +164,28 @@ func (m *Model) delta(c *coder, p *place, way int, delta int64) int64 {
 	return int64(v>>1) ^ -int64(v&1)
 }
 
-// how is the way in which a value is told, and the number that comes with it.
-func (m *Model) how(p *place, before *value, text []byte) (way int, delta int64) {
-	v := p.value(text)
+// how is the way in which a value is told, which may have been here before, and the
+// number that comes with it.
+func (m *Model) how(p *place, before, v *value, here bool) (way int, delta int64) {
 	switch {
 	case v == nil:
+		return tellText, 0
 	case p.followed(before) == v:
 		return tellAfter, 0
 	case p.last == v:
 		return tellLast, 0
 	}
-	if last := p.tail.last; last != nil && last.text == string(text) {
+	if last := p.tail.last; last != nil && last.text == v.text {
 		return tellTail, 0
-	}
-	if v == nil {
-		v = read(string(text[:min(len(text), maxShort+1)]))
 	}
 	stems := v.number.is && p.number.is && v.number.stem == p.number.stem
 	if stems && v.number.n == p.number.n+p.step {
 		return tellStep, 0
 	}
-	if ago := p.recent.ago(v); ago >= 0 {
-		return tellRecent + ago, 0
+	if here {
+		if ago := p.recent.ago(v); ago >= 0 {
+			return tellRecent + ago, 0
+		}
 	}
 	switch {
 	case v.moment.is && m.moment.is && v.moment.zone == m.moment.zone:
@@ -248,21 +262,23 @@ func date(since, delta int64) ([]byte, error) {
 	return nil, fmt.Errorf("%w: a day", ErrForm)
 }
 
-// learn notes that a value stood in a place, and gives it.
-func (m *Model) learn(p *place, before *value, text []byte) *value {
-	if len(text) > maxShort || m.known > maxKnown {
+// learn notes that a value stood in a place, here for the first time or again, and gives
+// it as one that the next value may follow.
+func (m *Model) learn(p *place, before, v *value, here bool) *value {
+	if v == nil || m.known > maxKnown {
 		return m.long
 	}
-	v := p.value(text)
-	if v == nil {
-		v = read(string(text))
+	if !here {
 		p.values[v.text] = v
 		m.known++
 	}
-	if p.followed(before) == nil {
-		m.known++
+	if then := p.followed(before); then != v {
+		p.after[before] = v
+		if then == nil {
+			m.known++
+		}
 	}
-	p.after[before], p.last, p.tail.last = v, v, v
+	p.last, p.tail.last = v, v
 	p.recent.use(v)
 	if v.number.is {
 		p.step = 0
@@ -293,9 +309,6 @@ const (
 // read tells what a text is.
 func read(text string) *value {
 	v := &value{text: text, hash: hashOf(text)}
-	if len(text) > maxShort {
-		return v
-	}
 	digits := len(text)
 	for digits > 0 && len(text)-digits < maxDigits && '0' <= text[digits-1] && text[digits-1] <= '9' {
 		digits--

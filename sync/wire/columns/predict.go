@@ -63,10 +63,10 @@ func hash(of ...uint32) uint32 {
 
 // bit codes a bit that is one of several at a site, told apart by node.
 func (p *predictor) bit(c *coder, bit, site int, node uint32, contexts ...uint32) int {
-	w := p.weights[site*most : site*most+most]
+	w := (*[most]int32)(p.weights[site*most:])
 	sum := int64(0)
 	for i, context := range contexts {
-		s := p.slot(hash(context, node))
+		s := p.slot(hash(context ^ node))
 		p.seen[i], p.said[i] = s, 0
 		if *s&63 > 0 {
 			p.said[i] = p.curve.stretched[*s>>20]
@@ -78,19 +78,15 @@ func (p *predictor) bit(c *coder, bit, site int, node uint32, contexts ...uint32
 	wrong := (int32(bit)<<16 - one) * 6 >> 4
 	for i, s := range p.seen[:len(contexts)] {
 		w[i] += (p.said[i]*wrong + 1<<13) >> 14
-		learn(s, bit)
+		p.learn(s, bit)
 	}
 	return bit
 }
 
 // learn moves a slot towards a bit, the less the more often it was seen.
-func learn(s *uint32, bit int) {
+func (p *predictor) learn(s *uint32, bit int) {
 	n, one := *s&63, int32(*s>>16)
-	if bit == 1 {
-		one += (65535 - one) * 2 / int32(2*n+3)
-	} else {
-		one -= one * 2 / int32(2*n+3)
-	}
+	one += (int32(-bit)&65535 - one) * p.curve.rates[n] >> 15
 	*s = uint32(one)<<16 | *s&0xffc0 | min(n+1, often)
 }
 
@@ -122,8 +118,11 @@ func (p *predictor) number(c *coder, v, bits, site int, contexts ...uint32) int 
 }
 
 // curve is the logistic function, 65536 / (1 + exp(-x/256)) for x from -2048 to 2047, and
-// its inverse by the upper 12 bits.
-type curve struct{ squashed, stretched [4096]int32 }
+// its inverse by the upper 12 bits; and how fast a slot learns that was seen n times.
+type curve struct {
+	squashed, stretched [4096]int32
+	rates               [often + 1]int32
+}
 
 func newCurve() *curve {
 	every128 := [...]int32{22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743, 32768,
@@ -136,6 +135,9 @@ func newCurve() *curve {
 	for y := range c.stretched {
 		x, _ := slices.BinarySearch(c.squashed[:4095], int32(y<<4|8))
 		c.stretched[y] = int32(x - 2048)
+	}
+	for n := range c.rates {
+		c.rates[n] = int32(65536 / (2*n + 3))
 	}
 	return &c
 }

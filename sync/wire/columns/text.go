@@ -50,9 +50,10 @@ func (m *Model) text(c *coder, place uint32, text []byte) ([]byte, error) {
 			b = text[i]
 		}
 		s := t.spot(place, i)
-		found := at.look(t, s.hash, i)
+		at.look(t, s.hash, i)
 		t.last[s.hash] = int32(len(t.told))
-		if found && at.length >= sure && at.from < begun {
+		if at.length >= sure && !at.asked && at.from < begun {
+			at.asked = true
 			left := t.told[at.from : at.from+bytes.IndexByte(t.told[at.from:], '\n')]
 			is := 0
 			if i <= len(text) && bytes.Equal(left, text[i:]) {
@@ -86,7 +87,7 @@ func (m *Model) byte(c *coder, place uint32, s spotted, at *match, b byte) byte 
 		}
 		alike := uint32(min(at.length, longest))
 		next := uint32(foretold)
-		if m.bits.bit(c, is, siteMatch+int(min(alike, 15)), 0, hash(s.one, next, 1), hash(place, s.at, alike>>2, 2), hash(s.two, next, 3)) == 1 {
+		if m.bits.bit(c, is, siteMatch+int(min(alike, 15)), 0, hash(place, s.at, alike>>2, 1), hash(s.two, next, 2)) == 1 {
 			at.from, at.length = at.from+1, at.length+1
 			return foretold
 		}
@@ -97,7 +98,7 @@ func (m *Model) byte(c *coder, place uint32, s spotted, at *match, b byte) byte 
 		site += 256
 	}
 	for i := 7; i >= 0; i-- {
-		node = node<<1 | uint32(m.bits.bit(c, int(b>>i&1), site+int(node), node, hash(s.one, uint32(missed), 4), hash(s.two, 5), hash(s.three, 6), hash(place, s.at, 7)))
+		node = node<<1 | uint32(m.bits.bit(c, int(b>>i&1), site+int(node), node, hash(s.one, uint32(missed), 3), hash(s.three, 4), hash(place, s.at, 5)))
 	}
 	return byte(node)
 }
@@ -167,22 +168,24 @@ func (t *texts) spot(place uint32, i int) spotted {
 	return s
 }
 
-// match is the text that is held to go on as an earlier one did.
-type match struct{ from, length int }
+// match is where the text is held to go on as an earlier one did, how many bytes are alike
+// so far, and whether it was asked if all that follow are.
+type match struct {
+	from, length int
+	asked        bool
+}
 
-// look looks for an earlier text where none is followed, and reports whether it found one.
-func (m *match) look(t *texts, hash uint32, i int) bool {
+// look looks for an earlier text where none is followed.
+func (m *match) look(t *texts, hash uint32, i int) {
 	from := int(t.last[hash])
 	if m.length > 0 || from == 0 {
-		return false
+		return
 	}
 	n := 0
 	for n < longest && n < from && t.told[from-1-n] == t.told[len(t.told)-1-n] {
 		n++
 	}
-	if n < grounds && n < i {
-		return false
+	if n >= min(grounds, i) {
+		*m = match{from: from, length: max(n, 1)}
 	}
-	m.from, m.length = from, max(n, 1)
-	return true
 }
