@@ -32,6 +32,7 @@ const (
 	maxKnown  = 1 << 16 // values, and what followed which
 	maxShort  = 1 << 10 // bytes of a value
 	maxRecent = 64      // forms, and values of a place, that are told by how long ago they were
+	slack     = 1 << 5  // bytes that a line may have more than the one before of its form
 )
 
 // Model is what both sides know of the lines so far. Packing and unpacking the same
@@ -53,6 +54,7 @@ type Model struct {
 	moment moment
 	bits   *predictor
 	texts  *texts
+	parts  parts  // of the line at hand
 	shape  uint32 // how the last form was told
 	way    uint32 // how the last value was
 	digits uint32 // of the last number that came with a way
@@ -120,12 +122,12 @@ const (
 
 // pack codes a line. Nothing in it can fail.
 func (m *Model) pack(c *coder, line []byte) {
-	skeleton, texts, ok := split(line)
 	var f *form
-	if ok {
-		f = m.formOf(skeleton, len(texts))
+	var ok bool
+	if m.parts, ok = split(line, m.parts); ok {
+		f = m.formOf(m.parts.skeleton, len(m.parts.texts))
 	}
-	if f == nil || len(f.places) != len(texts) {
+	if f == nil || len(f.places) != len(m.parts.texts) {
 		m.formWay(c, formNone)
 		_, _ = m.text(c, wholeLine, line)
 		return
@@ -137,12 +139,12 @@ func (m *Model) pack(c *coder, line []byte) {
 		m.formWay(c, formRecent+ago)
 	default:
 		m.formWay(c, formNew)
-		_, _ = m.text(c, wholeForm, skeleton)
+		_, _ = m.text(c, wholeForm, m.parts.skeleton)
 	}
 	m.follow(f)
 	before := m.start
 	for i, p := range f.places {
-		_, before, _ = m.value(c, p, before, texts[i])
+		_, before, _ = m.value(c, p, before, m.parts.texts[i])
 	}
 }
 
@@ -224,7 +226,7 @@ func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: a form", ErrForm)
 	}
 	m.follow(f)
-	var out []byte
+	out := make([]byte, 0, min(f.size+slack, max))
 	before := m.start
 	for i, p := range f.places {
 		text, v, err := m.value(c, p, before, nil)
@@ -237,7 +239,9 @@ func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 		}
 		before = v
 	}
-	return append(out, f.around[len(f.places)]...), nil
+	out = append(out, f.around[len(f.places)]...)
+	f.size = len(out)
+	return out, nil
 }
 
 // reader takes parts of bytes, and is bad once there were too few.

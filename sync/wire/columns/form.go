@@ -19,6 +19,7 @@ type form struct {
 	around   [][]byte // what stands before each value, and behind the last
 	places   []*place
 	id       *form // the same at whom a model goes on from; itself for a new one
+	size     int   // of the last line of it that was unpacked
 	next     *form // what followed it the last time: its id
 }
 
@@ -57,31 +58,37 @@ func (m *Model) own(id *form) *form {
 
 const kindKey = `{"resourceType":"`
 
-// split tells a line's form and its values, the texts without quotation marks. The kind
-// of a resource at a line's beginning belongs to its form. It is not ok for a line that
-// is no compact JSON; one that is ok comes back byte for byte, JSON or not.
-func split(line []byte) (skeleton []byte, texts [][]byte, ok bool) {
+// parts are a line's form and its values, the texts without quotation marks. The kind of a
+// resource at a line's beginning belongs to its form.
+type parts struct {
+	skeleton []byte
+	texts    [][]byte
+}
+
+// split tells the parts of a line, in the room of those of another one. It is not ok for a
+// line that is no compact JSON; one that is ok comes back byte for byte, JSON or not.
+func split(line []byte, room parts) (p parts, ok bool) {
+	p = parts{room.skeleton[:0], room.texts[:0]}
 	if len(line) == 0 || line[0] != '{' && line[0] != '[' {
-		return nil, nil, false
+		return p, false
 	}
-	skeleton = make([]byte, 0, len(line)/2)
 	i := 0
 	if bytes.HasPrefix(line, []byte(kindKey)) {
 		i = len(kindKey) + bytes.IndexByte(line[len(kindKey):], '"') + 1
-		skeleton = append(skeleton, line[:i]...)
+		p.skeleton = append(p.skeleton, line[:i]...)
 	}
 	for i < len(line) {
 		switch c := line[i]; {
 		case c == '"':
 			end := i + 1 + closing(line[i+1:])
 			if end >= len(line) {
-				return nil, nil, false
+				return p, false
 			}
 			if end+1 < len(line) && line[end+1] == ':' {
-				skeleton = append(skeleton, line[i:end+1]...)
+				p.skeleton = append(p.skeleton, line[i:end+1]...)
 			} else {
-				skeleton = append(skeleton, '"', quoted, '"')
-				texts = append(texts, line[i+1:end])
+				p.skeleton = append(p.skeleton, '"', quoted, '"')
+				p.texts = append(p.texts, line[i+1:end])
 			}
 			i = end + 1
 		case isBare(c):
@@ -89,23 +96,23 @@ func split(line []byte) (skeleton []byte, texts [][]byte, ok bool) {
 			for end < len(line) && isBare(line[end]) {
 				end++
 			}
-			skeleton, texts = append(skeleton, bare), append(texts, line[i:end])
+			p.skeleton, p.texts = append(p.skeleton, bare), append(p.texts, line[i:end])
 			i = end
 		case strings.IndexByte("{}[]:,", c) >= 0:
-			skeleton = append(skeleton, c)
+			p.skeleton = append(p.skeleton, c)
 			i++
 		default:
-			return nil, nil, false
+			return p, false
 		}
 	}
-	return skeleton, texts, bytes.Count(skeleton, []byte{quoted})+bytes.Count(skeleton, []byte{bare}) == len(texts)
+	return p, bytes.Count(p.skeleton, []byte{quoted})+bytes.Count(p.skeleton, []byte{bare}) == len(p.texts)
 }
 
 // Split tells what a line has in common with others of its form, and its values; none for
 // a line that is no compact JSON.
 func Split(line []byte) (form string, values [][]byte) {
-	if skeleton, texts, ok := split(line); ok {
-		return string(skeleton), texts
+	if p, ok := split(line, parts{}); ok {
+		return string(p.skeleton), p.texts
 	}
 	return string(line), nil
 }
