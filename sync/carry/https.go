@@ -1,7 +1,6 @@
 package carry
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -149,19 +148,33 @@ var ErrOlder = errors.New("upstream speaks an older protocol")
 // Exchange runs one exchange, which was asked in the client's protocol. Its error is an
 // *Error, or ErrOlder, or engine.ErrWhole.
 func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
-	var body bytes.Buffer
 	form := form(ask.Protocol())
-	asked, err := c.streams.Send(&body, form, wire.After{}, ask.Next)
+	body := newOutgoing()
+	var asked wire.After
+	go func() {
+		var err error
+		asked, err = c.streams.Send(body, form, wire.After{}, ask.Next)
+		body.done(err)
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	request, err := body.request()
 	if err != nil {
 		return &Error{Failure: status.FailHere, Err: err}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	resp, err := c.post(ctx, ExchangePath, form.MediaType(), request(body.Bytes()))
-	if err != nil {
-		return err
+	resp, err := c.post(ctx, ExchangePath, form.MediaType(), request)
+	packed := body.stop()
+	if err == nil {
+		defer resp.Body.Close()
 	}
-	defer resp.Body.Close()
+	switch {
+	case packed != nil && !errors.Is(packed, errUnread):
+		return &Error{Failure: status.FailHere, Err: packed}
+	case err != nil:
+		return err
+	case packed != nil:
+		return &Error{Failure: status.FailNonsense, Err: errors.New("upstream answers what it has not read")}
+	}
 	answer := c.watch(resp.Body, cancel)
 	defer answer.alive.Stop()
 	_, err = c.streams.Receive(ctx, answer, form, asked, ask.Take)
@@ -175,28 +188,6 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 		return &Error{Failure: status.FailCut, Err: err}
 	}
 	return &Error{Failure: status.FailHere, Err: err}
-}
-
-// records gives a request in pieces that go on the way as a record of TLS each: upstream
-// reads none before it has all of it, and so works on the first stretches while the last
-// ones come.
-type records struct{ r *bytes.Reader }
-
-const (
-	recordSize   = 1200     // bytes: what a packet holds
-	smallRequest = 64 << 10 // bytes: what takes seconds on a thin link; of more, the records matter
-)
-
-func (p records) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), recordSize)]) }
-
-func (p records) Len() int { return p.r.Len() }
-
-// request is a body as it is posted.
-func request(body []byte) any {
-	if len(body) > smallRequest {
-		return body
-	}
-	return retryablehttp.ReaderFunc(func() (io.Reader, error) { return records{bytes.NewReader(body)}, nil })
 }
 
 var errIdle = errors.New("nothing came for a minute")
