@@ -8,16 +8,17 @@ import (
 )
 
 // Memory lets the program collect garbage less often while it uses less than limit
-// bytes, or than half of limit above what it keeps, where that is more; and more often
+// bytes, or than 3/8 of limit above what it keeps, where that is more; and more often
 // above: a few megabytes of live data and a busy disk make Go's own rhythm cost as much
-// as the work. What it keeps is looked at every ten seconds until ctx ends. It is for a
-// program's start; idle memory goes back to the system as before.
+// as the work. What it keeps is looked at every second until ctx ends: it grows fast while
+// much is opened, and who stays at a limit that is too low for that goes far above it. It
+// is for a program's start; idle memory goes back to the system as before.
 func Memory(ctx context.Context, limit int64) {
 	debug.SetGCPercent(400)
-	fit := func() { debug.SetMemoryLimit(max(limit, kept()+limit/2)) }
+	fit := func() { debug.SetMemoryLimit(max(limit, kept()+limit*3/8)) }
 	fit()
 	go func() {
-		for tick := time.NewTicker(10 * time.Second); ; {
+		for tick := time.NewTicker(time.Second); ; {
 			select {
 			case <-ctx.Done():
 				tick.Stop()
