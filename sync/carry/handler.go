@@ -29,6 +29,9 @@ type Handler struct {
 // the request is cut, what was committed stays and there is no answer.
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(acceptPost, wire.Packed.MediaType())
+	if r.ContentLength < 0 { // of such a one net/http reads 256 KiB before a refusal, for the sake of the connection
+		w.Header().Set("Connection", "close")
+	}
 	if r.Method != http.MethodPost {
 		http.Error(w, "post an exchange here", http.StatusMethodNotAllowed)
 		return
@@ -53,6 +56,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Del(acceptPost)
+	w.Header().Del("Connection")
 	if w.Header()["Content-Type"] = nil; form == wire.Plain { // a packed answer is of the request's type
 		w.Header().Set("Content-Type", form.MediaType())
 	}

@@ -163,10 +163,12 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 		return &Error{Failure: status.FailHere, Err: err}
 	}
 	resp, err := c.post(ctx, ExchangePath, form.MediaType(), request)
-	packed := body.stop()
+	patience := time.Duration(0)
 	if err == nil {
 		defer resp.Body.Close()
+		patience = c.idle
 	}
+	packed := body.stop(patience)
 	switch {
 	case packed != nil && !errors.Is(packed, errUnread):
 		return &Error{Failure: status.FailHere, Err: packed}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 )
 
 const (
+	oneWrite     = 3 << 10  // bytes: what goes in one write with the head, so that a refusal of the connection is not lost
 	recordSize   = 1200     // bytes: what a packet holds
 	smallRequest = 16 << 10 // bytes: what a day takes, and some more
 )
@@ -55,8 +57,18 @@ func (o *outgoing) done(err error) {
 func (o *outgoing) request() (retryablehttp.ReaderFunc, error) {
 	select {
 	case <-o.ended:
-		return func() (io.Reader, error) { return records{bytes.NewReader(o.small.Bytes())}, nil }, o.err
 	case <-o.large:
+	}
+	select {
+	case <-o.ended: // also one that got large with its last bytes
+		return func() (io.Reader, error) {
+			all := bytes.NewReader(o.small.Bytes())
+			if all.Len() <= oneWrite {
+				return all, nil
+			}
+			return records{all}, nil
+		}, o.err
+	default:
 	}
 	all := &once{r: io.MultiReader(bytes.NewReader(o.small.Bytes()), o.in)}
 	return func() (io.Reader, error) {
@@ -67,9 +79,14 @@ func (o *outgoing) request() (retryablehttp.ReaderFunc, error) {
 	}, nil
 }
 
-// stop is called when the request was posted, or could not be. It is how packing ended:
-// errUnread where not all of it was read.
-func (o *outgoing) stop() error {
+// stop is called when the request was answered, or could not be posted. It is how packing
+// ended: errUnread where nobody read all of it for so long.
+func (o *outgoing) stop(patience time.Duration) error {
+	select {
+	case <-o.ended:
+		return o.err
+	case <-time.After(patience):
+	}
 	o.in.CloseWithError(errUnread)
 	<-o.ended
 	return o.err

@@ -38,7 +38,7 @@ func TestLargeRequestsGoWhileTheyArePacked(t *testing.T) {
 	close(read)
 	all, err := io.ReadAll(r)
 	must(t, err)
-	must(t, o.stop())
+	must(t, o.stop(0))
 	if !bytes.Equal(append(got, all...), append(first, rest...)) {
 		t.Errorf("%d bytes came, want %d", len(got)+len(all), len(first)+len(rest))
 	}
@@ -60,7 +60,7 @@ func TestLargeRequestsGoWhileTheyArePacked(t *testing.T) {
 			t.Errorf("%d bytes of a small request, %v", len(all), err)
 		}
 	}
-	must(t, o.stop())
+	must(t, o.stop(0))
 }
 
 // Who packs ends where nobody reads, and says why where it fails.
@@ -75,7 +75,7 @@ func TestPackingEnds(t *testing.T) {
 	}()
 	_, err := o.request()
 	must(t, err)
-	if err := o.stop(); !errors.Is(err, errUnread) {
+	if err := o.stop(0); !errors.Is(err, errUnread) {
 		t.Errorf("nobody read, and it ended with %v", err)
 	}
 	o = newOutgoing()
@@ -103,8 +103,8 @@ func (f failing) Offer(to string, after record.Cursor, max int) (record.Page, er
 
 var errGone = errors.New("the disk is gone")
 
-// TestLargeExchanges: one goes through, one that fails here while it is on its way says
-// so, and one that upstream does not read says what upstream said.
+// TestLargeExchanges: one goes through, and one that fails here while it is on its way says
+// so.
 func TestLargeExchanges(t *testing.T) {
 	p := newPair(t)
 	random := rand.New(rand.NewPCG(1, 1))
@@ -113,13 +113,6 @@ func TestLargeExchanges(t *testing.T) {
 		text := fmt.Sprintf("%x%x%x%x", random.Uint64(), random.Uint64(), random.Uint64(), random.Uint64())
 		_, err := p.store.Put(context.Background(), store.Write{Key: k, Author: "hoa", Content: []byte(`{"resourceType":"Basic","id":"` + k.ID + `","code":{"text":"` + text + `"}}`)})
 		must(t, err)
-	}
-	busy := p.client(p.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "60")
-		w.WriteHeader(http.StatusServiceUnavailable)
-	})).URL)
-	if err := busy.Exchange(t.Context(), p.ask()); FailureOf(err) != status.FailLater {
-		t.Errorf("an upstream that is busy: %v", err)
 	}
 	upstream, h := p.upstream(same)
 	client := p.client(p.serve(h).URL)
@@ -140,5 +133,51 @@ func TestLargeExchanges(t *testing.T) {
 	}
 	if counts, err := upstream.Waiting(); err != nil || counts.Records != 600 {
 		t.Errorf("upstream has %d records, %v", counts.Records, err)
+	}
+}
+
+// A large request that upstream does not read says what upstream said, and little of it is
+// read for the sake of the connection.
+func TestLargeRequestsAreRefused(t *testing.T) {
+	p := newPair(t)
+	random := rand.New(rand.NewPCG(1, 1))
+	for range 30 {
+		k := record.Key{Kind: "Basic", ID: p.store.NewID()}
+		var text bytes.Buffer
+		for range 2500 {
+			fmt.Fprintf(&text, "%016x", random.Uint64())
+		}
+		_, err := p.store.Put(context.Background(), store.Write{Key: k, Author: "hoa", Content: []byte(`{"resourceType":"Basic","id":"` + k.ID + `","code":{"text":"` + text.String() + `"}}`)})
+		must(t, err)
+	}
+	_, h := p.upstream(same)
+	begin := h.Begin
+	for name, c := range map[string]struct {
+		begin func(http.ResponseWriter, *http.Request) *engine.Serve
+		want  status.Failure
+	}{
+		"busy": {func(w http.ResponseWriter, _ *http.Request) *engine.Serve {
+			http.Error(w, "come later", http.StatusServiceUnavailable)
+			return nil
+		}, status.FailLater},
+		"refused": {func(w http.ResponseWriter, _ *http.Request) *engine.Serve {
+			http.Error(w, "who are you?", http.StatusForbidden)
+			return nil
+		}, status.FailRefused},
+		"taken": {begin, ""},
+	} {
+		closed := false
+		h.Begin = func(w http.ResponseWriter, r *http.Request) *engine.Serve {
+			defer func() { closed = w.Header().Get("Connection") == "close" }()
+			return c.begin(w, r)
+		}
+		client := p.client(p.serve(h).URL)
+		client.idle = time.Minute
+		if err := client.Exchange(t.Context(), p.ask()); FailureOf(err) != c.want || (err == nil) != (c.want == "") {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if !closed {
+			t.Errorf("%s: who refuses it keeps the connection, and reads for it", name)
+		}
 	}
 }

@@ -184,6 +184,7 @@ type Reader struct {
 	read  int            // frames
 	model *columns.Model // of the packed stream at hand
 	lines [][]byte       // of the block at hand
+	err   error          // after which there is no more
 }
 
 // NewReader begins to read a stream after another one.
@@ -202,7 +203,7 @@ func NewReader(r io.Reader, f Form, after After) (*Reader, error) {
 // Reset begins to read another plain stream with the memory of the one before, however
 // that one ended. With nil it lets go of that one and keeps the memory.
 func (r *Reader) Reset(from io.Reader) error {
-	r.src.r, r.src.err, r.left, r.read = from, nil, MaxStream, 0
+	r.src.r, r.src.err, r.left, r.read, r.err = from, nil, MaxStream, 0, nil
 	r.r.Reset(r.z)
 	if from == nil {
 		return r.z.Reset(nil)
@@ -226,7 +227,14 @@ func (r *Reader) Close() {
 
 // Read gives the next frame; its fields are nil where the frame is unknown. It
 // fails with ErrCut where the stream ends, with ErrNonsense where it is none.
-func (r *Reader) Read() (*Frame, error) {
+func (r *Reader) Read() (f *Frame, err error) {
+	if r.err == nil {
+		f, r.err = r.next()
+	}
+	return f, r.err
+}
+
+func (r *Reader) next() (*Frame, error) {
 	line, err := r.line()
 	if err != nil {
 		return nil, err

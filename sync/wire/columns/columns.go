@@ -58,7 +58,7 @@ type Model struct {
 	shape  uint32 // how the last form was told
 	way    uint32 // how the last value was
 	digits uint32 // of the last number that came with a way
-	coded  int    // bytes of texts, since NewModel or Another
+	coded  int    // bytes of texts, and values, since NewModel or Another
 }
 
 // NewModel makes a model that knows some lines, each ended by a line feed.
@@ -78,12 +78,12 @@ func NewModel(lines []byte) *Model {
 // there once. It may be called while m is used, also by several goroutines at once.
 func (m *Model) Another() *Model {
 	out := &Model{base: m.base, bits: &predictor{}, texts: &texts{}}
-	out.Reset()
+	out.reset()
 	return out
 }
 
-// Reset brings a model back to what it knew at first.
-func (m *Model) Reset() {
+// reset brings a model back to what it knew at first.
+func (m *Model) reset() {
 	b, bits, texts, coded := m.base, m.bits, m.texts, m.coded
 	bits.from(b.bits)
 	texts.from(b.texts)
@@ -95,8 +95,8 @@ func (m *Model) Reset() {
 
 // fresh begins anew where a model has come to know much.
 func (m *Model) fresh() {
-	if m.known > maxKnown/2 || m.bytes > maxForms/2 || m.placed > maxPlaces/2 || len(m.texts.told) > maxTexts/2 {
-		m.Reset()
+	if m.known > maxKnown/2 || m.bytes > maxForms/2 || m.placed > maxPlaces/2 || len(m.texts.told) > maxTexts {
+		m.reset()
 	}
 }
 
@@ -124,7 +124,7 @@ const (
 func (m *Model) pack(c *coder, line []byte) {
 	var f *form
 	var ok bool
-	if m.parts, ok = split(line, m.parts); ok {
+	if m.parts, ok = split(line, m.parts); ok && m.coded <= maxCoded {
 		f = m.formOf(m.parts.skeleton, len(m.parts.texts))
 	}
 	if f == nil || len(f.places) != len(m.parts.texts) {
@@ -207,6 +207,7 @@ func (m *Model) Unpack(packed []byte, max int) ([][]byte, error) {
 // unpack gives the next line.
 func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 	var f *form
+	many := m.coded > maxCoded
 	switch way := m.formWay(c, 0); way {
 	case formNone:
 		line, err := m.text(c, wholeLine, nil)
@@ -222,8 +223,8 @@ func (m *Model) unpack(c *coder, max int) ([]byte, error) {
 	default:
 		f = m.own(m.recent.at(way - formRecent))
 	}
-	if f == nil {
-		return nil, fmt.Errorf("%w: a form", ErrForm)
+	if f == nil || many {
+		return nil, fmt.Errorf("%w: a form, or too many values", ErrForm)
 	}
 	m.follow(f)
 	out := make([]byte, 0, min(f.size+slack, max))

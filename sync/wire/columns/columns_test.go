@@ -78,8 +78,8 @@ func TestModelsForgetAlike(t *testing.T) {
 	if a.known != z.known || a.known > maxKnown+2 || a.placed > maxPlaces+1 || a.placed != z.placed || len(a.places) != len(z.places) {
 		t.Errorf("%d and %d values, %d and %d places", a.known, z.known, len(a.places), len(z.places))
 	}
-	a.Reset()
-	z.Reset()
+	a.reset()
+	z.reset()
 	through(t, a, z, visits(100), 7)
 }
 
@@ -166,7 +166,7 @@ func TestModelsOfOneBeginningAreApart(t *testing.T) {
 		if got := NewModel(prime).Pack(nil, lines); !bytes.Equal(got, want) {
 			t.Fatal("one that was made anew says something else")
 		}
-		m.Reset()
+		m.reset()
 		if got := m.Pack(nil, lines); !bytes.Equal(got, want) {
 			t.Fatal("one that was brought back says something else")
 		}

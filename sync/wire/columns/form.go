@@ -108,8 +108,8 @@ func split(line []byte, room parts) (p parts, ok bool) {
 	return p, bytes.Count(p.skeleton, []byte{quoted})+bytes.Count(p.skeleton, []byte{bare}) == len(p.texts)
 }
 
-// Split tells what a line has in common with others of its form, and its values; none for
-// a line that is no compact JSON.
+// Split tells what a line has in common with others of its form, and its values. A line
+// that is no compact JSON is a form by itself.
 func Split(line []byte) (form string, values [][]byte) {
 	if p, ok := split(line, parts{}); ok {
 		return string(p.skeleton), p.texts

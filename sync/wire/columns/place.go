@@ -112,6 +112,7 @@ func (m *Model) value(c *coder, p *place, before *value, text []byte) ([]byte, *
 	}
 	way = m.wayOf(c, way, hash(p.hash, p.way, 1), hash(p.hash, m.way, 2), hash(p.hash, before.hash, 3))
 	m.way, p.way = uint32(way), uint32(way)
+	m.coded++
 	var err error
 	switch way {
 	case tellText:

@@ -16,8 +16,8 @@ type texts struct {
 
 const (
 	maxTold  = 1 << 16 // bytes of a text that is coded
-	maxTexts = 1 << 20 // bytes of all that are kept
-	maxCoded = 1 << 25 // bytes of all that are coded: a microsecond each
+	maxTexts = 1 << 19 // bytes of all, after which a model begins anew
+	maxCoded = 1 << 25 // bytes of texts, and values, that are coded: a microsecond each at the most
 	sure     = 8       // bytes alike, after which all of a text may be foretold at once
 	grounds  = 4       // bytes alike, after which the next one is
 	longest  = 32      // bytes alike that are told apart
