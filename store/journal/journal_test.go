@@ -332,3 +332,50 @@ func TestCallbackErrorEndsReplay(t *testing.T) {
 		t.Errorf("%d calls, %v; want 1 and the error", n, err)
 	}
 }
+
+// A segment that is read by itself, which holds one entry at a time, gives what a replay
+// gives of it, damaged or not.
+func TestSegmentsAreReadAsTheyAreReplayed(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	all := []string{"one", big(SegmentSize), "two", "three", big(SegmentSize + 10), "four"}
+	ends := fill(t, j, all...)
+	read := func(seg uint32) (got []string, last Position, err error) {
+		err = j.Read(seg, func(end Position, entry []byte) error {
+			got, last = append(got, string(entry)), end
+			return nil
+		})
+		return got, last, err
+	}
+	var got []string
+	for seg := uint32(1); seg <= ends[5].Segment; seg++ {
+		some, last, err := read(seg)
+		if err != nil || !slices.Contains(ends, last) {
+			t.Fatalf("segment %d: ends at %+v, %v", seg, last, err)
+		}
+		got = append(got, some...)
+	}
+	want(t, "segment by segment", got, all...)
+	stop := errors.New("stop")
+	calls := 0
+	if err := j.Read(2, func(Position, []byte) error { calls++; return stop }); !errors.Is(err, stop) || calls != 1 {
+		t.Errorf("a call that fails: %d calls, %v", calls, err)
+	}
+	two := int(ends[2].Offset)
+	for name, damage := range map[string]func([]byte) []byte{
+		"in the midst": func(b []byte) []byte { b[two-3] ^= 1; return b },
+		"at the start": func(b []byte) []byte { b[5] ^= 1; return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			was, err := os.ReadFile(segment(dir, 2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(t, segment(dir, 2), func(b []byte) []byte { return damage(bytes.Clone(b)) })
+			if _, _, err := read(2); !errors.Is(err, ErrRotten) {
+				t.Errorf("%v, want ErrRotten", err)
+			}
+			change(t, segment(dir, 2), func([]byte) []byte { return was })
+		})
+	}
+}

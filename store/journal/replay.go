@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"bufio"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"os"
 
 	"tram/store/seal"
 )
@@ -31,10 +34,50 @@ func (j *Journal) Replay(after Position, f func(end Position, entry []byte) erro
 
 // Read calls f for each entry of one segment.
 func (j *Journal) Read(seg uint32, f func(end Position, entry []byte) error) error {
-	if _, err := j.replay(seg, Position{}, f); err != nil {
+	at, err := j.walk(seg, f)
+	if err == nil {
+		_, err = j.replay(seg, at, f) // which tells the end from damage
+	}
+	if err != nil {
 		return fmt.Errorf("read journal: %w", err)
 	}
 	return nil
+}
+
+// walk goes through a segment entry by entry, without holding it all, up to where none is
+// whole; the zero Position where its start is not.
+func (j *Journal) walk(seg uint32, f func(Position, []byte) error) (at Position, err error) {
+	file, err := os.Open(j.path(seg))
+	if err != nil {
+		return at, err
+	}
+	defer file.Close()
+	r := bufio.NewReaderSize(file, 1<<16)
+	for where := startPlace(seg); ; where = place(at) {
+		var head [header]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			return at, nil
+		}
+		n := int64(binary.LittleEndian.Uint32(head[:]))
+		if n == 0 || n > SegmentSize {
+			return at, nil
+		}
+		b := append(head[:], make([]byte, n)...)
+		if _, err := io.ReadFull(r, b[header:]); err != nil {
+			return at, nil
+		}
+		entry, size := j.entry(b, 0, where)
+		if size == 0 {
+			return at, nil
+		}
+		first := at == Position{}
+		if at = (Position{seg, at.Offset + size}); first {
+			continue // its start
+		}
+		if err := f(at, entry); err != nil {
+			return at, err
+		}
+	}
 }
 
 // replay goes through one segment from at on, which may be the end of an earlier
