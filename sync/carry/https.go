@@ -148,35 +148,14 @@ var ErrOlder = errors.New("upstream speaks an older protocol")
 // Exchange runs one exchange, which was asked in the client's protocol. Its error is an
 // *Error, or ErrOlder, or engine.ErrWhole.
 func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
-	form := form(ask.Protocol())
-	body := newOutgoing()
-	var asked wire.After
-	go func() {
-		var err error
-		asked, err = c.streams.Send(body, form, wire.After{}, ask.Next)
-		body.done(err)
-	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	request, err := body.request()
+	form := form(ask.Protocol())
+	resp, asked, err := c.send(ctx, form, ask)
 	if err != nil {
-		return &Error{Failure: status.FailHere, Err: err}
-	}
-	resp, err := c.post(ctx, ExchangePath, form.MediaType(), request)
-	patience := time.Duration(0)
-	if err == nil {
-		defer resp.Body.Close()
-		patience = c.idle
-	}
-	packed := body.stop(patience)
-	switch {
-	case packed != nil && !errors.Is(packed, errUnread):
-		return &Error{Failure: status.FailHere, Err: packed}
-	case err != nil:
 		return err
-	case packed != nil:
-		return &Error{Failure: status.FailNonsense, Err: errors.New("upstream answers what it has not read")}
 	}
+	defer resp.Body.Close()
 	answer := c.watch(resp.Body, cancel)
 	defer answer.alive.Stop()
 	_, err = c.streams.Receive(ctx, answer, form, asked, ask.Take)
@@ -190,6 +169,33 @@ func (c *Client) Exchange(ctx context.Context, ask *engine.Ask) error {
 		return &Error{Failure: status.FailCut, Err: err}
 	}
 	return &Error{Failure: status.FailHere, Err: err}
+}
+
+// send packs a request while it posts it, and tells what is known after it.
+func (c *Client) send(ctx context.Context, form wire.Form, ask *engine.Ask) (*http.Response, wire.After, error) {
+	body := newOutgoing()
+	var asked wire.After
+	go func() {
+		var err error
+		asked, err = c.streams.Send(body, form, wire.After{}, ask.Next)
+		body.done(err)
+	}()
+	request, err := body.request()
+	if err != nil {
+		return nil, asked, &Error{Failure: status.FailHere, Err: err}
+	}
+	resp, err := c.post(ctx, ExchangePath, form.MediaType(), request)
+	if err != nil {
+		if packed := body.stop(0); packed != nil && !errors.Is(packed, errUnread) {
+			err = &Error{Failure: status.FailHere, Err: packed}
+		}
+		return nil, asked, err
+	}
+	if packed := body.stop(c.idle); packed != nil {
+		resp.Body.Close()
+		return nil, asked, &Error{Failure: status.FailNonsense, Err: errors.New("upstream answers what it has not read")}
+	}
+	return resp, asked, nil
 }
 
 var errIdle = errors.New("nothing came for a minute")

@@ -152,19 +152,20 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 	}
 	_, h := p.upstream(same)
 	begin := h.Begin
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name  string
 		begin func(http.ResponseWriter, *http.Request) *engine.Serve
 		want  status.Failure
 	}{
-		"busy": {func(w http.ResponseWriter, _ *http.Request) *engine.Serve {
+		{"busy", func(w http.ResponseWriter, _ *http.Request) *engine.Serve {
 			http.Error(w, "come later", http.StatusServiceUnavailable)
 			return nil
 		}, status.FailLater},
-		"refused": {func(w http.ResponseWriter, _ *http.Request) *engine.Serve {
+		{"refused", func(w http.ResponseWriter, _ *http.Request) *engine.Serve {
 			http.Error(w, "who are you?", http.StatusForbidden)
 			return nil
 		}, status.FailRefused},
-		"taken": {begin, ""},
+		{"taken", begin, ""},
 	} {
 		closed := false
 		h.Begin = func(w http.ResponseWriter, r *http.Request) *engine.Serve {
@@ -174,10 +175,10 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 		client := p.client(p.serve(h).URL)
 		client.idle = time.Minute
 		if err := client.Exchange(t.Context(), p.ask()); FailureOf(err) != c.want || (err == nil) != (c.want == "") {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 		if !closed {
-			t.Errorf("%s: who refuses it keeps the connection, and reads for it", name)
+			t.Errorf("%s: who refuses it keeps the connection, and reads for it", c.name)
 		}
 	}
 }
