@@ -95,10 +95,9 @@ func (d *Demo) typeLate(ctx context.Context) error {
 }
 
 // How many bytes of a request and of an answer get through: behind some 2 kB of
-// certificates a part of what there is to say about 150 changes. What HTTP's buffer holds,
-// 4 kB, may be one record of TLS, and arrives whole or not at all.
+// certificates a part of what there is to say about 150 changes, which is 3 kB.
 const (
-	cutUp   = 6400
+	cutUp   = 4700
 	cutDown = 5 << 10
 )
 

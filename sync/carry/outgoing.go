@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	oneWrite     = 3 << 10  // bytes: what goes in one write with the head, so that a refusal of the connection is not lost
+	oneWrite     = 1 << 10  // bytes: what goes in one write with the head, so that a refusal of the connection is not lost
 	recordSize   = 1200     // bytes: what a packet holds
 	smallRequest = 16 << 10 // bytes: what a day takes, and some more
 )
