@@ -84,6 +84,17 @@ func deflated(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
+// asked are the bytes that tell a line of one long text, which stands behind them.
+func asked(t *testing.T) []byte {
+	t.Helper()
+	block := known().Another().Pack(nil, [][]byte{bytes.Repeat([]byte("z"), 1<<17)})
+	size, n := binary.Uvarint(block[1:])
+	if block[0] != 1 || n <= 0 {
+		t.Fatalf("a block that begins with %x", block[:2])
+	}
+	return block[1+n:][:size]
+}
+
 func numbered(n int, form string) (out [][]byte) {
 	for i := range n {
 		out = append(out, fmt.Appendf(nil, form, i))
@@ -136,7 +147,8 @@ func TestBombs(t *testing.T) {
 		"a megabyte of ones":              {Packed, blocks(coded(16384, bytes.Repeat([]byte{0xff}, 1<<20), nil))},
 		"a megabyte of chance":            {Packed, blocks(coded(16384, noise(1<<20), nil))},
 		"a long text that nobody asks":    {Packed, blocks(coded(1, noise(9), deflated(t, make([]byte, 1<<20))))},
-		"a gigabyte of long texts":        {Packed, blocks(coded(1, noise(9), deflated(t, make([]byte, 1<<30))))},
+		"long texts without end":          {Packed, blocks(coded(1, noise(9), deflated(t, make([]byte, 1<<26))))},
+		"a long text without end":         {Packed, blocks(coded(1, asked(t), deflated(t, make([]byte, 1<<26))))},
 		"long texts that are none":        {Packed, blocks(coded(1, noise(9), noise(1<<20)))},
 		"a form of a million brackets":    {Packed, blocks(model(one("%s", strings.Repeat("[", 1<<20)))...)},
 		"a form of a million values":      {Packed, blocks(model(one("[%s1]", strings.Repeat("2,", 1<<20)))...)},

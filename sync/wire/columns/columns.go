@@ -109,7 +109,7 @@ func (m *Model) Pack(dst []byte, lines [][]byte) []byte {
 	}
 	coded := c.end()
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(len(lines))), uint64(len(coded)))
-	return m.texts.deflate(append(dst, coded...))
+	return m.texts.long.deflate(append(dst, coded...))
 }
 
 // The ways in which a line's form is told.
@@ -184,9 +184,7 @@ func (m *Model) Unpack(packed []byte, max int) ([][]byte, error) {
 	if r.bad || count == 0 {
 		return nil, fmt.Errorf("%w: its parts", ErrForm)
 	}
-	if err := m.texts.inflate(r.left, max); err != nil {
-		return nil, err
-	}
+	m.texts.long.inflate(r.left, max)
 	var out [][]byte
 	for range count {
 		line, err := m.unpack(c, max)
@@ -198,7 +196,7 @@ func (m *Model) Unpack(packed []byte, max int) ([][]byte, error) {
 		}
 		out = append(out, line)
 	}
-	if !c.done() || m.texts.long.Len() > 0 {
+	if !c.done() || !m.texts.long.done() {
 		return nil, fmt.Errorf("%w: it has more than its lines", ErrForm)
 	}
 	return out, nil

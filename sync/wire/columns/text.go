@@ -2,16 +2,14 @@ package columns
 
 import (
 	"bytes"
-	"compress/flate"
 	"fmt"
-	"io"
 )
 
 // texts are those that were told so far, and where to look for one like the next.
 type texts struct {
 	told []byte         // a line feed behind each
 	last [1 << 15]int32 // where what follows some bytes stood last; 0 for nowhere
-	long bytes.Buffer   // those of the block at hand that are not coded, a line feed behind each
+	long long           // those of the block at hand that are not coded
 }
 
 const (
@@ -105,44 +103,11 @@ func (m *Model) byte(c *coder, place uint32, s spotted, at *match, b byte) byte 
 
 // longText codes a text that is not looked into.
 func (m *Model) longText(c *coder, text []byte) ([]byte, error) {
-	l := &m.texts.long
-	if !c.unpacks {
-		l.Write(text)
-		l.WriteByte('\n')
-		return text, nil
+	if c.unpacks {
+		return m.texts.long.next()
 	}
-	text, err := l.ReadBytes('\n')
-	if err != nil {
-		return nil, fmt.Errorf("%w: a long text", ErrForm)
-	}
-	return text[:len(text)-1], nil
-}
-
-// deflate adds the long texts of a block to it.
-func (t *texts) deflate(dst []byte) []byte {
-	if t.long.Len() == 0 {
-		return dst
-	}
-	out := bytes.NewBuffer(dst)
-	z, _ := flate.NewWriter(out, flate.DefaultCompression) // which is a level that there is
-	_, _ = t.long.WriteTo(z)                               // a buffer takes all
-	_ = z.Close()
-	t.long = bytes.Buffer{}
-	return out.Bytes()
-}
-
-// inflate takes the long texts of a block, max bytes at most.
-func (t *texts) inflate(b []byte, max int) error {
-	t.long = bytes.Buffer{}
-	if len(b) == 0 {
-		return nil
-	}
-	left := bytes.NewReader(b)
-	n, err := io.Copy(&t.long, io.LimitReader(flate.NewReader(left), int64(max)+1))
-	if err != nil || n > int64(max) || left.Len() > 0 {
-		return fmt.Errorf("%w: its long texts", ErrForm)
-	}
-	return nil
+	m.texts.long.add(text)
+	return text, nil
 }
 
 // spotted is where in a text a byte stands, and what stands before it there: as many
