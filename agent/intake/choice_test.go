@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -119,20 +118,13 @@ func TestAChoiceThatWasCutOffDoublesNothing(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("waiting %v, %v", list, err)
 	}
-	set := st.o.SetSetting
 	for cut := range 3 { // ids, the mark that it is taken, the list without it
-		n := 0
-		st.o.SetSetting = func(ctx context.Context, name string, b []byte) error {
-			if n++; n > cut {
-				return store.ErrStopped
+		st.cut(cut, func() {
+			if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); !errors.Is(err, store.ErrStopped) {
+				t.Errorf("cut %d: %v", cut, err)
 			}
-			return set(ctx, name, b)
-		}
-		if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); !errors.Is(err, store.ErrStopped) {
-			t.Errorf("cut %d: %v", cut, err)
-		}
+		})
 	}
-	st.o.SetSetting = set
 	if _, err := st.Attach(t.Context(), list[0].ID, Choice{Who: "hoa"}); err != nil {
 		t.Error(err)
 	}

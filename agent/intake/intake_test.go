@@ -129,6 +129,19 @@ func newBench(t testing.TB, dir string, change ...func(*Options)) *bench {
 	return b
 }
 
+// cut does something during which the power goes once so many words were written down.
+func (b *bench) cut(words int, do func()) {
+	set := b.o.SetSetting
+	defer func() { b.o.SetSetting = set }()
+	b.o.SetSetting = func(ctx context.Context, name string, value []byte) error {
+		if words--; words < 0 {
+			return store.ErrStopped
+		}
+		return set(ctx, name, value)
+	}
+	do()
+}
+
 func (b *bench) put(name, text string) {
 	b.t.Helper()
 	if err := os.WriteFile(filepath.Join(b.drop, name), []byte(text), 0o600); err != nil {

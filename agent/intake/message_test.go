@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -293,18 +292,9 @@ func TestABatchIsOneAndKnowsItsOwnPeople(t *testing.T) {
 func TestATakeThatWasCutOffIsRepeatedAsItWas(t *testing.T) {
 	st := newStation(t)
 	text := msh("ADT^A04", "1") + pid + "PV1|1|O" + strings.Repeat("|", 17) + "V7^^^BVH\n" + msh("ORU^R01", "2") + pid + orders
-	set := st.o.SetSetting
-	for cut := range 6 { // the power goes before the n-th word after it
-		n := 0
-		st.o.SetSetting = func(ctx context.Context, name string, b []byte) error {
-			if n++; n > cut {
-				return store.ErrStopped
-			}
-			return set(ctx, name, b)
-		}
-		st.submit(text)
+	for cut := range 6 {
+		st.cut(cut, func() { st.submit(text) })
 	}
-	st.o.SetSetting = set
 	st.submit(text)
 	if want := "Patient 1, Encounter 1, DiagnosticReport 1, Observation 1, DocumentReference 2"; st.counts() != want {
 		t.Errorf("holds %s, want %s", st.counts(), want)

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 	"testing"
 
 	"tram/agent/intake/hl7v2"
-	"tram/store"
 )
 
 func TestAMessageIsAnsweredWhenItIsKept(t *testing.T) {
@@ -44,12 +42,11 @@ func TestAMessageIsAnsweredWhenItIsKept(t *testing.T) {
 	if n := len(st.tree()); n != 6 {
 		t.Errorf("files %q, want three set aside and their notes", st.tree())
 	}
-	set := st.o.SetSetting
-	st.o.SetSetting = func(context.Context, string, []byte) error { return store.ErrStopped }
-	if msa := receive(strings.Replace(oru, "|77|", "|78|", 1)); msa.Text(1) != "AR" {
-		t.Errorf("while the store is stopped: %s", msa.Text(1))
-	}
-	st.o.SetSetting = set
+	st.cut(0, func() {
+		if msa := receive(strings.Replace(oru, "|77|", "|78|", 1)); msa.Text(1) != "AR" {
+			t.Errorf("while the store is stopped: %s", msa.Text(1))
+		}
+	})
 	if msa := receive(strings.Replace(oru, "|77|", "|78|", 1)); msa.Text(1) != "AA" {
 		t.Errorf("afterwards: %s %s", msa.Text(1), msa.Text(3))
 	}

@@ -42,15 +42,7 @@ func TestAFileCutOffIsTakenAndWaitsOnce(t *testing.T) {
 	text := msh("ADT^A28", "1") + pid + strings.Replace(msh("ORU^R01", "2")+pid+orders, "079001", "999", 1)
 	for cut := range 4 {
 		st := newStation(t)
-		set, n := st.o.SetSetting, 0
-		st.o.SetSetting = func(ctx context.Context, name string, b []byte) error {
-			if n++; n > cut {
-				return store.ErrStopped
-			}
-			return set(ctx, name, b)
-		}
-		st.submit(text)
-		st.o.SetSetting = set
+		st.cut(cut, func() { st.submit(text) })
 		st.submit(text)
 		if list, err := st.Waiting(); err != nil || len(list) != 1 || st.counts() != "Patient 1, DocumentReference 1" {
 			t.Errorf("cut %d: waiting %v, %v, holds %s", cut, list, err, st.counts())
