@@ -322,7 +322,7 @@ func (c *call) addVisit() error {
 // addAllergy records an allergy, unconfirmed unless somebody says otherwise.
 func (c *call) addAllergy() error {
 	fields := entry.AllergyFields()
-	return c.add("allergy", fields, 1, entry.Typed{"sure": "unconfirmed"},
+	return c.add("allergy", fields, 1, entry.Typed{"certainty": "unconfirmed"},
 		func(t entry.Typed) (map[string]string, map[string]string) {
 			return entry.Check(fields, t, c.Now().In(c.Zone))
 		},
@@ -402,7 +402,10 @@ func (c *call) twin(patient string, v *fhir.Value) (record.Key, error) {
 
 // me changes one's own PIN.
 func (c *call) me() error {
-	type page struct{ Fault string }
+	type page struct {
+		Fault string
+		Wait  int // seconds until the next try is taken
+	}
 	if c.r.Method != http.MethodPost {
 		c.render(http.StatusOK, "me", "me.title", page{})
 		return nil
@@ -418,15 +421,17 @@ func (c *call) me() error {
 		err = c.book.Reset(c.r.Context(), c.user.User, f.Get("pin"), c.user.User)
 	}
 	var locked *account.LockedError
-	fault := accountFault(err)
+	p := page{Fault: accountFault(err)}
 	switch {
-	case errors.Is(err, account.ErrWrong) || errors.As(err, &locked):
-		fault = "me.wrong"
-	case err != nil && fault == "":
+	case errors.As(err, &locked):
+		p.Fault, p.Wait = "signin.wait", locked.Seconds()
+	case errors.Is(err, account.ErrWrong):
+		p.Fault = "me.wrong"
+	case err != nil && p.Fault == "":
 		return err
 	case err == nil:
 		return c.goTo("/people", "pin")
 	}
-	c.render(http.StatusUnprocessableEntity, "me", "me.title", page{fault})
+	c.render(http.StatusUnprocessableEntity, "me", "me.title", p)
 	return nil
 }

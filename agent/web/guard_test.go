@@ -355,6 +355,15 @@ func TestStaffAccounts(t *testing.T) {
 	if code, _, _ := s.browser().post("/signin", url.Values{"user": {"hung"}, "pin": {pin}}); code != http.StatusUnauthorized {
 		t.Errorf("the old PIN after a reset: %d", code)
 	}
+	for range 3 {
+		if code, page, _ := b.post("/me", url.Values{"old": {"sai"}, "pin": {"lua-vang-8"}, "again": {"lua-vang-8"}}); code != http.StatusUnprocessableEntity || !strings.Contains(page, "PIN hiện nay chưa đúng") {
+			t.Errorf("a wrong PIN: %d", code)
+		}
+	}
+	if _, page, _ := b.post("/me", url.Values{"old": {pin}, "pin": {"lua-vang-8"}, "again": {"lua-vang-8"}}); !strings.Contains(page, "Hãy đợi 5 giây") {
+		t.Error("the right PIN while one must wait: the page does not say so")
+	}
+	s.pass(6 * time.Second)
 	if code, _, _ := b.post("/me", url.Values{"old": {pin}, "pin": {"lua-vang-8"}, "again": {"lua-vang-8"}}); code != http.StatusSeeOther {
 		t.Errorf("own PIN: %d", code)
 	}

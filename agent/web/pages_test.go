@@ -293,9 +293,19 @@ func TestVisitAndAllergyAreSaved(t *testing.T) {
 		t.Errorf("saved again from a fresh form: %d, want to be asked back", code)
 	}
 	allergy := "/person/" + p.Key.ID + "/allergy"
+	typed := []string{"substance", "Penicillin", "criticality", "high", "category", "medication", "reaction", "Nổi mề đay", "certainty", "confirmed"}
 	_, page, _ = b.get(allergy)
-	if code, _, _ = b.post(allergy, with(hidden(t, page, allergy), "substance", "Penicillin", "criticality", "high", "category", "medication", "reaction", "Nổi mề đay", "sure", "confirmed")); code != http.StatusSeeOther {
+	if code, _, _ = b.post("/draft", with(hidden(t, page, allergy), append(typed, "draft_path", allergy)...)); code != http.StatusNoContent {
+		t.Fatalf("the draft of an allergy: %d", code)
+	}
+	_, page, _ = b.get(allergy)
+	want(t, "the draft", page, `<option value="confirmed" selected>`)
+	if code, _, _ = b.post(allergy, with(hidden(t, page, allergy), typed...)); code != http.StatusSeeOther {
 		t.Fatalf("allergy: %d", code)
+	}
+	_, page, _ = b.get(allergy)
+	if code, page, _ = b.post(allergy, with(hidden(t, page, allergy), typed...)); code != http.StatusUnprocessableEntity || !strings.Contains(page, "lưu hai lần") {
+		t.Errorf("the allergy once more: %d, want to be asked back", code)
 	}
 	_, page, _ = b.get("/person/" + p.Key.ID)
 	want(t, "the person", page, "Ho, sốt", "130/85 mmHg", "37,80 °C", "88 lần/phút", "Hẹn khám lại", "Dị ứng và lưu ý", "Penicillin", "Nổi mề đay", "nguy cơ cao (còn hiệu lực, chắc chắn)", "05/10/2026 08:30", "Đã lưu ở đây")

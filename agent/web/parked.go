@@ -155,6 +155,7 @@ type mendPage struct {
 	Theirs  bool          // the centre's version is here too
 	Differ  []show.Change // the centre's and ours, where they differ
 	Fields  []mendField
+	Kept    bool   // what stands in them was typed before
 	Problem string // text key
 }
 
@@ -163,6 +164,7 @@ type mendField struct {
 	Path, Label, Value string
 	Long               bool
 	Only               bool // it cannot be typed, only taken out
+	Without            bool // it is to be taken out
 	Fault              bool
 	register           *element.Register
 }
@@ -171,7 +173,16 @@ type mendField struct {
 const maxShown = 200
 
 // mend shows what the centre did not take of a record, and takes what was corrected.
-func (c *call) mend() error { return c.mendAgain(http.StatusOK, "") }
+func (c *call) mend() error {
+	kept, err := c.book.Draft(c.user.User, c.r.URL.Path)
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		c.r.PostForm = kept
+	}
+	return c.mendAgain(http.StatusOK, "")
+}
 
 func (c *call) mendAgain(code int, problem string) error {
 	head, st, err := c.recordHead()
@@ -179,7 +190,10 @@ func (c *call) mendAgain(code int, problem string) error {
 		return err
 	}
 	head.Tab = "mend"
-	p := mendPage{recordPage: head, Problem: problem}
+	p := mendPage{recordPage: head, Problem: problem, Kept: code == http.StatusOK && c.r.PostForm.Has("base")}
+	if p.Kept && c.r.PostForm.Get("base") != st.Tag() {
+		p.Problem = "mend.stale"
+	}
 	list, err := c.Store.ParkedOf(head.Key)
 	if err != nil {
 		return err
@@ -213,6 +227,7 @@ func (c *call) mendAgain(code int, problem string) error {
 			_, typed := c.show[c.lang].Typed(head.Key.Kind, f.Path, f.register.Shown, strings.TrimSpace(f.Value))
 			f.Fault = !typed && strings.TrimSpace(f.Value) != ""
 		}
+		f.Without = c.r.PostForm.Has("without:" + f.Path)
 		p.Fields = append(p.Fields, f)
 	}
 	c.render(code, "mend", "mend.title", p)
@@ -297,7 +312,7 @@ func (c *call) corrected() error {
 	case err != nil:
 		return err
 	}
-	return c.goTo("/record/"+key.String(), "saved")
+	return c.saved("/record/" + key.String())
 }
 
 // settle runs one of the acts that mend a record as the page showed it.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"tram/store"
 	"tram/store/audit"
@@ -144,6 +145,13 @@ func TestRefusedEntryIsCorrected(t *testing.T) {
 	f.Set("value[x]", "84")
 	f.Set("code", "Mạch") // as it was
 	f.Set("without:note{0}", "1")
+	s.pass(5 * time.Minute) // the screen locks meanwhile
+	if code, _, _ := b.post(at+"/mend", f); code != http.StatusUnauthorized {
+		t.Fatalf("sent to a locked screen: %d", code)
+	}
+	b.post("/signin", url.Values{"user": {"quang"}, "pin": {pin}, "next": {at + "/mend"}})
+	_, page, _ = b.get(at + "/mend")
+	want(t, "mend after unlocking", page, `value="84"`, `name="without:note{0}" value="1" checked`, "chưa lưu")
 	if code, _, to := b.post(at+"/mend", f); code != http.StatusSeeOther || to != at+"?said=saved" {
 		t.Fatalf("corrected: %d to %q", code, to)
 	}

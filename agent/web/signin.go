@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"tram/store/account"
 )
@@ -78,7 +77,7 @@ func (c *call) signin() error {
 	var locked *account.LockedError
 	switch {
 	case errors.As(err, &locked):
-		s.Fault, s.Wait = "signin.wait", int((locked.Wait+time.Second-1)/time.Second)
+		s.Fault, s.Wait = "signin.wait", locked.Seconds()
 		c.render(http.StatusTooManyRequests, "signin", "signin.title", s)
 		return nil
 	// One answer for a wrong user and a wrong PIN: nobody learns which users exist.
@@ -119,7 +118,7 @@ func (c *call) after(next string) string {
 
 // isForm reports whether a page keeps drafts.
 func isForm(path string) bool {
-	for _, end := range []string{"/new", "/edit", "/visit", "/allergy"} {
+	for _, end := range []string{"/new", "/edit", "/visit", "/allergy", "/mend"} {
 		if strings.HasSuffix(path, end) {
 			return true
 		}
@@ -207,7 +206,7 @@ func (c *call) setup() error {
 	}
 	var locked *account.LockedError
 	if errors.As(err, &locked) {
-		s.Fault, s.Wait = "signin.wait", int((locked.Wait+time.Second-1)/time.Second)
+		s.Fault, s.Wait = "signin.wait", locked.Seconds()
 	} else if errors.Is(err, account.ErrWrong) {
 		s.Fault = "setup.wrong"
 	} else if s.Fault = accountFault(err); err != nil && s.Fault == "" {

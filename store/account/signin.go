@@ -30,6 +30,9 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("too many wrong tries; wait %s", e.Wait.Round(time.Second))
 }
 
+// Seconds is the wait in whole seconds, as people are told.
+func (e *LockedError) Seconds() int { return int((e.Wait + time.Second - 1) / time.Second) }
+
 // miss counts the wrong tries since the last right one.
 type miss struct {
 	N  int   `json:"n"`

@@ -13,7 +13,7 @@ func AllergyFields() []Field {
 		{Name: "category", Type: Choice, Choices: []string{"medication", "food", "environment", "biologic"}},
 		{Name: "criticality", Type: Choice, Choices: []string{"high", "low", "unable-to-assess"}},
 		{Name: "reaction", Type: Text},
-		{Name: "sure", Type: Choice, Required: true, Choices: []string{"unconfirmed", "confirmed"}},
+		{Name: "certainty", Type: Choice, Required: true, Choices: []string{"unconfirmed", "confirmed"}},
 	}
 }
 
@@ -21,7 +21,7 @@ func AllergyFields() []Field {
 func Allergy(patient, who, id string, t Typed, now time.Time) *fhir.Value {
 	v := fhir.NewObject(str("resourceType", "AllergyIntolerance"), str("id", id),
 		fhir.Field{Name: "clinicalStatus", Value: concept("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active", "")},
-		fhir.Field{Name: "verificationStatus", Value: concept("http://terminology.hl7.org/CodeSystem/allergyintolerance-verification", t["sure"], "")})
+		fhir.Field{Name: "verificationStatus", Value: concept("http://terminology.hl7.org/CodeSystem/allergyintolerance-verification", t["certainty"], "")})
 	if t["category"] != "" {
 		v = v.With("category", fhir.NewArray(fhir.NewString(t["category"])))
 	}

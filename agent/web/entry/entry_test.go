@@ -57,8 +57,8 @@ func TestWhatFormsMakeIsFHIR(t *testing.T) {
 		t.Errorf("a full visit makes %d records, want %d", len(all), VisitRecords)
 	}
 	all = append(all, Visit("p", "Quang", ids, Typed{"when": "2026", "reason": "Ho"}, now)...)
-	all = append(all, Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "sure": "confirmed", "category": "food", "criticality": "high", "reaction": "Ngứa"}, now),
-		Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "sure": "unconfirmed"}, now),
+	all = append(all, Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "certainty": "confirmed", "category": "food", "criticality": "high", "reaction": "Ngứa"}, now),
+		Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "certainty": "unconfirmed"}, now),
 		WritePerson(nil, "p", "http://x/number", Typed{"name": "An", "birth": "1961", "sex": "male", "number": "001", "phone": "09", "address": "Xóm 1"}, s))
 	for _, v := range all {
 		if issues := r4.Check(v); len(issues) > 0 {

@@ -25,9 +25,12 @@
     dirty = false;
     told = Date.now();
     return fetch("/draft", { method: "POST", body: body, keepalive: true }).then(function (r) {
-      if (r.status === 401) { location.href = "/signin"; }
-      else if (!r.ok) { dirty = typed || dirty; }
+      if (r.status === 401) { // what nobody keeps goes along to who signs in
+        leaving = true;
+        if (typed) { form.submit(); } else { location.href = "/signin"; }
+      } else if (!r.ok) { dirty = typed || dirty; }
       else if (typed && said) { said.textContent = said.dataset.text; }
+      return r;
     }).catch(function () { dirty = typed || dirty; });
   }
 
@@ -43,7 +46,7 @@
     var now = Date.now();
     if (now - active > idle - 4000) {
       leaving = true;
-      (dirty ? send() : Promise.resolve()).then(function () { lock.submit(); });
+      (dirty ? send() : Promise.resolve()).then(function (r) { if (!r || r.status !== 401) { lock.submit(); } });
     } else if (dirty && now - told > 8000 || active > told && now - told > 60000) {
       send();
     }
