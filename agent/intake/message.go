@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tram/agent/intake/hl7v2"
 	"tram/agent/intake/match"
@@ -236,11 +237,21 @@ func (p *plan) before(v *fhir.Value, subject record.Key) (*fhir.Value, error) {
 	all, err := p.find(kind, numbers[0], p.about(kind, person)...)
 	for _, one := range all {
 		whose, ok := strings.CutPrefix(one.Str("subject", "reference")+one.Str("patient", "reference"), "Patient/")
-		if ok && slices.Contains(person, whose) && keyOf(one) != keyOf(v) {
+		if ok && slices.Contains(person, whose) && keyOf(one) != keyOf(v) && sameDose(one, v) {
 			return one, err
 		}
 	}
 	return nil, err
+}
+
+// sameDose reports whether two records of one number may be one: a number that is used once
+// more, for another vaccine or on another day, makes no dose vanish.
+func sameDose(a, b *fhir.Value) bool {
+	if keyOf(a).Kind != "Immunization" {
+		return true
+	}
+	day := func(v *fhir.Value) string { at := v.Str("occurrenceDateTime"); return at[:min(len(at), len(time.DateOnly))] }
+	return day(a) == day(b) && match.SameConcept(a.Get("vaccineCode"), b.Get("vaccineCode"))
 }
 
 // about asks for what is about one of those people: by this the store finds its few records.

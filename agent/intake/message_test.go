@@ -273,6 +273,31 @@ func TestADoseIsOnceHoweverManyBearItsNumber(t *testing.T) {
 	}
 }
 
+// A number that its sender uses once more makes no dose vanish, in other messages or in one.
+func TestADoseUnderANumberUsedBeforeIsAnother(t *testing.T) {
+	st := newStation(t)
+	first := vxu("2", "079001", "1")
+	st.submit(msh("ADT^A28", "1") + pid + first)
+	for i, c := range []struct {
+		text string
+		want int
+	}{
+		{strings.Replace(first, "|2|", "|3|", 1), 1},
+		{strings.Replace(first, "|20261103|", "|202611030815|", 1), 1}, // the hour is no other day
+		{strings.Replace(first, "|20261103|", "|20271203|", 1), 2},
+		{strings.Replace(first, "03^MMR", "10^IPV", 1), 3},
+		{strings.Replace(first, "03^MMR", "10^IPV", 1) + "ORC|RE||1^IIS\nRXA|0|1|20261103||08^HepB^CVX|0.5|mL|||||||||||||||A\n", 4},
+		{strings.Replace(first, "|20261103|", "|20271203|", 1), 4},
+	} {
+		if e := st.submit(strings.Replace(c.text, "|2|", fmt.Sprintf("|x%d|", i), 1)); e.What != Took {
+			t.Fatalf("%d: %+v", i, e)
+		}
+		if got := len(st.all("Immunization")); got != c.want {
+			t.Errorf("%d: %d doses, want %d", i, got, c.want)
+		}
+	}
+}
+
 func TestABatchIsOneAndKnowsItsOwnPeople(t *testing.T) {
 	st := newStation(t)
 	unknown := strings.Replace(msh("ORU^R01", "3")+pid+orders, "079001", "999", 1)

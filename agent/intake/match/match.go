@@ -147,6 +147,30 @@ func added(v, by *fhir.Value, field string, like func(a, b *fhir.Value) bool) *f
 	return v.With(field, fhir.NewArray(all...))
 }
 
+// SameConcept reports whether two CodeableConcepts share a code, or say the same where one
+// of them has none.
+func SameConcept(a, b *fhir.Value) bool {
+	if len(items(a, "coding")) == 0 || len(items(b, "coding")) == 0 {
+		return people.Fold(said(a)) == people.Fold(said(b))
+	}
+	return slices.ContainsFunc(items(a, "coding"), func(x *fhir.Value) bool {
+		return slices.ContainsFunc(items(b, "coding"), func(y *fhir.Value) bool {
+			return x.Str("system") == y.Str("system") && x.Str("code") == y.Str("code")
+		})
+	})
+}
+
+// said is the text of a CodeableConcept.
+func said(v *fhir.Value) string {
+	if text := v.Str("text"); text != "" {
+		return text
+	}
+	for _, c := range items(v, "coding") {
+		return c.Str("display")
+	}
+	return ""
+}
+
 func items(v *fhir.Value, field string) []*fhir.Value {
 	if list := v.Get(field); list != nil {
 		return list.Items

@@ -57,6 +57,22 @@ func TestCompleteAddsAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestSameConcept(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{`"coding":[{"system":"cvx","code":"03"}]`, `"coding":[{"system":"vn","code":"SII"},{"system":"cvx","code":"03","display":"MMR"}]`, true},
+		{`"coding":[{"system":"cvx","code":"03"}],"text":"Sởi"`, `"coding":[{"system":"cvx","code":"10"}],"text":"Sởi"`, false},
+		{`"text":"Sởi"`, `"coding":[{"system":"cvx","code":"03","display":"SOI"}]`, true},
+		{`"text":"Sởi"`, `"text":"Lao"`, false},
+	} {
+		if got := SameConcept(read(t, c.a), read(t, c.b)); got != c.want {
+			t.Errorf("%s and %s: %t", c.a, c.b, got)
+		}
+	}
+}
+
 func TestANumberHasASystem(t *testing.T) {
 	p := read(t, `"identifier":[{"value":"1"},{"system":"a"},{"system":"a","value":"1"},{"system":"a","value":"1"},{"system":"b","value":"1"}]`)
 	if got := Numbers(p); len(got) != 2 || got[0] != (Number{"a", "1"}) || got[1] != (Number{"b", "1"}) {
