@@ -84,7 +84,7 @@ func (in *Intake) reconsider(ctx context.Context) {
 		in.o.Log.Debug("what waits cannot be read", "err", err)
 	}
 	for _, w := range list {
-		if w.Why != Unknown || ctx.Err() != nil {
+		if w.Why != Unknown && w.Why != BareNumber || ctx.Err() != nil {
 			continue
 		}
 		e, err := in.reconsiderOne(ctx, w)

@@ -81,18 +81,11 @@ func TestAChoiceJoinsNobodyElse(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			st := newStation(t)
-			put := func(id, text string) {
-				t.Helper()
-				w := store.Write{Key: record.Key{Kind: "Patient", ID: id}, Author: "x", Content: []byte(`{"resourceType":"Patient","id":"` + id + `",` + text + `}`)}
-				if _, err := st.s.Put(t.Context(), w); err != nil {
-					t.Fatal(err)
-				}
-			}
 			const number = `"identifier":[{"system":"urn:example:cccd","value":"0790`
-			put("p", number+`01"}],"birthDate":"1980-02-05"`)
-			put("q", number+`01"}],"birthDate":"1980-02-05"`) // so that a person has to choose
+			st.register("p", number+`01"}],"birthDate":"1980-02-05"`)
+			st.register("q", number+`01"}],"birthDate":"1980-02-05"`) // so that a person has to choose
 			for i, text := range c.others {
-				put(fmt.Sprint("o", i), number+`02"}],`+text)
+				st.register(fmt.Sprint("o", i), number+`02"}],`+text)
 			}
 			st.submit(msh("ADT^A40", "1") + pid + "MRG|079002^^^BYT^NI\n")
 			list, err := st.Waiting()

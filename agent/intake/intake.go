@@ -87,6 +87,8 @@ type Options struct {
 	Find func(kind string, by ...query.Clause) ([]*fhir.Value, error)
 	// Linked are the other records of the person with that Patient's id.
 	Linked func(id string) []string
+	// Share are the ids of Patients who have a number of that one, of whatever system.
+	Share func(patient *fhir.Value) ([]string, error)
 	// Keep keeps a text durably and names it by its SHA-256 in hex; Kept reads it.
 	Keep func(text []byte) (string, error)
 	Kept func(id string) ([]byte, error)

@@ -7,6 +7,7 @@ import (
 
 	"tram/store"
 	"tram/store/fhir"
+	"tram/store/people"
 	"tram/store/query"
 	"tram/store/record"
 )
@@ -14,7 +15,7 @@ import (
 // Over says how files are taken into a store; what it leaves open is for the caller.
 func Over(s *store.Store) Options {
 	return Options{R4: s.R4(), Take: Into(s), Exists: Holds(s), NewID: s.NewID, Setting: s.Setting, SetSetting: s.SetSetting,
-		Find: Finds(s), Linked: s.Linked,
+		Find: Finds(s), Linked: s.Linked, Share: Shares(s),
 		Keep: func(text []byte) (string, error) { return s.Blobs().Put(bytes.NewReader(text), MaxBytes) },
 		Kept: func(id string) ([]byte, error) {
 			var b bytes.Buffer
@@ -44,6 +45,23 @@ func Finds(s *store.Store) func(kind string, by ...query.Clause) ([]*fhir.Value,
 				return out, nil
 			}
 		}
+	}
+}
+
+// maxShared is how many people with a number are looked at.
+const maxShared = 50
+
+// Shares is a Share over a store.
+func Shares(s *store.Store) func(*fhir.Value) ([]string, error) {
+	return func(patient *fhir.Value) ([]string, error) {
+		all, err := s.Doubles(patient, false, maxShared)
+		var out []string
+		for _, d := range all {
+			if d.By == people.SameNumber {
+				out = append(out, d.ID)
+			}
+		}
+		return out, err
 	}
 }
 

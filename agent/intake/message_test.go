@@ -62,6 +62,15 @@ func (st *station) counts() string {
 	return strings.Join(out, ", ")
 }
 
+// register keeps a person as somebody at a desk does.
+func (st *station) register(id, text string) {
+	st.t.Helper()
+	w := store.Write{Key: record.Key{Kind: "Patient", ID: id}, Author: "x", Content: []byte(`{"resourceType":"Patient","id":"` + id + `",` + text + `}`)}
+	if _, err := st.s.Put(st.t.Context(), w); err != nil {
+		st.t.Fatal(err)
+	}
+}
+
 func (st *station) submit(text string) Event {
 	st.t.Helper()
 	e, err := st.Submit(st.t.Context(), "x.hl7", []byte(strings.ReplaceAll(text, "\n", "\r")))

@@ -119,12 +119,9 @@ func (p *plan) person(said *fhir.Value) (found, error) {
 	case len(all) == 0:
 		f.why = Unknown
 		return f, nil
-	case len(all) > 1:
-		one := p.same(all[0].Str("id"))
-		if slices.ContainsFunc(all, func(v *fhir.Value) bool { return !slices.Contains(one, v.Str("id")) }) {
-			f.why = Several
-			return f, nil
-		}
+	case !p.all(all[0], f.all):
+		f.why = Several
+		return f, nil
 	}
 	for _, v := range all {
 		if trait := match.Differs(v, said); trait != "" {
@@ -142,6 +139,33 @@ func (p *plan) meant(said *fhir.Value) (found, error) {
 	f, err := p.person(said)
 	if err == nil && f.why == "" && f.second {
 		f.patient, f.why = nil, OtherNumber
+	}
+	return f, err
+}
+
+// bare finds whom a description means among those of whose number nobody said who gave it,
+// as a desk types it: by number, name and birth date together. Where these are not said,
+// somebody may be meant; who contradicts any of it is not.
+func (p *plan) bare(said *fhir.Value) (found, error) {
+	f := found{why: Unknown}
+	ids, err := p.in.o.Share(said)
+	for _, id := range ids {
+		v, err := p.patient(id)
+		if err != nil {
+			return f, err
+		}
+		if v == nil || !match.Bare(v, said) || match.Differs(v, said) != "" {
+			continue
+		}
+		if f.why = BareNumber; match.Named(v) && match.Named(said) {
+			f.patient = v
+		}
+		f.all = append(f.all, keyOf(v))
+	}
+	if f.patient != nil && p.all(f.patient, f.all) {
+		f.why = ""
+	} else {
+		f.patient = nil
 	}
 	return f, err
 }
@@ -169,6 +193,12 @@ func (p *plan) same(id string) []string {
 		}
 	}
 	return out
+}
+
+// all reports whether those records are all of that Patient's person.
+func (p *plan) all(patient *fhir.Value, keys []record.Key) bool {
+	one := p.same(patient.Str("id"))
+	return !slices.ContainsFunc(keys, func(k record.Key) bool { return !slices.Contains(one, k.ID) })
 }
 
 // one reports whether two Patients are records of one person.

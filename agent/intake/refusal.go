@@ -66,7 +66,7 @@ func Codes() []Code {
 	for _, c := range csv.Codes() {
 		out = append(out, Code(c))
 	}
-	for _, why := range []Why{Unknown, Several, OtherName, OtherBirth, OtherSex} {
+	for _, why := range []Why{Unknown, Several, BareNumber, OtherName, OtherBirth, OtherSex} {
 		out = append(out, Code("row-"+string(why)))
 	}
 	return out

@@ -83,6 +83,9 @@ func (p *plan) rows(rows []csv.Row, m *csv.Map, ids []string) error {
 			return &Refusal{Code: Code(csv.Nobody), Line: row.Line}
 		}
 		f, err := p.person(row.Person)
+		if err == nil && f.why == Unknown {
+			f, err = p.bare(row.Person)
+		}
 		if err != nil {
 			return err
 		}

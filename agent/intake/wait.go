@@ -30,6 +30,7 @@ type Why string
 const (
 	Unknown     Why = "unknown"      // nobody here has one of its numbers
 	Several     Why = "several"      // more than one person has
+	BareNumber  Why = "bare-number"  // who has it has it without a word by whom it was given
 	OtherNumber Why = "other-number" // its first number leads to nobody, and a later one to a person
 	OtherName   Why = "other-name"   // who has it bears another name
 	OtherBirth  Why = "other-birth"  // or was born on another day

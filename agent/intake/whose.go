@@ -13,6 +13,9 @@ func (in *Intake) whose(p *plan, l *letter, by Choice) (found, error) {
 		return p.chosen(l, by)
 	}
 	f, err := p.meant(c.Patient)
+	if err == nil && f.why == Unknown && c.Task != hl7v2.Merge {
+		f, err = p.bare(c.Patient)
+	}
 	if err != nil {
 		return f, err
 	}
@@ -21,7 +24,7 @@ func (in *Intake) whose(p *plan, l *letter, by Choice) (found, error) {
 		return p.merge(l, f)
 	case f.why == Unknown && c.Task == hl7v2.Register:
 		// The sender has just met the person and gives the number. Whether the person
-		// is here under another one already, the page asks.
+		// is here under quite another one already, the page asks.
 		return found{patient: p.bear(c.Patient, l.memory.IDs[0], l.line())}, nil
 	case f.why == "" && c.Task != hl7v2.Results:
 		was := f.patient

@@ -2,14 +2,15 @@
 //
 // It owns what counts as a number of a person, as a contradiction between two
 // descriptions, and what one description may add to another. It promises that
-// nobody is found by anything but a number, that a name, birth date or sex only ever
-// speaks against a match, and that Complete changes nothing that a record says
-// already. It is pure.
+// nobody is found without a number, that a name, birth date or sex speaks against a match
+// and for none by itself, and that Complete changes nothing that a record says already. It
+// is pure.
 package match
 
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"tram/store/fhir"
@@ -32,6 +33,16 @@ func Numbers(patient *fhir.Value) []Number {
 		}
 	}
 	return out
+}
+
+// Bare reports whether a Patient has a number without a system that another description
+// gives with one. Numbers are alike by their letters and digits.
+func Bare(patient, by *fhir.Value) bool {
+	return slices.ContainsFunc(items(patient, "identifier"), func(id *fhir.Value) bool {
+		return id.Str("system") == "" && slices.ContainsFunc(Numbers(by), func(n Number) bool {
+			return people.Plain(id.Str("value")) == people.Plain(n.Value)
+		})
+	})
 }
 
 // Trait is in what two descriptions contradict each other.
@@ -58,6 +69,11 @@ func Differs(a, b *fhir.Value) Trait {
 		return Name
 	}
 	return ""
+}
+
+// Named reports whether a description says a name and a whole birth date.
+func Named(patient *fhir.Value) bool {
+	return len(names(patient)) > 0 && len(patient.Str("birthDate")) == len(time.DateOnly)
 }
 
 // differ compares dates as far as both are said.
