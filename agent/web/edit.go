@@ -25,6 +25,7 @@ type form struct {
 	Action  string
 	Cancel  string
 	Person  store.Person // whom it is about
+	Given   []string     // numbers of the person that are not changed here
 	Fields  []field
 	Base    string // Stand.Tag that the form was made from
 	IDs     string // of what will be born, drawn before: a repeat writes nothing twice
@@ -153,7 +154,7 @@ func (c *call) newPerson() error {
 	t := typed(c.r.PostForm, fields)
 	faults, doubts := entry.Check(fields, t, c.Now().In(c.Zone))
 	s := c.show[c.lang]
-	v := entry.WritePerson(nil, ids[0], c.PersonSystem, t, s)
+	v := entry.WritePerson(nil, ids[0], t, s)
 	f.Fields = filled(fields, t, faults, doubts)
 	sure := c.r.PostForm.Get("sure") != ""
 	if len(faults) == 0 {
@@ -242,7 +243,7 @@ func (c *call) editPerson() error {
 	if err != nil {
 		return c.leftForm("person", fields, err)
 	}
-	f := form{Kind: "person", Action: c.r.URL.Path, Cancel: "/person/" + key.ID, Person: c.brief(content), Base: st.Tag()}
+	f := form{Kind: "person", Action: c.r.URL.Path, Cancel: "/person/" + key.ID, Person: c.brief(content), Given: entry.Given(content), Base: st.Tag()}
 	now := entry.ReadPerson(content, s)
 	if c.r.Method != http.MethodPost {
 		if err := c.draftOr(&f, fields, now); err != nil {
@@ -260,7 +261,7 @@ func (c *call) editPerson() error {
 	if len(faults) > 0 || f.Ask && c.r.PostForm.Get("sure") == "" {
 		return c.again(f, http.StatusUnprocessableEntity)
 	}
-	v := entry.WritePerson(content, key.ID, c.PersonSystem, t, s)
+	v := entry.WritePerson(content, key.ID, t, s)
 	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: f.Base, Content: v.Bytes(), Author: c.user.User})
 	if errors.Is(err, record.ErrNotFound) {
 		return c.leftForm(f.Kind, fields, err)

@@ -247,7 +247,7 @@ func (c *call) brief(content *fhir.Value) store.Person {
 	all := func(*fhir.Value) bool { return true }
 	plain := entry.ReadPerson(content, s)
 	return store.Person{ID: content.Str("id"), Name: first("name", all), Birth: content.Str("birthDate"), Gender: content.Str("gender"),
-		Phone: plain["phone"], Identifier: plain["number"], Address: first("address", all)}
+		Phone: plain["phone"], Identifier: people.Show(content).Identifier, Address: first("address", all)}
 }
 
 // personOf is in whose compartment a record is: the id and the name.

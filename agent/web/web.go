@@ -58,14 +58,12 @@ type Options struct {
 	Language string // of who has not chosen one; "" is vi
 	// SetupSecret is what the first page asks for while there is no account.
 	SetupSecret string
-	// PersonSystem is FHIR's Identifier.system of new people's numbers; "" for none.
-	PersonSystem string
-	Practice     bool
-	Log          *slog.Logger     // nil is silence
-	Now          func() time.Time // nil is the PC's clock
-	Zone         *time.Location   // of the times on pages; nil is the PC's
-	Idle         time.Duration    // after which a session locks; 0 is account.DefaultIdle
-	Cost         account.Cost     // of new PINs; zero is account.DefaultCost
+	Practice    bool
+	Log         *slog.Logger     // nil is silence
+	Now         func() time.Time // nil is the PC's clock
+	Zone        *time.Location   // of the times on pages; nil is the PC's
+	Idle        time.Duration    // after which a session locks; 0 is account.DefaultIdle
+	Cost        account.Cost     // of new PINs; zero is account.DefaultCost
 }
 
 // Web is the pages. It is an http.Handler, safe for concurrent use; it starts

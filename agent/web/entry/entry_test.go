@@ -32,18 +32,29 @@ func TestUntouchedDetailsStayAsTheyWere(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := ReadPerson(v, s)
-	if got := string(WritePerson(v, "p", "", read, s).Bytes()); got != text {
+	if got := string(WritePerson(v, "p", read, s).Bytes()); got != text {
 		t.Errorf("nothing typed, yet\n%s became\n%s", text, got)
 	}
-	read["phone"], read["birth"], read["address"] = "0911", "1961", ""
-	got := string(WritePerson(v, "p", "", read, s).Bytes())
-	for _, want := range []string{`{"system":"email","value":"a@b"}`, `{"system":"phone","value":"0911","use":"mobile"}`, `"birthDate":"1961"`, `"prefix":["Bà"]`, `Hoà Nhỏ`, `1.00`} {
+	read["phone"], read["birth"], read["address"], read["number"] = "0911", "1961", "", "3"
+	got := string(WritePerson(v, "p", read, s).Bytes())
+	for _, want := range []string{`{"system":"email","value":"a@b"}`, `{"system":"phone","value":"0911","use":"mobile"}`, `"birthDate":"1961"`, `"identifier":[{"system":"http://a","value":"1"},{"value":"3"}]`, `"prefix":["Bà"]`, `Hoà Nhỏ`, `1.00`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s lacks %s", got, want)
 		}
 	}
 	if strings.Contains(got, `"address"`) {
 		t.Errorf("an emptied address stays: %s", got)
+	}
+	for number, want := range map[string]string{"": `"identifier":[{"system":"http://a","value":"1"}]`, "4": `"identifier":[{"system":"http://a","value":"1"},{"use":"official","value":"4"}]`} {
+		only := v.With("identifier", fhir.NewArray(v.Get("identifier").Items[0]))
+		typed := ReadPerson(only, s)
+		typed["number"] = number
+		if got := string(WritePerson(only, "p", typed, s).Bytes()); !strings.Contains(got, want) || ReadPerson(only, s)["number"] != "" {
+			t.Errorf("the number %q beside one that somebody gave: %s", number, got)
+		}
+	}
+	if got := Given(v); len(got) != 1 || got[0] != "1" {
+		t.Errorf("given are %q", got)
 	}
 }
 
@@ -59,7 +70,7 @@ func TestWhatFormsMakeIsFHIR(t *testing.T) {
 	all = append(all, Visit("p", "Quang", ids, Typed{"when": "2026", "reason": "Ho"}, now)...)
 	all = append(all, Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "certainty": "confirmed", "category": "food", "criticality": "high", "reaction": "Ngứa"}, now),
 		Allergy("p", "Quang", "h", Typed{"substance": "Tôm", "certainty": "unconfirmed"}, now),
-		WritePerson(nil, "p", "http://x/number", Typed{"name": "An", "birth": "1961", "sex": "male", "number": "001", "phone": "09", "address": "Xóm 1"}, s))
+		WritePerson(nil, "p", Typed{"name": "An", "birth": "1961", "sex": "male", "number": "001", "phone": "09", "address": "Xóm 1"}, s))
 	for _, v := range all {
 		if issues := r4.Check(v); len(issues) > 0 {
 			t.Errorf("%s: %v", v.Bytes(), issues)

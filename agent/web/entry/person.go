@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"slices"
 	"strings"
 
 	"tram/agent/web/show"
@@ -35,16 +36,16 @@ func ReadPerson(v *fhir.Value, s *show.Show) Typed {
 		"name":    strings.TrimSpace(text),
 		"birth":   s.Date(v.Str("birthDate")),
 		"sex":     v.Str("gender"),
-		"number":  first(v.Get("identifier"), anyItem).Str("value"),
+		"number":  first(v.Get("identifier"), isBare).Str("value"),
 		"phone":   first(v.Get("telecom"), isPhone).Str("value"),
 		"address": where,
 	}
 }
 
 // WritePerson is the Patient old with what was typed over it; a nil old is a
-// new person with the given id. System is that of new identity numbers, "" for
-// none. A detail that is typed as it was leaves its element untouched.
-func WritePerson(old *fhir.Value, id, system string, t Typed, s *show.Show) *fhir.Value {
+// new person with the given id. A detail that is typed as it was leaves its element
+// untouched, and so is a number that somebody else gave.
+func WritePerson(old *fhir.Value, id string, t Typed, s *show.Show) *fhir.Value {
 	v := old
 	if v == nil {
 		v = fhir.NewObject(str("resourceType", "Patient"), str("id", id), fhir.Field{Name: "active", Value: fhir.NewBool(true)})
@@ -79,9 +80,9 @@ func WritePerson(old *fhir.Value, id, system string, t Typed, s *show.Show) *fhi
 		v = v.With("gender", text(t["sex"])).With("_gender", nil)
 	}
 	if changed("number") {
-		v = setFirst(v, "identifier", anyItem, t["number"], func(item *fhir.Value) *fhir.Value {
+		v = setFirst(v, "identifier", isBare, t["number"], func(item *fhir.Value) *fhir.Value {
 			if item == nil {
-				item = fhir.NewObject(str("use", "official"), str("system", system))
+				item = fhir.NewObject(str("use", "official"))
 			}
 			return item.With("value", fhir.NewString(t["number"]))
 		})
@@ -108,6 +109,22 @@ func WritePerson(old *fhir.Value, id, system string, t Typed, s *show.Show) *fhi
 	}
 	return v
 }
+
+// Given are the numbers of a person that have a system: who gave them changes them.
+func Given(v *fhir.Value) []string {
+	var out []string
+	if list := v.Get("identifier"); list != nil {
+		for _, it := range list.Items {
+			if n := it.Str("value"); n != "" && !isBare(it) && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// isBare takes the first number of which nothing says who gave it: one that a desk typed.
+func isBare(v *fhir.Value) bool { return v.Str("system") == "" }
 
 // anyItem takes the first item of a list.
 func anyItem(*fhir.Value) bool { return true }
