@@ -81,7 +81,7 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 	}
 	inOrder(writes)
 	if p := h.desk.commit(ctx, c.by, writes); p != nil {
-		return failed(p)
+		return failed(h.tried(ctx, p, writes...))
 	}
 	left := maxAnswer
 	answers := make([]*fhir.Value, len(entries))

@@ -262,9 +262,15 @@ func TestWhoLookedIsToldFirst(t *testing.T) {
 	f.want(304, "GET", "/Patient/p1", "", "If-None-Match", etag)
 	f.want(200, "GET", "/Patient?gender=female", "")
 	f.want(200, "GET", "/Patient?_summary=count", "")
+	f.want(200, "GET", "/Patient?_lastUpdated=gt2099-01-01", "")
+	f.want(200, "GET", "/Organization?name=x", "")
+	for _, asks := range []string{"/Condition?patient=p1&code=B24&_summary=count", "/Condition?subject=Patient/p1&code=B24&_count=0", "/Patient/p1/Condition?code=B24",
+		"/Condition?patient.gender=female&code=B24", "/Patient?_id=p1&gender=male", "/Patient?name=nobody", "/Observation?code=x"} {
+		f.want(200, "GET", asks, "")
+	}
 	f.want(200, "GET", "/Patient/p1/_history", "")
 	f.want(200, "POST", "/", bundle("batch", entry("", "GET", "Patient/p1", "")))
-	want := "lan read Patient/p1,lan search Patient/p1,lan history Patient/p1,lan read Patient/p1"
+	want := "lan read Patient/p1,lan search Patient/p1," + strings.Repeat("lan search Patient/p1,", 5) + strings.Repeat("lan search /,", 2) + "lan history Patient/p1,lan read Patient/p1"
 	if got := strings.Join(seen, ","); got != want {
 		t.Errorf("told %s, want %s", got, want)
 	}

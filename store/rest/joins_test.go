@@ -169,7 +169,7 @@ func TestScopesHold(t *testing.T) {
 }
 
 // A write shows nothing that its caller did not send and may not read, and tells the audit
-// where it does.
+// where it does, and where all it does is to tell what stands in a record.
 func TestWritesShowWhatMayBeRead(t *testing.T) {
 	var looked []string
 	f := serve(t, func(o *rest.Options) {
@@ -179,13 +179,14 @@ func TestWritesShowWhatMayBeRead(t *testing.T) {
 		}
 	})
 	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))
-	test := `[{"op":"test","path":"/resourceType","value":"Patient"}]`
-	in := `{"resourceType":"Binary","contentType":"application/json-patch+json","data":"` + base64.StdEncoding.EncodeToString([]byte(test)) + `"}`
+	test := func(gender string) string { return `[{"op":"test","path":"/gender","value":"` + gender + `"}]` }
+	nothing := `[{"op":"replace","path":"/gender","value":"female"}]`
+	in := `{"resourceType":"Binary","contentType":"application/json-patch+json","data":"` + base64.StdEncoding.EncodeToString([]byte(nothing)) + `"}`
 	for _, c := range []struct {
 		may, method, path, body, kind, exist string
 		status                               int
 	}{
-		{"u Patient", "PATCH", "/Patient/p1", test, "application/json-patch+json", "", 200},
+		{"u Patient", "PATCH", "/Patient/p1", nothing, "application/json-patch+json", "", 200},
 		{"cs Patient", "POST", "/Patient", patient, "application/fhir+json", "_id=p1", 200},
 		{"u Patient", "POST", "/", bundle("transaction", entry("", "PATCH", "Patient/p1", in)), "application/fhir+json", "", 200},
 	} {
@@ -196,12 +197,22 @@ func TestWritesShowWhatMayBeRead(t *testing.T) {
 			}
 			looked = nil
 			r := f.do(c.method, c.path, c.body, "X-May", may, "Content-Type", c.kind, "If-None-Exist", c.exist, "Prefer", "return=representation")
-			if shows := strings.Contains(r.raw, "Nguy"); r.status != c.status || shows != full || shows != slices.Contains(looked, "read Patient/p1") {
+			if shows := strings.Contains(r.raw, "Nguy"); r.status != c.status || shows != full || !slices.Equal(looked, []string{"read Patient/p1"}) {
 				t.Errorf("%s %s with %q: %d, audited %v: %s", c.method, c.path, may, r.status, looked, r.raw)
 			}
 		}
 	}
+	for gender, want := range map[string]int{"female": 200, "male": 422} {
+		if r := f.do("PATCH", "/Patient/p1", test(gender), "X-May", "u Patient", "Content-Type", "application/json-patch+json"); r.status != 403 {
+			t.Errorf("a patch that asks, of who may not read: %d", r.status)
+		}
+		looked = nil
+		if r := f.do("PATCH", "/Patient/p1", test(gender), "X-May", "ru Patient", "Content-Type", "application/json-patch+json", "Prefer", "return=minimal"); r.status != want || !slices.Equal(looked, []string{"read Patient/p1"}) {
+			t.Errorf("a patch that asks: %d, audited %v", r.status, looked)
+		}
+	}
 	looked = nil
+	f.want(200, "PATCH", "/Patient/p1", `[{"op":"add","path":"/active","value":false}]`, "X-May", "u Patient", "Content-Type", "application/json-patch+json")
 	f.want(201, "POST", "/Patient", patient, "X-May", "c Patient", "Prefer", "return=representation")
 	if len(looked) > 0 {
 		t.Errorf("what was sent is no reading: %v", looked)

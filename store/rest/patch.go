@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/base64"
 	"mime"
+	"slices"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
@@ -55,6 +56,11 @@ func isStep(step *fhir.Value) bool {
 	default:
 		return op == "remove"
 	}
+}
+
+// tests says whether a patch asks what stands in the record.
+func tests(p jsonpatch.Patch) bool {
+	return slices.ContainsFunc(p, func(step jsonpatch.Operation) bool { return step.Kind() == "test" })
 }
 
 // patchIn reads the patch of a Bundle's entry, which a Binary carries (FHIR R4 http.html#trules).

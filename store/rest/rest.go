@@ -317,7 +317,14 @@ func (h *Handler) allowed(c *call) *Problem {
 		return c.may('s', h.o.R4.Kinds()...)
 	case doCreate:
 		return c.may('c', c.key.Kind)
-	case doUpdate, doPatch, doResolve:
+	case doPatch:
+		if tests(c.patch) {
+			if p := c.may('r', c.key.Kind); p != nil {
+				return p
+			}
+		}
+		return c.may('u', c.key.Kind)
+	case doUpdate, doResolve:
 		return c.may('u', c.key.Kind)
 	case doDelete:
 		return c.may('d', c.key.Kind)

@@ -295,6 +295,9 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 			fhir.Field{Name: "resource", Value: content},
 			fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString(mode)})}))
 	}
+	if len(keys) == 0 {
+		keys = h.about(a.query)
+	}
 	if p := h.looked(ctx, c, "search", keys...); p != nil {
 		return failed(p)
 	}
@@ -308,6 +311,35 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 	}
 	res.resource = bundleOf("searchset", total, h.links(path, a.used, found.Next), entries)
 	return res
+}
+
+// maxAbout is how many people are named of whom a search asked.
+const maxAbout = 100
+
+// about is of whom a search asked that shows no record: a count, or that there is nothing,
+// tells something too. It is the zero key where nobody is named, and none for what tells of
+// nobody: what is new, or a kind that is about no person.
+func (h *Handler) about(q query.Query) (out []record.Key) {
+	_, patient := h.o.R4.Param(q.Kind, "patient")
+	_, subject := h.o.R4.Param(q.Kind, "subject")
+	if q.Kind != "Patient" && !patient && !subject {
+		return nil
+	}
+	asks := false
+	for _, c := range q.Clauses {
+		asks = asks || c.Param != "_lastUpdated"
+		named := c.Param == query.Compartment || c.Param == "patient" || c.Param == "subject" || q.Kind == "Patient" && c.Param == "_id"
+		for i := 0; named && i < len(c.Values) && len(out) < maxAbout; i++ {
+			id, is := strings.CutPrefix(c.Values[i], "Patient/")
+			if key := (record.Key{Kind: "Patient", ID: id}); key.Valid() && (is || c.Param != "subject") {
+				out = append(out, key)
+			}
+		}
+	}
+	if asks && len(out) == 0 {
+		out = []record.Key{{}}
+	}
+	return out
 }
 
 // links are made from the configured base alone: a Host header is anybody's.

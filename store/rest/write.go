@@ -114,9 +114,21 @@ func (h *Handler) change(ctx context.Context, c *call) result {
 		return failed(p)
 	}
 	if p := h.desk.commit(ctx, c.by, []*op{o}); p != nil {
-		return failed(p)
+		return failed(h.tried(ctx, p, o))
 	}
 	return h.changed(ctx, o, c.prefer.ret)
+}
+
+// tried leaves word of patches that fit no record: that tells what does not stand there.
+func (h *Handler) tried(ctx context.Context, p *Problem, ops ...*op) *Problem {
+	for _, o := range ops {
+		if p.Code == "patch-failed" && o.action == doPatch && o.shown != nil {
+			if not := h.looked(ctx, o.call, "read", o.key); not != nil {
+				return not
+			}
+		}
+	}
+	return p
 }
 
 // changed is the answer to a write that was made. What the caller did not send itself, such as
@@ -133,12 +145,16 @@ func (h *Handler) changed(ctx context.Context, o *op, ret string) result {
 		return res
 	}
 	res.located = true
-	if sent := (o.action == doCreate || o.action == doUpdate) && o.write >= 0; !sent && ret != "minimal" && ret != "OperationOutcome" {
-		if o.may('r', o.key.Kind) != nil {
-			ret = "minimal"
-		} else if p := h.looked(ctx, o.call, "read", o.key); p != nil {
+	sent := (o.action == doCreate || o.action == doUpdate) && o.write >= 0
+	shows := !sent && ret != "minimal" && ret != "OperationOutcome" && o.may('r', o.key.Kind) == nil
+	same := o.shown != nil && o.tag == o.shown.Tag() // which leaves no trace of who asked
+	if shows || !sent && same {
+		if p := h.looked(ctx, o.call, "read", o.key); p != nil {
 			return failed(p)
 		}
+	}
+	if !sent && !shows && ret != "OperationOutcome" {
+		ret = "minimal"
 	}
 	switch ret {
 	case "minimal":
