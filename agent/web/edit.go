@@ -158,13 +158,8 @@ func (c *call) newPerson() error {
 	f.Fields = filled(fields, t, faults, doubts)
 	sure := c.r.PostForm.Get("sure") != ""
 	if len(faults) == 0 {
-		if f.Similar, err = c.Store.Doubles(v, true, maxDoubles); err != nil {
+		if f.Similar, err = c.doubles(v, true); err != nil {
 			return err
-		}
-		if len(f.Similar) > 0 && !sure {
-			if err := c.looked(audit.Search, record.Key{}); err != nil {
-				return err
-			}
 		}
 	}
 	if f.Ask = len(doubts)+len(f.Similar) > 0; len(faults) > 0 || f.Ask && !sure {

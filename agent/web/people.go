@@ -137,7 +137,7 @@ func (c *call) person() error {
 		return err
 	}
 	if p.Only == "" && !p.Deleted {
-		if p.Doubles, err = c.Store.Doubles(content, false, maxDoubles); err != nil {
+		if p.Doubles, err = c.doubles(content, false); err != nil {
 			return err
 		}
 	}

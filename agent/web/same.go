@@ -158,6 +158,16 @@ func (c *call) keptWith(st *record.Stand, ids []string) (int, error) {
 	return 0, nil
 }
 
+// doubles are who may be the same person as a Patient. Where there are any, that somebody
+// looks for people is told, as at the desk.
+func (c *call) doubles(patient *fhir.Value, wide bool) ([]people.Double, error) {
+	out, err := c.Store.Doubles(patient, wide, maxDoubles)
+	if err == nil && len(out) > 0 {
+		err = c.looked(audit.Search, record.Key{})
+	}
+	return out, err
+}
+
 // another asks which other record is the same person's. What is typed stands in no address.
 func (c *call) another() error {
 	_, content, err := c.about(record.Key{Kind: "Patient", ID: c.r.PathValue("id")})
@@ -165,7 +175,7 @@ func (c *call) another() error {
 		return err
 	}
 	p := samePage{ID: content.Str("id"), Person: c.brief(content)}
-	if p.Doubles, err = c.Store.Doubles(content, true, maxDoubles); err != nil {
+	if p.Doubles, err = c.doubles(content, true); err != nil {
 		return err
 	}
 	if p.Query = strings.TrimSpace(c.r.PostForm.Get("q")); p.Query != "" {

@@ -24,6 +24,9 @@ func TestTwoRecordsOfOnePerson(t *testing.T) {
 	at := "/person/" + one.ID
 	_, page, _ := b.get(at)
 	want(t, "the hint", page, "Có thể cùng một người với", at+"/same/"+two.ID, "cùng tên và ngày sinh")
+	if n := s.acts("quang", audit.Search, record.Key{}); n != 1 {
+		t.Errorf("that another person was shown is told %d times", n)
+	}
 	if strings.Contains(page, "Penicillin") {
 		t.Error("the program joined them by itself")
 	}
