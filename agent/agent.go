@@ -265,7 +265,7 @@ func (a *Agent) network() web.API {
 func (a *Agent) newIntake() *intake.Intake {
 	c := a.o.Config
 	o := intake.Over(a.store)
-	o.Folder, o.Author, o.Poll, o.Lenient, o.Log = c.DropFolder(), DropAuthor, c.Drop.Poll, c.Drop.References == "lenient", a.o.Log
+	o.Folder, o.Author, o.Poll, o.Done, o.Lenient, o.Log = c.DropFolder(), DropAuthor, c.Drop.Poll, c.Drop.Done, c.Drop.References == "lenient", a.o.Log
 	o.Zone, o.Rules = time.Local, hl7v2.Rules{Systems: c.Drop.Systems(), Trials: a.o.Practice}
 	return intake.New(o)
 }
@@ -313,12 +313,12 @@ func (a *Agent) reload(c config.Config) {
 	if len(live) == 0 && len(restart) == 0 {
 		return
 	}
-	a.intake.Tune(c.Drop.Poll, c.Drop.References == "lenient")
+	a.intake.Tune(c.Drop.Poll, c.Drop.Done, c.Drop.References == "lenient")
 	if a.o.Level != nil {
 		a.o.Level.Set(Level(c.Log.Level))
 	}
 	a.mu.Lock()
-	a.o.Config.Sync, a.o.Config.Drop.Poll, a.o.Config.Drop.References = c.Sync, c.Drop.Poll, c.Drop.References
+	a.o.Config.Sync, a.o.Config.Drop.Poll, a.o.Config.Drop.Done, a.o.Config.Drop.References = c.Sync, c.Drop.Poll, c.Drop.Done, c.Drop.References
 	a.o.Config.Log = c.Log
 	a.mu.Unlock()
 	a.o.Log.Info("settings taken over", "live", live, "after restart", restart)

@@ -85,6 +85,7 @@ type API struct {
 type Drop struct {
 	Folder     string        // absolute; "" means inside Data.Folder
 	Poll       time.Duration // how often the folder is looked at, beside being told of changes
+	Done       time.Duration // how long files that were taken stay in it
 	References string        // "strict": a reference to nothing sets a file aside; "lenient": it does not
 	// Identifiers name the FHIR system of identifiers by who assigns them in HL7 messages:
 	// "BYT=http://example.org/cccd, TTYT=urn:oid:1.2.3".
@@ -151,7 +152,7 @@ func Default(dataDir string) Config {
 		Data:    Data{Folder: dataDir},
 		Centre:  Centre{KeyExchange: "hybrid"},
 		Page:    Page{Listen: "127.0.0.1:8642"},
-		Drop:    Drop{Poll: 30 * time.Second, References: "strict"},
+		Drop:    Drop{Poll: 30 * time.Second, Done: 7 * 24 * time.Hour, References: "strict"},
 		Sync:    Sync{Every: 15 * time.Minute, Urgent: 2 * time.Second},
 		Log:     Log{Level: "info"},
 	}

@@ -60,6 +60,7 @@ key = "api.key"
 [drop]
 folder = "in"
 poll = "5s"
+done = "36h"
 references = "lenient"
 identifiers = "BYT=urn:x:1, B = urn:x:2"
 [mllp]
@@ -77,7 +78,7 @@ level = "debug"
 `), dir)
 	want := Config{Station{"tram-a", "en"}, Data{filepath.Join(dir, "data"), filepath.Join(dir, "second")},
 		Keys{filepath.Join(dir, "word")}, Centre{URL: "https://10.0.0.1:8643", KeyExchange: "classic"}, Page{"[::1]:0"},
-		API{"192.168.1.10:8643", "tram-a.example tram-a", filepath.Join(dir, "api.pem"), filepath.Join(dir, "api.key")}, Drop{filepath.Join(dir, "in"), 5 * time.Second, "lenient", "BYT=urn:x:1, B = urn:x:2"}, MLLP{"192.168.1.10:2575", "192.168.1.20, ::1"},
+		API{"192.168.1.10:8643", "tram-a.example tram-a", filepath.Join(dir, "api.pem"), filepath.Join(dir, "api.key")}, Drop{filepath.Join(dir, "in"), 5 * time.Second, 36 * time.Hour, "lenient", "BYT=urn:x:1, B = urn:x:2"}, MLLP{"192.168.1.10:2575", "192.168.1.20, ::1"},
 		Stick{filepath.Join(dir, "sticks")}, Points{"192.168.1.10:8643"}, Sync{time.Hour, 0}, Log{"debug"}}
 	if err != nil || got != want {
 		t.Errorf("Parse = %+v, %v; want %+v", got, err, want)
@@ -86,7 +87,7 @@ level = "debug"
 	if n := len(live) + len(restart); n != len(settings()) {
 		t.Errorf("Diff finds %d of %d settings: %v %v", n, len(settings()), live, restart)
 	}
-	wantLive := []string{"station.language", "drop.poll", "sync.every", "sync.urgent", "log.level"}
+	wantLive := []string{"station.language", "drop.poll", "drop.done", "sync.every", "sync.urgent", "log.level"}
 	if !reflect.DeepEqual(live, wantLive) {
 		t.Errorf("live = %v, want %v", live, wantLive)
 	}

@@ -39,6 +39,7 @@ func settings() []setting {
 		folder("api.key", func(c *Config) *string { return &c.API.Key }),
 		folder("drop.folder", func(c *Config) *string { return &c.Drop.Folder }),
 		duration("drop.poll", "30s", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Drop.Poll }),
+		duration("drop.done", "168h", 24*time.Hour, 10*365*24*time.Hour, func(c *Config) *time.Duration { return &c.Drop.Done }),
 		choice("drop.references", false, func(c *Config) *string { return &c.Drop.References }, "strict", "lenient"),
 		{key: "drop.identifiers", like: "BYT=urn:oid:1.2.3", set: identifiers, get: func(c *Config) string { return c.Drop.Identifiers }},
 		{key: "mllp.listen", like: "127.0.0.1:2575", set: mllp, get: func(c *Config) string { return c.MLLP.Listen }},

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -56,6 +57,34 @@ func list(root *os.Root) ([]string, error) {
 // names lists a folder below the root.
 func names(root *os.Root, dir string) ([]fs.DirEntry, error) {
 	return fs.ReadDir(root.FS(), dir)
+}
+
+// doneFolder holds the files that were taken, in a folder for each day.
+const doneFolder = "done"
+
+// tidyEvery is how often it is looked what may go from done.
+const tidyEvery = time.Hour
+
+// tidy takes away what has been in done for long enough. What else lies there is somebody's.
+func (in *Intake) tidy(root *os.Root, now time.Time) {
+	keep := in.tuned().done
+	if keep <= 0 || now.Sub(in.tidied).Abs() < tidyEvery {
+		return
+	}
+	in.tidied = now
+	days, err := names(root, doneFolder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		in.o.Log.Warn("files that were taken cannot be listed", "err", err)
+	}
+	for _, d := range days {
+		day, err := time.ParseInLocation(time.DateOnly, d.Name(), now.Location())
+		if err != nil || now.Sub(day.AddDate(0, 0, 1)) < keep {
+			continue
+		}
+		if err := root.RemoveAll(path.Join(doneFolder, d.Name())); err != nil {
+			in.o.Log.Warn("files that were taken cannot be removed", "day", d.Name(), "err", err)
+		}
+	}
 }
 
 // anyAside reports whether a file lies in aside/.

@@ -99,6 +99,9 @@ type Options struct {
 	// Poll is how often the folder is looked at, whatever the system tells of
 	// changes: it tells nothing of network folders. 0 means 30 s.
 	Poll time.Duration
+	// Done is how long a file that was taken stays in done, counted from the end of its day:
+	// it holds in the clear what the store seals. 0 means for ever.
+	Done time.Duration
 	// Lenient takes references to records that are not here.
 	Lenient bool
 	// Now is the clock; nil means time.Now.
@@ -117,11 +120,17 @@ type Intake struct {
 	pause   pause
 	blind   bool      // polls only, as on a network folder
 	thought time.Time // when the waiting list was last gone through
+	tidied  time.Time // when done was
 
 	mu      sync.Mutex // guards what follows
-	poll    time.Duration
-	lenient bool
+	tuning  tuning
 	trouble trouble
+}
+
+// tuning is what can be changed while Run works; see Options.
+type tuning struct {
+	poll, done time.Duration
+	lenient    bool
 }
 
 // New prepares an intake; it touches nothing.
@@ -139,26 +148,26 @@ func New(o Options) *Intake {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	in := &Intake{o: o, files: map[string]*file{}}
-	in.Tune(o.Poll, o.Lenient)
+	in.Tune(o.Poll, o.Done, o.Lenient)
 	return in
 }
 
 // Tune changes what can be changed while Run works; a new poll counts from the
 // next look on.
-func (in *Intake) Tune(poll time.Duration, lenient bool) {
+func (in *Intake) Tune(poll, done time.Duration, lenient bool) {
 	if poll <= 0 {
 		poll = 30 * time.Second
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.poll, in.lenient = poll, lenient
+	in.tuning = tuning{poll, done, lenient}
 }
 
 // tuned is what Tune set last.
-func (in *Intake) tuned() (time.Duration, bool) {
+func (in *Intake) tuned() tuning {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.poll, in.lenient
+	return in.tuning
 }
 
 // gather is how long changes are collected before the folder is looked at.
@@ -213,7 +222,7 @@ func (in *Intake) Run(ctx context.Context) error {
 				w.Add(in.o.Folder) // again each time: the folder may have come back
 			}
 			next := in.look(ctx)
-			delay, _ := in.tuned()
+			delay := in.tuned().poll
 			if !next.IsZero() {
 				delay = min(delay, max(next.Sub(in.o.Now()), gather))
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"time"
 
 	"tram/store/record"
@@ -50,6 +51,7 @@ func (in *Intake) look(ctx context.Context) time.Time {
 	ready := t.sift(all)
 	t.takeAll(ctx, ready)
 	in.reconsider(ctx)
+	in.tidy(root, now)
 	if in.pause.until.After(now) {
 		t.due(in.pause.until)
 	} else if ctx.Err() == nil {
@@ -222,7 +224,7 @@ func refused(name string, c Code) Event {
 // tried again.
 func (t *tour) file(name string, f *file) verdict {
 	e := f.settled
-	dir, note, suffix := "done/"+t.now.Format("2006-01"), assignedNote(e.Assigned), ".ids.txt"
+	dir, note, suffix := path.Join(doneFolder, t.now.Format(time.DateOnly)), assignedNote(e.Assigned), ".ids.txt"
 	if e.What == Aside {
 		dir, note, suffix = "aside", e.Refusal.Note(), noteSuffix
 	}

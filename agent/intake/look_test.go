@@ -33,7 +33,7 @@ func TestWholeFilesAreTakenAndFiled(t *testing.T) {
 	b.settle()
 	b.want("records", b.records(), []string{"Bundle/abcdefghijklmno2-1", "Observation/o", "Patient/a", "Patient/b"})
 	b.want("files", b.tree(), []string{".a.json", "a.json.part", "a.json.reason.txt", "a.json.tmp", "a.txt",
-		"done/2026-11/a.JSON", "done/2026-11/b.NdJson", "done/2026-11/c.json", "done/2026-11/c.json.ids.txt", "~a.json"})
+		"done/2026-11-03/a.JSON", "done/2026-11-03/b.NdJson", "done/2026-11-03/c.json", "done/2026-11-03/c.json.ids.txt", "~a.json"})
 	kept, err := os.ReadFile(b.path("records", "Observation/o"))
 	if want := observation("o", "Patient/a"); err != nil || string(kept) != want {
 		t.Errorf("kept %s, %v; want %s", kept, err, want)
@@ -95,7 +95,7 @@ func TestTheSameBytesAgainDoubleNothing(t *testing.T) {
 			t.Errorf("Observation %s refers to %q, want %q (%v)", id, v.Str("subject", "reference"), want, err)
 		}
 	}
-	ids, err := os.ReadFile(filepath.Join(b.drop, "done/2026-11/t.json.ids.txt"))
+	ids, err := os.ReadFile(filepath.Join(b.drop, "done/2026-11-03/t.json.ids.txt"))
 	want := "1\tObservation/abcdefghijklmno2-1\r\n2\tPatient/abcdefghijklmno2-2\r\n4\tObservation/abcdefghijklmno2-3\r\n5\tObservation/abcdefghijklmno2-4\r\n"
 	if err != nil || string(ids) != want {
 		t.Errorf("ids: %q, %v; want %q", ids, err, want)
@@ -104,7 +104,7 @@ func TestTheSameBytesAgainDoubleNothing(t *testing.T) {
 	b.put("u.json", text)
 	b.settle()
 	b.want("after the same again", b.records(), first)
-	b.want("files", b.tree(), []string{"done/2026-11/t (2).json", "done/2026-11/t.json", "done/2026-11/t.json.ids.txt", "done/2026-11/u.json"})
+	b.want("files", b.tree(), []string{"done/2026-11-03/t (2).json", "done/2026-11-03/t.json", "done/2026-11-03/t.json.ids.txt", "done/2026-11-03/u.json"})
 	if len(b.events) != 3 || b.events[1].What != Again || b.events[2].What != Again {
 		t.Errorf("events %+v", b.events)
 	}
@@ -131,7 +131,7 @@ func TestOrderOfFilesDoesNotMatter(t *testing.T) {
 	b.want("at first", b.records(), []string{"Observation/o", "Patient/a"})
 	b.pass(quiet)
 	b.want("in the end", b.records(), []string{"Observation/o", "Observation/p", "Patient/a", "Patient/n"})
-	b.Tune(0, true)
+	b.Tune(0, 0, true)
 	b.put("4.json", observation("q", "Patient/nobody"))
 	b.settle()
 	if !slices.Contains(b.records(), "Observation/q") {
@@ -184,7 +184,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.settle()
-	b.want("once the link is gone", b.tree(), []string{"aside/l.json", "aside/l.json" + noteSuffix, "done/2026-11/a.json"})
+	b.want("once the link is gone", b.tree(), []string{"aside/l.json", "aside/l.json" + noteSuffix, "done/2026-11-03/a.json"})
 	if n := len(slices.DeleteFunc(b.events, func(e Event) bool { return e.What != Took })); n != 1 {
 		t.Errorf("taken %d times", n)
 	}
@@ -205,7 +205,7 @@ func TestAFileSwappedDuringTheTakeIsTakenToo(t *testing.T) {
 	b.want("after the first", b.tree(), []string{"a.json"})
 	b.settle()
 	b.want("records", b.records(), []string{"Patient/a", "Patient/b"})
-	b.want("files", b.tree(), []string{"done/2026-11/a.json"})
+	b.want("files", b.tree(), []string{"done/2026-11-03/a.json"})
 }
 
 func TestTooLargeIsNotRead(t *testing.T) {
@@ -266,7 +266,7 @@ func TestKilledBetweenTakeAndMove(t *testing.T) {
 	}
 	b.settle()
 	b.want("records after the retake", b.records(), first)
-	b.want("files", b.tree(), []string{"done/2026-11/t.json", "done/2026-11/t.json.ids.txt"})
+	b.want("files", b.tree(), []string{"done/2026-11-03/t.json", "done/2026-11-03/t.json.ids.txt"})
 	if len(b.events) != 1 || b.events[0].Taken != (Taken{Same: 2}) {
 		t.Errorf("events %+v", b.events)
 	}
@@ -363,4 +363,32 @@ func next[T any](t *testing.T, ch <-chan T) T {
 		t.Fatal("nothing is told")
 		panic("unreachable")
 	}
+}
+
+// What lies in done lies there in the clear: it goes after its time, and nothing else does.
+func TestTakenFilesGoAfterTheirTime(t *testing.T) {
+	b := newBench(t, t.TempDir(), func(o *Options) { o.Done = 48 * time.Hour })
+	b.put("a.json", `{"resourceType":"Patient"}`)
+	b.settle()
+	for _, dir := range []string{"done/2026-11-03 old", "aside"} {
+		if err := os.Mkdir(filepath.Join(b.drop, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.put("done/2026-11-03 old/x.json", "theirs")
+	b.put("done/notes.txt", "theirs")
+	b.put("aside/y.json", "nobody looked yet")
+	here := []string{"aside/y.json", "done/2026-11-03/a.json", "done/2026-11-03/a.json.ids.txt", "done/2026-11-03 old/x.json", "done/notes.txt"}
+	for _, at := range []time.Time{time.Date(2026, 11, 5, 23, 0, 0, 0, time.UTC), time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		b.now = at
+		b.look(t.Context())
+		b.want("at "+at.String(), b.tree(), here)
+	}
+	b.now = time.Date(2026, 11, 6, 0, 0, 0, 0, time.UTC)
+	b.Tune(0, 0, false)
+	b.look(t.Context())
+	b.want("kept for ever", b.tree(), here)
+	b.Tune(0, 48*time.Hour, false)
+	b.look(t.Context())
+	b.want("two days after", b.tree(), []string{"aside/y.json", "done/2026-11-03 old/x.json", "done/notes.txt"})
 }

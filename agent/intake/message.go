@@ -250,7 +250,10 @@ func sameDose(a, b *fhir.Value) bool {
 	if keyOf(a).Kind != "Immunization" {
 		return true
 	}
-	day := func(v *fhir.Value) string { at := v.Str("occurrenceDateTime"); return at[:min(len(at), len(time.DateOnly))] }
+	day := func(v *fhir.Value) string {
+		at := v.Str("occurrenceDateTime")
+		return at[:min(len(at), len(time.DateOnly))]
+	}
 	return day(a) == day(b) && match.SameConcept(a.Get("vaccineCode"), b.Get("vaccineCode"))
 }
 

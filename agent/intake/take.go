@@ -83,7 +83,7 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 	if err != nil {
 		return Event{}, err
 	}
-	if _, lenient := in.tuned(); !lenient {
+	if !in.tuned().lenient {
 		bad, err := refersNowhere(in.o.R4, items, in.o.Exists)
 		if err != nil {
 			return Event{}, err
