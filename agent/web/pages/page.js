@@ -41,8 +41,17 @@
     form.addEventListener("input", function () { dirty = true; });
     form.addEventListener("submit", function () { leaving = true; });
   }
+  // Who works in another tab is here too; without a store every tab counts for itself.
+  function meet() {
+    try {
+      var there = Number(localStorage.getItem("active")) || 0;
+      if (active > there) { localStorage.setItem("active", active); }
+      else if (there <= Date.now()) { active = there; }
+    } catch (e) { /* no store */ }
+  }
   setInterval(function () {
     if (leaving) { return; }
+    meet();
     var now = Date.now();
     if (now - active > idle - 4000) {
       leaving = true;
