@@ -342,7 +342,7 @@ func TestStaffAccounts(t *testing.T) {
 	if code, _, _ := b.post("/staff", url.Values{"user": {"hung"}, "name": {"Mai Phúc Hùng"}, "role": {"nurse"}, "pin": {pin}, "again": {pin}}); code != http.StatusSeeOther {
 		t.Fatalf("add: %d", code)
 	}
-	s.as("hung")
+	hung := s.as("hung")
 	if code, page, _ := b.post("/staff", url.Values{"user": {"hung"}, "name": {"Khác"}, "role": {"nurse"}, "pin": {pin}, "again": {pin}}); code != http.StatusUnprocessableEntity || !strings.Contains(page, "đã có") {
 		t.Errorf("taken name: %d", code)
 	}
@@ -354,6 +354,9 @@ func TestStaffAccounts(t *testing.T) {
 	}
 	if code, _, _ := s.browser().post("/signin", url.Values{"user": {"hung"}, "pin": {pin}}); code != http.StatusUnauthorized {
 		t.Errorf("the old PIN after a reset: %d", code)
+	}
+	if code, _, _ := hung.get("/people"); code != http.StatusUnauthorized {
+		t.Errorf("a session from before the reset: %d", code)
 	}
 	for range 3 {
 		if code, page, _ := b.post("/me", url.Values{"old": {"sai"}, "pin": {"lua-vang-8"}, "again": {"lua-vang-8"}}); code != http.StatusUnprocessableEntity || !strings.Contains(page, "PIN hiện nay chưa đúng") {

@@ -62,7 +62,9 @@ func (c *call) changeStaff() error {
 			err = errAgain
 			break
 		}
-		err = c.book.Reset(c.r.Context(), user, c.r.PostForm.Get("pin"), c.user.User)
+		if err = c.book.Reset(c.r.Context(), user, c.r.PostForm.Get("pin"), c.user.User); err == nil {
+			c.sessions.LockUser(account.User(user))
+		}
 	default:
 		return errBadForm
 	}

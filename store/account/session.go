@@ -103,6 +103,15 @@ func (s *Sessions) Lock(cookie string) {
 	s.with(cookie, func(o *open) { o.Locked = true })
 }
 
+// LockUser locks every session of somebody, who has to show the PIN of now.
+func (s *Sessions) LockUser(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.all {
+		o.Locked = o.Locked || o.User == user
+	}
+}
+
 // Keep sets the session's note.
 func (s *Sessions) Keep(cookie, note string) {
 	if len(note) <= maxNote {
