@@ -364,8 +364,9 @@ func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
 			return err
 		}
 		if b := t.Table(layout.Meta).Get(kSettled(seg)); len(b) == 8 {
-			since = int64(num(b))
-			return nil
+			if since = int64(num(b)); now-since < keepJournal.Milliseconds() {
+				return errWaits
+			}
 		}
 		return s.journal.Read(seg, func(_ journal.Position, b []byte) error {
 			es, err := layout.DecodeEntries(b)
@@ -394,11 +395,11 @@ func (s *Store) settledFor(ctx context.Context, seg uint32) (bool, error) {
 	if since == 0 {
 		return false, s.update(ctx, func(t *tx) error { return t.Table(layout.Meta).Put(kSettled(seg), u64(uint64(now))) })
 	}
-	return now-since >= keepJournal.Milliseconds(), nil
+	return true, nil
 }
 
-// errWaits ends the way through a segment.
-var errWaits = errors.New("the centre has not all of it")
+// errWaits says that a segment stays.
+var errWaits = errors.New("the centre has not all of it, or not for long")
 
 // waitsStill reports whether the centre has not an entry's version yet.
 func (t *tx) waitsStill(e layout.Entry) (bool, error) {
@@ -474,25 +475,4 @@ func (t *tx) carrySettings() error {
 		t.keep(layout.Peer, b)
 	}
 	return err
-}
-
-// Voided is how often receipts were taken back: what upstream said before the last time
-// proves nothing.
-func (s *Store) Voided() (n uint64, err error) {
-	err = s.view(func(tx *tx) error {
-		n = tx.voided()
-		return nil
-	})
-	return n, err
-}
-
-func (t *tx) voided() uint64 {
-	if b := t.Table(layout.Meta).Get([]byte(layout.Voided)); len(b) == 8 {
-		return num(b)
-	}
-	return 0
-}
-
-func (t *tx) countVoid() error {
-	return t.Table(layout.Meta).Put([]byte(layout.Voided), u64(t.voided()+1))
 }

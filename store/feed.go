@@ -444,14 +444,15 @@ const fillBatch = 2000
 // where the store is not the top one, and may be called again, or cut short.
 func (s *Store) Fill(ctx context.Context) error {
 	for from := []byte{}; from != nil; {
-		err := s.update(ctx, func(tx *tx) error {
+		var next []byte
+		err := s.update(ctx, func(tx *tx) error { // which may run twice
 			var batch [][]byte
 			c := tx.Table(layout.Stands).Cursor()
 			k, _ := c.Seek(from)
 			for ; k != nil && len(batch) < fillBatch; k, _ = c.Next() {
 				batch = append(batch, slices.Clone(k))
 			}
-			from = slices.Clone(k)
+			next = slices.Clone(k)
 			for _, n := range batch {
 				if err := tx.offerAll(n); err != nil {
 					return err
@@ -462,6 +463,7 @@ func (s *Store) Fill(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("fill: %w", err)
 		}
+		from = next
 	}
 	return nil
 }

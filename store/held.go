@@ -428,3 +428,46 @@ func (s *Store) Standing() (record.Standing, error) {
 	})
 	return out, err
 }
+
+// Receipt is the newest receipt for a lineage; zero where there is none.
+func (s *Store) Receipt(l record.Lineage) (record.Receipt, error) {
+	var out record.Receipt
+	err := s.view(func(tx *tx) error {
+		_, err := tx.get(layout.Receipts, []byte(l), &out)
+		return err
+	})
+	return out, err
+}
+
+// Receipts lists the newest receipt of every lineage.
+func (s *Store) Receipts() ([]record.Receipt, error) {
+	var out []record.Receipt
+	err := s.view(func(tx *tx) error {
+		return tx.Table(layout.Receipts).ForEach(func(k, v []byte) error {
+			var r record.Receipt
+			if err := tx.open(layout.Receipts, k, v, &r); err != nil {
+				return err
+			}
+			out = append(out, r)
+			return nil
+		})
+	})
+	return out, err
+}
+
+// Voided is how often receipts were taken back: what upstream said before the last time
+// proves nothing.
+func (s *Store) Voided() (n uint64, err error) {
+	err = s.view(func(tx *tx) error {
+		n = tx.voided()
+		return nil
+	})
+	return n, err
+}
+
+func (t *tx) voided() uint64 {
+	if b := t.Table(layout.Meta).Get([]byte(layout.Voided)); len(b) == 8 {
+		return num(b)
+	}
+	return 0
+}

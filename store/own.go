@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"tram/store/layout"
 	"tram/store/record"
@@ -126,6 +128,10 @@ func (t *tx) receipted(r record.Receipt) error {
 	if err := t.put(layout.Receipts, []byte(r.Lineage), r); err != nil {
 		return err
 	}
+	mine, err := t.mine()
+	if err != nil {
+		return err
+	}
 	var covered []uint64
 	c := t.Table(layout.Own).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
@@ -133,7 +139,7 @@ func (t *tx) receipted(r record.Receipt) error {
 		if err != nil {
 			return err
 		}
-		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N > r.N && r.Lineage == t.s.Lineage() {
+		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N > r.N && mine[r.Lineage] && !e.Foreign {
 			break // what is made here stands in order
 		}
 		if e.Ref.Name.Lineage == r.Lineage && e.Ref.Name.N <= r.N && e.Verdict.Taken() {
@@ -163,32 +169,6 @@ func (t *tx) settled(order uint64) error {
 		return err
 	}
 	return t.handDownAgain(u64(e.Number), e.Ref)
-}
-
-// Receipt is the newest receipt for a lineage; zero where there is none.
-func (s *Store) Receipt(l record.Lineage) (record.Receipt, error) {
-	var out record.Receipt
-	err := s.view(func(tx *tx) error {
-		_, err := tx.get(layout.Receipts, []byte(l), &out)
-		return err
-	})
-	return out, err
-}
-
-// Receipts lists the newest receipt of every lineage.
-func (s *Store) Receipts() ([]record.Receipt, error) {
-	var out []record.Receipt
-	err := s.view(func(tx *tx) error {
-		return tx.Table(layout.Receipts).ForEach(func(k, v []byte) error {
-			var r record.Receipt
-			if err := tx.open(layout.Receipts, k, v, &r); err != nil {
-				return err
-			}
-			out = append(out, r)
-			return nil
-		})
-	})
-	return out, err
 }
 
 // Recover acts on what an exchange revealed; see record.Recovery.
@@ -378,6 +358,22 @@ func (t *tx) void(known record.Link) error {
 		}
 	}
 	return nil
+}
+
+// countVoid counts it, and takes back since when the centre has all of a segment.
+func (t *tx) countVoid() error {
+	meta := t.Table(layout.Meta)
+	var since [][]byte
+	c := meta.Cursor()
+	for k, _ := c.Seek([]byte(layout.Settled)); bytes.HasPrefix(k, []byte(layout.Settled)); k, _ = c.Next() {
+		since = append(since, slices.Clone(k))
+	}
+	for _, k := range since {
+		if err := meta.Delete(k); err != nil {
+			return err
+		}
+	}
+	return meta.Put([]byte(layout.Voided), u64(t.voided()+1))
 }
 
 // reoffer lets a version wait for upstream again. One that it parked is asked about once

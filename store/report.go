@@ -89,7 +89,7 @@ func (s *Store) Made(from, to int64, most int, dated func(record.Name, record.St
 				continue
 			}
 			e := Entry{Key: r.Key, Version: v.Name, Stamp: stamp, Author: v.Author}
-			if e.Place, err = tx.placeOf(num(k)); err != nil {
+			if e.Place, err = tx.placeIn(r, r.Past[i]); err != nil {
 				return err
 			}
 			own, _, err := tx.ownAt(num(k))
@@ -97,6 +97,9 @@ func (s *Store) Made(from, to int64, most int, dated func(record.Name, record.St
 				return err
 			}
 			e.Verdict, e.Reason = own.Verdict, own.Reason
+			if slices.Contains(r.Left, r.Past[i].Ref) {
+				e.Verdict = record.Parked
+			}
 			out = append(out, e)
 		}
 		return nil
@@ -152,14 +155,22 @@ func (s *Store) PlaceOf(key record.Key, name record.Name) (record.Place, error) 
 		if !ok {
 			return nil
 		}
-		if place = record.Here; slices.Contains(r.Left, p.Ref) {
-			return nil
-		}
-		if place, err = tx.placeOf(p.At); place == record.Centre && r.Waits { // and with it what it was made from
-			place = record.Here
-		}
+		place, err = tx.placeIn(r, p)
 		return err
 	})
+	return place, err
+}
+
+// placeIn tells where a version of a record is. What upstream did not take and was let go of
+// stays here, and so does, at a point, what its station waits with.
+func (t *tx) placeIn(r *layout.Row, p layout.Past) (record.Place, error) {
+	if slices.Contains(r.Left, p.Ref) {
+		return record.Here, nil
+	}
+	place, err := t.placeOf(p.At)
+	if place == record.Centre && r.Waits { // and with it what it was made from
+		place = record.Here
+	}
 	return place, err
 }
 
