@@ -141,6 +141,23 @@ func (t *tx) answeredHeld(a record.Answer) error {
 	return t.put(layout.Refused, t.heldAt(a.Ref), held)
 }
 
+// answeredRelayed keeps upstream's word on what came from below and was taken in here, where
+// it is that it was not taken there: who made it was told otherwise.
+func (t *tx) answeredRelayed(a record.Answer, e layout.OwnEntry) error {
+	at := t.heldAt(a.Ref)
+	switch {
+	case a.Verdict == record.Parked && a.Reason != record.Fork && !e.Foreign:
+		mine, err := t.mine()
+		if err != nil || mine[a.Ref.Name.Lineage] {
+			return err
+		}
+		return t.put(layout.Refused, at, Refused{Key: a.Key, Ref: a.Ref, Verdict: a.Verdict, Reason: a.Reason})
+	case a.Verdict.Taken() && t.Table(layout.Refused).Len() > 0:
+		return t.Table(layout.Refused).Delete(at)
+	}
+	return nil
+}
+
 // Abandon lets what a peer handed in and is held aside for its base be taken without it,
 // where the chains of the peer's former lives end before it: who made it lost it, and with
 // it the base. What stands above a gap in such a chain goes up without the chain: nobody

@@ -35,6 +35,9 @@ func (t *tx) answered(a record.Answer) error {
 		return t.reissue(a.Ref.Name.Lineage)
 	}
 	e.Verdict, e.Reason = a.Verdict, a.Reason
+	if err := t.answeredRelayed(a, e); err != nil {
+		return err
+	}
 	if e.Foreign && e.Verdict != record.Waits {
 		return t.answeredForeign(n, p.At, e)
 	}

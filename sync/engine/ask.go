@@ -327,6 +327,8 @@ func (a *Ask) Take(ctx context.Context, f *wire.Frame) error {
 		return a.answers(*f.Answers)
 	case f.Echo != nil:
 		return a.echo(*f.Echo)
+	case f.Parked != nil:
+		a.parked(*f.Parked)
 	case f.Receipt != nil:
 		return a.receipt(*f.Receipt)
 	case f.Proof != nil:
@@ -365,6 +367,14 @@ func (a *Ask) answer(ans record.Answer) error {
 	}
 	a.stretch.Answers = append(a.stretch.Answers, ans)
 	return nil
+}
+
+// parked takes the word that what upstream took in was not taken above it.
+func (a *Ask) parked(ans record.Answer) {
+	if a.late == nil || !a.late.Voided {
+		ans.Verdict = record.Parked
+		a.stretch.Answers = append(a.stretch.Answers, ans)
+	}
 }
 
 // answers takes upstream's word on the next changes in the order of the request.

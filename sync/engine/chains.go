@@ -66,3 +66,18 @@ func (a *Ask) receipt(r record.Receipt) error {
 	}
 	return nil
 }
+
+// sayParked says, before a receipt that is handed down, what it covers and who gave it did
+// not take: here that was taken, and answered so.
+func (s *Serve) sayParked(covered record.Link) error {
+	if s.o.Proved == nil {
+		return nil
+	}
+	untaken, err := s.o.Replica.Untaken(func(l record.Lineage) bool { return l == covered.Lineage })
+	for i := range untaken {
+		if a := &untaken[i]; a.Verdict == record.Parked && a.Ref.Name.N <= covered.N {
+			s.say(&wire.Frame{Parked: a})
+		}
+	}
+	return err
+}

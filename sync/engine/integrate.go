@@ -112,7 +112,7 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 		}
 		d.Foreign = c.Relayed || !s.hello.Owns(c.Version.Name.Lineage)
 		st.Taken = append(st.Taken, d)
-		answers = append(answers, record.Answer{Key: c.Key, Ref: c.Ref, Verdict: d.Verdict, Reason: d.Reason})
+		answers = append(answers, answerOf(d))
 		reopened, err := s.reopen(d, content, seen)
 		if err != nil {
 			return 0, nil, err
@@ -126,6 +126,16 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 		s.held[a.Ref] = len(s.answers) + i
 	}
 	return len(answers), answers, nil
+}
+
+// answerOf is what is said of a change. One that is known here, with a reason why our own
+// upstream did not take it, is parked for who made it.
+func answerOf(d record.Decided) record.Answer {
+	a := record.Answer{Key: d.Key, Ref: d.Ref, Verdict: d.Verdict, Reason: d.Reason}
+	if d.Verdict == record.Known && d.Reason != "" {
+		a.Verdict = record.Parked
+	}
+	return a
 }
 
 // reopen makes, for each deleted record that a change newly refers to, the
@@ -177,6 +187,8 @@ func (s *Serve) decide(c record.Change, content *fhir.Value) (record.Decided, er
 		if digest != c.Ref.Digest {
 			s.forks[c.Ref.Name.Lineage] = true
 			d.Verdict, d.Reason = record.Parked, record.Fork
+		} else if s.o.Proved != nil {
+			d.Reason = st.Refused[c.Ref.Name]
 		}
 		return d, nil
 	}

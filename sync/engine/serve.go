@@ -310,9 +310,13 @@ func (s *Serve) receipts() error {
 		if err != nil {
 			return err
 		}
-		if r.N > 0 && r.N <= link.N {
-			s.say(s.proof(i, r))
+		if r.N == 0 || r.N > link.N {
+			continue
 		}
+		if err := s.sayParked(r.Link); err != nil {
+			return err
+		}
+		s.say(s.proof(i, r))
 	}
 	s.say(&wire.Frame{Mark: &wire.Mark{}})
 	return nil

@@ -32,6 +32,7 @@ type Frame struct {
 	Answer  *record.Answer  `json:"answer,omitempty"`
 	Answers *Answers        `json:"answers,omitempty"`
 	Echo    *Echo           `json:"echo,omitempty"`
+	Parked  *record.Answer  `json:"parked,omitempty"`
 	Receipt *record.Receipt `json:"receipt,omitempty"`
 	Proof   *Proof          `json:"proof,omitempty"`
 	Leaves  *Leaves         `json:"leaves,omitempty"`
