@@ -372,16 +372,17 @@ func Level(name string) slog.Level {
 
 // Report is the status report of this moment.
 func (a *Agent) Report() status.Report {
+	codes := a.found()
 	counts, err := a.store.Waiting()
 	if err != nil {
 		a.o.Log.Error("cannot count", "err", err)
+		codes = append(codes, status.ReadFailed)
 	}
 	c := a.o.Config
 	pc, err := health.Look(filepath.Join(c.Data.Folder, "tram.db"), c.Data.Folder, c.JournalFolder())
 	if err != nil {
 		a.o.Log.Debug("cannot read how the disk is", "err", err)
 	}
-	codes := a.found()
 	clocks, err := health.LoadSessions(a.store)
 	if err != nil {
 		a.o.Log.Error("cannot read when the clock was wrong", "err", err)

@@ -78,6 +78,9 @@ func (a *Agent) loadLink() error {
 	for _, r := range receipts {
 		a.received(r)
 	}
+	if at := a.sync.Receipt.At; at > 0 { // there was an exchange then, whatever came after it in the last run
+		a.sync.Synced = at - a.clock.Stamp().Offset
+	}
 	return nil
 }
 
@@ -311,6 +314,9 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 		err = &carry.Error{Failure: status.FailNonsense, Err: err}
 	}
 	if ask == nil {
+		if ctx.Err() == nil {
+			a.failedHere(err)
+		}
 		return engine.Result{}, err
 	}
 	got := a.clock.Stamp().Unix
@@ -415,6 +421,16 @@ func (a *Agent) note(ask *engine.Ask, err error, at int64, took time.Duration) {
 	if failure != before {
 		a.o.Log.Info("link", "state", stateOf(failure), "err", errText(err))
 	}
+}
+
+// failedHere notes that an exchange could not even be begun.
+func (a *Agent) failedHere(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.sync.Failure != status.FailHere {
+		a.o.Log.Error("link", "state", stateOf(status.FailHere), "err", errText(err))
+	}
+	a.sync = a.sync.After(a.clock.Stamp().Unix, status.FailHere)
 }
 
 // What is saved meanwhile, and urgent, waits for an exchange that is under way: one takes

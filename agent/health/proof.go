@@ -166,7 +166,7 @@ func Cause(r status.Report, now int64) *status.Health {
 		r.Failures = max(r.Failures, 100)
 	}
 	// Only what lies on the way to the centre explains why entries stay.
-	way := []status.Code{status.StoreStopped, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
+	way := []status.Code{status.StoreStopped, status.ReadFailed, status.SecondPC, status.EnrolRefused, status.CentreRefuses, status.VersionOld, status.Certificate,
 		status.CentreNonsense, status.NoLink, status.LinkCuts, status.CentreBusy, status.LinkClosed, status.LinkSpent, status.NotEnrolled}
 	for _, h := range status.Judge(r, now) {
 		if slices.Contains(way, h.Code) {

@@ -86,8 +86,8 @@ func TestCertificateCountsByReceipt(t *testing.T) {
 	}
 }
 
-// What the centre did not take and somebody corrected waits for its receipt like all
-// else, and what a restored station got back is not said to be under one.
+// What the centre did not take and somebody corrected is under no receipt, though one
+// covers it, and neither is what a restored station got back.
 func TestCertificateNeedsTheReceipt(t *testing.T) {
 	day := time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
 	s := storetest.Open(t, store.Options{Name: "tram-a", Clock: func() record.Stamp { return record.Stamp{Unix: day.UnixMilli()} }})
@@ -117,8 +117,24 @@ func TestCertificateNeedsTheReceipt(t *testing.T) {
 	}
 	write(store.Any, `,"active":false`)
 	c, err := Certify(s, status.Report{}, day, proof.Last{})
-	if err != nil || c.Entries != 4 || c.Took() != 1 || c.Returned != 1 || c.Wait() != 2 || c.Waiting[0].Why != proof.Unproved || c.Waiting[0].Names[0] != second.Name {
+	if err != nil || c.Entries != 4 || c.Took() != 1 || c.Returned != 1 || c.Wait() != 2 || c.Waiting[0].Why != proof.Parked || c.Waiting[0].Names[0] != second.Name {
 		t.Errorf("%+v, %v", c, err)
+	}
+	if link, _, err = s.Chain(s.Lineage(), 0); err != nil {
+		t.Fatal(err)
+	}
+	third := record.Answer{Key: k, Verdict: record.Accepted}
+	st, err := s.Get(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Ref = st.Pending[len(st.Pending)-1]
+	if err := s.Apply(ctx, record.Stretch{Peer: store.Upstream, Receipts: []record.Receipt{{Link: link, Epoch: "e", At: 6}}, Answers: []record.Answer{third}}); err != nil {
+		t.Fatal(err)
+	}
+	c, err = Certify(s, status.Report{}, day, proof.Last{})
+	if err != nil || c.Took() != 2 || c.Wait() != 1 || c.Waiting[0].Why != proof.Parked || c.Waiting[0].Names[0] != second.Name {
+		t.Errorf("with a receipt beyond it: %+v, %v", c, err)
 	}
 }
 

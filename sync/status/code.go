@@ -7,6 +7,7 @@ type Code string
 // The codes that stop saving or sending.
 const (
 	StoreStopped  Code = "store-stopped"  // the store met an I/O error and takes nothing more
+	ReadFailed    Code = "read-failed"    // what is kept here cannot be read or exchanged
 	DiskFull      Code = "disk-full"      // too little space for new records
 	KeyProblem    Code = "key-problem"    // the key that opens the records is missing or wrong
 	DatabaseHeld  Code = "database-held"  // another process holds the database
@@ -75,10 +76,11 @@ func rules() []rule {
 	behind := []Code{Behind21, Behind7, Behind3, Behind1}
 	and := func(more ...Code) []Code { return append(more, behind...) }
 	return []rule{
-		{KeyProblem, Stop, and(StoreStopped)},
+		{KeyProblem, Stop, and(StoreStopped, ReadFailed)},
 		{DatabaseHeld, Stop, and(PortInUse)},
-		{DiskFull, Stop, and(StoreStopped, JournalTrouble, UpkeepFailed)},
-		{StoreStopped, Stop, behind},
+		{DiskFull, Stop, and(StoreStopped, ReadFailed, JournalTrouble, UpkeepFailed)},
+		{StoreStopped, Stop, and(ReadFailed)},
+		{ReadFailed, Stop, behind},
 		{SecondPC, Stop, and(CentreRefuses)},
 		{EnrolRefused, Stop, and(NotEnrolled)},
 		{CentreRefuses, Stop, and(Certificate)},

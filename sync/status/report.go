@@ -59,7 +59,9 @@ func (f Failure) code() Code {
 		return VersionOld
 	case FailSecond:
 		return SecondPC
-	case "", FailHere: // the store's own code says what is wrong here
+	case FailHere:
+		return ReadFailed
+	case "":
 		return ""
 	}
 	return UnknownCode
