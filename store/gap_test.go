@@ -136,7 +136,7 @@ func TestDamageBehindAGapIsMended(t *testing.T) {
 		later := reopened(t, o, 3, nil)
 		db := read(t, filepath.Join(o.Dir, layout.DatabaseFile))
 		size, mended := os.Getpagesize(), 0
-		for at := 2 * size; at < len(db); at += 3 * size {
+		for at := 2 * size; at < len(db); at += size {
 			o := o
 			o.Dir = copied(t, o.Dir)
 			d := slices.Clone(db)

@@ -450,7 +450,7 @@ func (s *Store) mendWaiting() error {
 			receipts[r.Lineage] = r.N
 			return err
 		})
-		return errors.Join(err, t.dropStray())
+		return errors.Join(err, t.dropStray(), t.mendLinks())
 	})
 	if err != nil {
 		return err
