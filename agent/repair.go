@@ -48,8 +48,11 @@ func (t *tool) sayMended(m *store.Mended) {
 	fmt.Fprintf(t.out, words(t.lang(), "mended")+"\n", m.Taken, m.Replayed)
 	if m.Missing > 0 {
 		fmt.Fprintf(t.out, words(t.lang(), "mended-missing")+"\n", m.Missing)
-	} else {
+	} else if m.Gaps == 0 {
 		fmt.Fprintln(t.out, words(t.lang(), "mended-whole"))
+	}
+	if m.Gaps > 0 {
+		fmt.Fprintf(t.out, words(t.lang(), "mended-gaps")+"\n", m.Gaps)
 	}
 	if m.Aside != "" {
 		fmt.Fprintf(t.out, words(t.lang(), "mended-aside")+"\n", m.Aside)

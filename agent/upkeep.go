@@ -65,6 +65,9 @@ func (a *Agent) found() []status.Code {
 	if a.store.Stopped() != nil {
 		out = append(out, status.StoreStopped)
 	}
+	if a.store.JournalLost() {
+		out = append(out, status.JournalTrouble)
+	}
 	room, err := a.store.Room()
 	if err != nil {
 		a.o.Log.Debug("cannot read how much room there is", "err", err)

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"tram/agent/config"
 	"tram/agent/health"
+	"tram/store/backup"
 	"tram/sync/status"
 )
 
@@ -138,6 +141,26 @@ func TestRebuiltDatabaseIsSaidUntilSomebodyReadIt(t *testing.T) {
 		if got := alone(a); len(got) != c.want {
 			t.Errorf("%s: codes %v, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+func TestALostJournalIsToldUntilABackup(t *testing.T) {
+	dir := t.TempDir()
+	a, err := New(Options{Config: config.Default(dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.store.SetSetting(context.Background(), "word", nil), a.Close(), os.RemoveAll(filepath.Join(dir, "journal"))); err != nil {
+		t.Fatal(err)
+	}
+	a = station(t, dir)
+	if got := alone(a); !slices.Equal(got, []status.Code{status.JournalTrouble}) {
+		t.Errorf("codes %v, want journal-trouble", got)
+	}
+	err = backup.Save(filepath.Join(t.TempDir(), "file"), func(w io.Writer) error { return a.store.Backup(t.Context(), w) },
+		func(r io.Reader) error { return a.store.CheckBackup(t.Context(), r) })
+	if got := alone(a); err != nil || len(got) != 0 {
+		t.Errorf("codes %v after a backup, %v", got, err)
 	}
 }
 

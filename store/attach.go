@@ -5,12 +5,17 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
+	"tram/store/backup"
 	"tram/store/blob"
 	"tram/store/fhir"
 	"tram/store/layout"
 	"tram/store/record"
+	"tram/store/seal"
 )
 
 // Attachment is content that versions refer to and that is not known to be both here and
@@ -311,4 +316,80 @@ func (c *checker) attached() error {
 		}
 		return nil
 	})
+}
+
+// backUpBlob copies an attachment as it is on the disk, in parts.
+func (s *Store) backUpBlob(ctx context.Context, out *backup.Writer, name string) error {
+	f, err := os.Open(filepath.Join(s.opt.Dir, layout.BlobFolder, name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := io.ReadFull(f, buf)
+		if n > 0 || err == io.EOF {
+			if err := out.Piece(backup.Blob, []byte(name), buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
+func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
+
+// KeySlots lists the ways to the key.
+func (s *Store) KeySlots() []seal.Slot { return s.keys.Slots() }
+
+// AddKeySlot adds a way to the key, durably.
+func (s *Store) AddKeySlot(o seal.Opener) error {
+	if err := s.keys.AddSlot(o); err != nil {
+		return err
+	}
+	return s.copySlots()
+}
+
+// Box seals small values that are kept in files of their own.
+type Box struct{ keys *seal.Keys }
+
+// Box is under the store's own keys. Reseal seals anew what was sealed in it and is kept
+// elsewhere: it is called when keys rotate, before the old ones are gone.
+func (s *Store) Box(reseal func() error) Box {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.boxed = append(s.boxed, reseal)
+	return Box{s.keys}
+}
+
+// Seal seals a value for a place.
+func (b Box) Seal(place string, plain []byte) ([]byte, error) {
+	return b.keys.Seal([]byte("box/"+place), plain), nil
+}
+
+// Open opens what was sealed for the place.
+func (b Box) Open(place string, sealed []byte) ([]byte, error) {
+	return b.keys.Open([]byte("box/"+place), sealed)
+}
+
+// Newest reports whether a value is sealed under the newest key.
+func (b Box) Newest(sealed []byte) bool { return b.keys.Newest(sealed) }
+
+// resealBoxed lets what is in boxes be sealed under the newest key.
+func (s *Store) resealBoxed() error {
+	s.mu.Lock()
+	boxed := slices.Clone(s.boxed)
+	s.mu.Unlock()
+	for _, reseal := range boxed {
+		if err := reseal(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"tram/store/audit"
 	"tram/store/backup"
+	"tram/store/journal"
 	"tram/store/layout"
 	"tram/store/record"
 	"tram/store/space"
@@ -446,9 +447,15 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
+	var at journal.Position
 	names, err := s.blobs.Names() // before the records that may name them no longer
 	if err == nil {
-		err = s.db.Copy(ctx, entries{out}, func(last func() error) error { return s.alone(ctx, last) })
+		err = s.db.Copy(ctx, entries{out}, func(last func() error) error {
+			return s.alone(ctx, func() error {
+				at = s.journal.End()
+				return last()
+			})
+		})
 	}
 	for _, name := range names {
 		if err == nil {
@@ -461,39 +468,24 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
+	s.mu.Lock()
+	s.copied = at
+	s.mu.Unlock()
 	return nil
 }
 
-// CheckBackup reads a backup of this store to its end.
+// CheckBackup reads a backup of this store, the last one, to its end.
 func (s *Store) CheckBackup(ctx context.Context, r io.Reader) error {
-	return backup.Verify(ctx, r, s.keys)
+	if err := backup.Verify(ctx, r, s.keys); err != nil {
+		return err
+	}
+	if err := s.backed(ctx); err != nil { // the backup is good nevertheless
+		s.opt.Log.Warn("cannot note that a backup was made", "err", err)
+	}
+	return nil
 }
 
 // entries takes the copy of a database into a backup.
 type entries struct{ out *backup.Writer }
 
 func (e entries) Take(key, stored []byte) error { return e.out.Piece(backup.Entry, key, stored) }
-
-// backUpBlob copies an attachment as it is on the disk, in parts.
-func (s *Store) backUpBlob(ctx context.Context, out *backup.Writer, name string) error {
-	f, err := os.Open(filepath.Join(s.opt.Dir, layout.BlobFolder, name))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	buf := make([]byte, 1<<20)
-	for {
-		n, err := io.ReadFull(f, buf)
-		if n > 0 || err == io.EOF {
-			if err := out.Piece(backup.Blob, []byte(name), buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-	}
-}

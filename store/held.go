@@ -285,6 +285,43 @@ func (t *tx) unchain(order uint64, e layout.OwnEntry) error {
 	return t.putOwn(order, e)
 }
 
+// mendLinks makes again the links that were lost of own changes that wait: of each whose
+// entry names the link before it, which is there, it comes out as it was. One that follows
+// a change of which nothing is left goes up without its chain.
+func (t *tx) mendLinks() error {
+	mine, err := t.mine()
+	if err != nil {
+		return err
+	}
+	orders, waits := map[record.Name]uint64{}, map[record.Name]layout.OwnEntry{}
+	err = t.Table(layout.Own).ForEach(func(k, v []byte) error {
+		e, err := t.openOwn(k, v)
+		name := e.Ref.Name
+		if err != nil || e.Foreign || !mine[name.Lineage] || t.Table(layout.Links).Get(linkKey(name.Lineage, name.N)) != nil {
+			return err
+		}
+		orders[name], waits[name] = num(k), e
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(waits), func(a, b record.Name) int {
+		return cmp.Or(cmp.Compare(a.Lineage, b.Lineage), cmp.Compare(a.N, b.N))
+	}) {
+		e := waits[name]
+		if before, _ := t.linkBefore(name); before.N == e.Prev {
+			err = t.chain(before, e.Ref)
+		} else {
+			err = t.unchain(orders[name], e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Held lists the changes from below that were not taken here.
 func (s *Store) Held() ([]Refused, error) {
 	var out []Refused

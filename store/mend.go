@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +27,9 @@ type Mended struct {
 	Replayed int `json:"replayed"`
 	// Missing are versions that neither had; the centre brings what it has of them.
 	Missing int `json:"missing"`
+	// Gaps are the stretches that the journal had lost before: what the damaged file did not
+	// have of them is missing, and nobody can count it.
+	Gaps int `json:"gaps,omitempty"`
 
 	lost []lostVersion // from the damaged file; the journal may have them
 }
@@ -74,7 +76,7 @@ func (s *Store) rebuild(from string, why error) error {
 	if err := os.Remove(s.marker()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	s.opt.Log.Warn("database rebuilt", "taken", m.Taken, "refused", m.Refused, "replayed", m.Replayed, "missing", m.Missing)
+	s.opt.Log.Warn("database rebuilt", "taken", m.Taken, "refused", m.Refused, "replayed", m.Replayed, "missing", m.Missing, "gaps", m.Gaps)
 	return nil
 }
 
@@ -90,6 +92,9 @@ func (s *Store) refill(from string, m *Mended) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.pass(); err != nil { // before it is forgotten how far the journal reached
+		return err
+	}
 	if err := s.mendRows(m); err != nil {
 		return err
 	}
@@ -99,6 +104,11 @@ func (s *Store) refill(from string, m *Mended) error {
 	if m.Replayed, err = s.replay(); err != nil {
 		return err
 	}
+	gaps, err := s.journal.Gaps()
+	if err != nil {
+		return err
+	}
+	m.Gaps = len(gaps)
 	if err := s.mendWaiting(); err != nil {
 		return err
 	}
@@ -117,6 +127,10 @@ func (s *Store) refill(from string, m *Mended) error {
 			if _, ok := r.Find(l.name); !ok {
 				m.Missing++
 			}
+		}
+		// Up to its end, which may be that of a segment without entries behind a gap.
+		if err := t.Table(layout.Meta).Put([]byte(layout.Journal), s.journal.End().Bytes()); err != nil {
+			return err
 		}
 		return t.put(layout.Meta, []byte(layout.Mended), m)
 	})
@@ -436,7 +450,7 @@ func (s *Store) mendWaiting() error {
 			receipts[r.Lineage] = r.N
 			return err
 		})
-		return errors.Join(err, t.dropStray())
+		return errors.Join(err, t.dropStray(), t.mendLinks())
 	})
 	if err != nil {
 		return err
@@ -483,18 +497,4 @@ func (t *tx) dropStray() error {
 		err = errors.Join(err, t.dropOwn(num(k)))
 	}
 	return err
-}
-
-// Mended is what was mended last; nil for a database that never was.
-func (s *Store) Mended() (*Mended, error) {
-	var m *Mended
-	err := s.view(func(tx *tx) error {
-		b, err := tx.getRaw(layout.Meta, []byte(layout.Mended))
-		if err != nil || b == nil {
-			return err
-		}
-		m = &Mended{}
-		return json.Unmarshal(b, m)
-	})
-	return m, err
 }

@@ -274,34 +274,70 @@ func (s *Store) copySlots() error {
 	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
 }
 
-// KeySlot is the kind of slot that opened the key, such as "key-file" or "tpm".
-func (s *Store) KeySlot() string { return s.keys.OpenedBy() }
+// pass returns up to where the database has the journal. Where the journal does not reach
+// so far, being lost or an older copy, it begins anew behind.
+func (s *Store) pass() (at journal.Position, err error) {
+	err = s.view(func(tx *tx) error {
+		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(layout.Journal)))
+		return nil
+	})
+	if err != nil || !s.journal.End().Before(at) {
+		return at, err
+	}
+	s.opt.Log.Warn("journal is older than the records; it begins anew")
+	return at, s.journal.Pass(at)
+}
 
-// KeySlots lists the ways to the key.
-func (s *Store) KeySlots() []seal.Slot { return s.keys.Slots() }
+// JournalLost reports whether the journal was found lost, or older than the database, and
+// what it lacks since is not known to exist a second time. It ends with a backup that was
+// read back, for that holds all of it; where there is none, when the journal lets go of the
+// segments of that time, which it does long after the centre has what is in them.
+func (s *Store) JournalLost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gap > 0
+}
 
-// AddKeySlot adds a way to the key, durably.
-func (s *Store) AddKeySlot(o seal.Opener) error {
-	if err := s.keys.AddSlot(o); err != nil {
+// loadGap looks whether the journal lacks something that no backup holds.
+func (s *Store) loadGap() error {
+	gaps, err := s.journal.Gaps()
+	if err != nil || len(gaps) == 0 {
 		return err
 	}
-	return s.copySlots()
+	last := gaps[len(gaps)-1]
+	return s.view(func(t *tx) error {
+		if journal.PositionOf(t.Table(layout.Meta).Get([]byte(layout.Backed))).Segment < last {
+			s.gap = last
+			s.opt.Log.Warn("the journal lacks what was lost of it; a backup makes that good")
+		}
+		return nil
+	})
+}
+
+// backed notes that what the journal lacked when the last backup was made stands in that.
+func (s *Store) backed(ctx context.Context) error {
+	s.mu.Lock()
+	gap, at := s.gap, s.copied
+	s.mu.Unlock()
+	if gap == 0 || at.Segment < gap {
+		return nil
+	}
+	return s.update(ctx, func(t *tx) error {
+		t.after = append(t.after, func() {
+			s.mu.Lock()
+			s.gap = 0
+			s.mu.Unlock()
+		})
+		return t.Table(layout.Meta).Put([]byte(layout.Backed), at.Bytes())
+	})
 }
 
 // replay makes again what the journal has and the database has not, and returns
 // how many commits that were.
 func (s *Store) replay() (commits int, err error) {
-	var at journal.Position
-	err = s.view(func(tx *tx) error {
-		at = journal.PositionOf(tx.Table(layout.Meta).Get([]byte(layout.Journal)))
-		return nil
-	})
+	at, err := s.pass()
 	if err != nil {
 		return 0, err
-	}
-	if s.journal.End().Before(at) {
-		s.opt.Log.Warn("journal is older than the records; it begins anew")
-		return 0, s.journal.Pass(at)
 	}
 	void, err := s.voided(at)
 	if err != nil {
@@ -459,42 +495,4 @@ func (t *tx) takeAgain(e layout.Entry) error {
 		return err
 	}
 	return t.accept(d.Merge) // lost, while what went into it was not
-}
-
-// Box seals small values that are kept in files of their own.
-type Box struct{ keys *seal.Keys }
-
-// Box is under the store's own keys. Reseal seals anew what was sealed in it and is kept
-// elsewhere: it is called when keys rotate, before the old ones are gone.
-func (s *Store) Box(reseal func() error) Box {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.boxed = append(s.boxed, reseal)
-	return Box{s.keys}
-}
-
-// Seal seals a value for a place.
-func (b Box) Seal(place string, plain []byte) ([]byte, error) {
-	return b.keys.Seal([]byte("box/"+place), plain), nil
-}
-
-// Open opens what was sealed for the place.
-func (b Box) Open(place string, sealed []byte) ([]byte, error) {
-	return b.keys.Open([]byte("box/"+place), sealed)
-}
-
-// Newest reports whether a value is sealed under the newest key.
-func (b Box) Newest(sealed []byte) bool { return b.keys.Newest(sealed) }
-
-// resealBoxed lets what is in boxes be sealed under the newest key.
-func (s *Store) resealBoxed() error {
-	s.mu.Lock()
-	boxed := slices.Clone(s.boxed)
-	s.mu.Unlock()
-	for _, reseal := range boxed {
-		if err := reseal(); err != nil {
-			return err
-		}
-	}
-	return nil
 }

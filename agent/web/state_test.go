@@ -2,7 +2,10 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,5 +54,27 @@ func TestRebuiltDatabaseIsTold(t *testing.T) {
 	raw, err := s.store.Setting("mended-seen")
 	if err != nil || !strings.Contains(string(raw), `"who":"trang"`) || !strings.Contains(string(raw), strconv.FormatInt(s.clock().UnixMilli(), 10)) {
 		t.Errorf("who and when: %s, %v", raw, err)
+	}
+}
+
+// TestAGapOfTheJournalIsTold rebuilds a store whose journal was lost: nobody can say that
+// nothing is missing.
+func TestAGapOfTheJournalIsTold(t *testing.T) {
+	dir := t.TempDir()
+	first, err := store.Open(store.Options{Dir: dir, Name: "tram-a", R4: storetest.R4(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(first.SetSetting(context.Background(), "word", nil), first.Close(), os.RemoveAll(filepath.Join(dir, "journal"))); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, storetest.Open(t, store.Options{Dir: dir, Name: "tram-a", Rebuild: true}))
+	if err := s.web.Accounts().Add(context.Background(), "trang", "Lê Thị Trang", account.Admin, pin, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, page, _ := s.as("trang").get("/state")
+	want(t, "the page", page, "Nhật ký từng bị mất 1 đoạn")
+	if strings.Contains(page, "Không thiếu gì") {
+		t.Error("it says that nothing is missing")
 	}
 }

@@ -126,7 +126,7 @@ func uproot(b *table.Tx, keys *seal.Keys) error {
 	meta := b.Table(layout.Meta)
 	var gone [][]byte
 	err := meta.ForEach(func(k, _ []byte) error {
-		if string(k) == layout.Journal || strings.HasPrefix(string(k), layout.Settled) {
+		if string(k) == layout.Journal || string(k) == layout.Backed || strings.HasPrefix(string(k), layout.Settled) {
 			gone = append(gone, slices.Clone(k))
 		}
 		return nil

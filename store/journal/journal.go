@@ -91,7 +91,8 @@ func (j *Journal) open() error {
 	if err != nil {
 		return err
 	}
-	// A cut in the making of a segment leaves one without a start: it is made again.
+	// A cut in the making of a segment leaves one without a start. It goes: what it was to
+	// follow only its maker knows, and makes it again.
 	for i := len(segs) - 1; i >= 0; i-- {
 		b, err := j.read(segs[i])
 		if err != nil {
@@ -105,7 +106,9 @@ func (j *Journal) open() error {
 			continue
 		}
 		if i == len(segs)-2 {
-			return j.begin(segs[i+1], Position{segs[i], end})
+			if err := os.Remove(j.path(segs[i+1])); err != nil {
+				return err
+			}
 		}
 		if i < len(segs)-2 {
 			break
@@ -120,7 +123,7 @@ func (j *Journal) open() error {
 	if len(segs) > 1 || len(segs) == 1 && segs[0] != 1 {
 		return fmt.Errorf("%w: the last segments cannot be read", ErrRotten)
 	}
-	return j.begin(1, Position{})
+	return j.begin(1, start{})
 }
 
 // End is the position behind the last entry.
@@ -151,7 +154,7 @@ func (j *Journal) Append(entry []byte) (Position, error) {
 func (j *Journal) append(entry []byte) error {
 	if j.end.Offset >= SegmentSize {
 		full := j.file
-		if err := j.begin(j.end.Segment+1, j.end); err != nil {
+		if err := j.begin(j.end.Segment+1, start{Position: j.end}); err != nil {
 			return err
 		}
 		if err := full.Close(); err != nil {

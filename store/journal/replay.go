@@ -3,7 +3,6 @@ package journal
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -13,8 +12,9 @@ import (
 )
 
 // Replay calls f for each entry behind after, in order, with its end. From the
-// zero position it gives all there are. It fails with ErrRotten where entries
-// behind after are missing although later ones are there.
+// zero position it gives all there are, and goes over what was lost in front of the
+// segments that Gaps lists. It fails with ErrRotten where else entries behind after are
+// missing although later ones are there.
 func (j *Journal) Replay(after Position, f func(end Position, entry []byte) error) error {
 	segs, err := j.segments()
 	if err != nil {
@@ -25,7 +25,7 @@ func (j *Journal) Replay(after Position, f func(end Position, entry []byte) erro
 		if s < after.Segment {
 			continue
 		}
-		if at, err = j.replay(s, at, f); err != nil {
+		if at, err = j.replay(s, at, after == Position{}, f); err != nil {
 			return fmt.Errorf("replay journal: %w", err)
 		}
 	}
@@ -36,7 +36,7 @@ func (j *Journal) Replay(after Position, f func(end Position, entry []byte) erro
 func (j *Journal) Read(seg uint32, f func(end Position, entry []byte) error) error {
 	at, err := j.walk(seg, f)
 	if err == nil {
-		_, err = j.replay(seg, at, f) // which tells the end from damage
+		_, err = j.replay(seg, at, false, f) // which tells the end from damage
 	}
 	if err != nil {
 		return fmt.Errorf("read journal: %w", err)
@@ -81,14 +81,14 @@ func (j *Journal) walk(seg uint32, f func(Position, []byte) error) (at Position,
 }
 
 // replay goes through one segment from at on, which may be the end of an earlier
-// one, and returns where the segment ends.
-func (j *Journal) replay(seg uint32, at Position, f func(Position, []byte) error) (Position, error) {
+// one, and returns where the segment ends. One of all there is goes over gaps.
+func (j *Journal) replay(seg uint32, at Position, all bool, f func(Position, []byte) error) (Position, error) {
 	b, err := j.read(seg)
 	if err != nil {
 		return at, err
 	}
 	if at.Segment != seg {
-		if at, err = j.cross(seg, b, at); err != nil {
+		if at, err = j.cross(seg, b, at, all); err != nil {
 			return at, err
 		}
 	}
@@ -107,14 +107,16 @@ func (j *Journal) replay(seg uint32, at Position, f func(Position, []byte) error
 	}
 }
 
-// cross reads a segment's start and holds it against where the replay stands.
-func (j *Journal) cross(seg uint32, b []byte, at Position) (Position, error) {
-	raw, next := j.entry(b, 0, startPlace(seg))
-	var from Position
-	if next == 0 || json.Unmarshal(raw, &from) != nil {
+// cross reads a segment's start and holds it against where the replay stands. A gap is
+// gone over only where Pass noted it: between the very end that it found and what it was
+// told is lost. Whoever asks for what follows a position is never given what follows a gap.
+func (j *Journal) cross(seg uint32, b []byte, at Position, all bool) (Position, error) {
+	first, next, ok := j.start(seg, b)
+	if !ok {
 		return at, fmt.Errorf("%w: segment %d has no start", ErrRotten, seg)
 	}
-	if at != (Position{}) && at != from {
+	gap := all && first.Had != nil && at == *first.Had
+	if from := first.Position; at != (Position{}) && at != from && !gap {
 		return at, fmt.Errorf("%w: segment %d follows byte %d of segment %d, of which byte %d is the last",
 			ErrRotten, seg, from.Offset, from.Segment, at.Offset)
 	}

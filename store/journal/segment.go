@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,14 +18,22 @@ import (
 	"tram/store/seal"
 )
 
-// begin makes a segment, with a first entry that tells where the one before
-// ended, and makes its name durable. On an error the journal stays as it was.
-func (j *Journal) begin(n uint32, after Position) error {
+// start is a segment's first entry.
+type start struct {
+	Position // behind which the segment goes on: where the one before ended
+	// Had is where the journal ended in which Pass began the segment: what lay between the
+	// two is lost. Only such a segment names it, and programs of before do not read it.
+	Had *Position `json:",omitempty"`
+}
+
+// begin makes a segment with its start, and makes its name durable. On an error the
+// journal stays as it was.
+func (j *Journal) begin(n uint32, first start) error {
 	f, err := os.OpenFile(j.path(n), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	start, err := json.Marshal(after)
+	start, err := json.Marshal(first)
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -40,17 +49,65 @@ func (j *Journal) begin(n uint32, after Position) error {
 // not now: its folder was lost, or is an older copy. Positions go on growing, so
 // that no place is ever used for two entries.
 func (j *Journal) Pass(lost Position) error {
-	old := j.file
-	if err := j.begin(max(lost.Segment, j.end.Segment)+1, lost); err != nil {
+	old, had := j.file, j.end
+	if err := j.begin(max(lost.Segment, had.Segment)+1, start{lost, &had}); err != nil {
 		return fmt.Errorf("begin journal anew: %w", err)
 	}
 	return old.Close()
 }
 
+// Gaps lists the segments that Pass began: in front of each a stretch is lost.
+func (j *Journal) Gaps() ([]uint32, error) {
+	segs, err := j.segments()
+	if err != nil {
+		return nil, fmt.Errorf("look for gaps in the journal: %w", err)
+	}
+	var out []uint32
+	for _, s := range segs {
+		first, err := j.startOf(s)
+		if err != nil {
+			return nil, fmt.Errorf("look for gaps in the journal: %w", err)
+		}
+		if first.Had != nil {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// startOf reads no more of a segment than its start; the zero start where that cannot be
+// read: a replay says so, where it is needed.
+func (j *Journal) startOf(seg uint32) (start, error) {
+	f, err := os.Open(j.path(seg))
+	if err != nil {
+		return start{}, err
+	}
+	defer f.Close()
+	b := make([]byte, maxStart)
+	n, err := io.ReadFull(f, b)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return start{}, err
+	}
+	first, _, _ := j.start(seg, b[:n])
+	return first, nil
+}
+
+// maxStart is more than any start takes, sealed.
+const maxStart = 1 << 10
+
+// start reads a segment's start, and where it ends.
+func (j *Journal) start(seg uint32, b []byte) (first start, next int64, ok bool) {
+	raw, next := j.entry(b, 0, startPlace(seg))
+	if next == 0 || json.Unmarshal(raw, &first) != nil {
+		return start{}, 0, false
+	}
+	return first, next, true
+}
+
 // Next begins a new segment.
 func (j *Journal) Next() error {
 	old := j.file
-	if err := j.begin(j.end.Segment+1, j.end); err != nil {
+	if err := j.begin(j.end.Segment+1, start{Position: j.end}); err != nil {
 		return fmt.Errorf("begin segment: %w", err)
 	}
 	return old.Close()

@@ -64,6 +64,7 @@ const (
 	Shown   = "shown"    // how many records show something, tombstones too
 	Came    = "came"     // when the last transaction took something in, Unix milliseconds, 8 bytes
 	Settled = "settled-" // and a segment of the journal: since when the centre has all of it
+	Backed  = "backed"   // how far the journal reached when a backup was made, where it lacked something before
 	Voided  = "voided"   // how often receipts were taken back, 8 bytes
 	Epoch   = "epoch"    // of this replica's feeds, sealed
 	Mended  = "mended"   // what was mended last, sealed

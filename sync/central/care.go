@@ -89,6 +89,9 @@ func (r repairCmd) Run(ctx context.Context, t *tool) error {
 	m, err := c.store.Mended()
 	if err == nil && m != nil {
 		fmt.Fprintf(t.out, t.words["mended"]+"\n", m.Taken, m.Replayed, m.Missing, m.Aside)
+		if m.Gaps > 0 {
+			fmt.Fprintf(t.out, t.words["mended-gaps"]+"\n", m.Gaps)
+		}
 	}
 	var s said
 	if err == nil {

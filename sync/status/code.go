@@ -41,7 +41,7 @@ const (
 const (
 	ClockDoubt      Code = "clock-doubt"      // the PC's clock is or was wrong
 	DatabaseRebuilt Code = "database-rebuilt" // the database was unreadable, set aside and made anew
-	JournalTrouble  Code = "journal-trouble"  // the journal's disk does not answer
+	JournalTrouble  Code = "journal-trouble"  // the journal was lost or an older copy; no backup holds what it lacks
 	Restored        Code = "restored"         // an older copy of the data folder was put back
 	Unequal         Code = "unequal"          // records differ from the centre's and are being brought together
 	Healed          Code = "healed"           // records differed from the centre's and were brought together
@@ -78,7 +78,7 @@ func rules() []rule {
 	return []rule{
 		{KeyProblem, Stop, and(StoreStopped, ReadFailed)},
 		{DatabaseHeld, Stop, and(PortInUse)},
-		{DiskFull, Stop, and(StoreStopped, ReadFailed, JournalTrouble, UpkeepFailed)},
+		{DiskFull, Stop, and(StoreStopped, ReadFailed, UpkeepFailed)},
 		{StoreStopped, Stop, and(ReadFailed)},
 		{ReadFailed, Stop, behind},
 		{SecondPC, Stop, and(CentreRefuses)},
