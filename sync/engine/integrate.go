@@ -63,6 +63,7 @@ func (s *Serve) whole(sum []byte) ([]record.Change, error) {
 		}
 		out = append(out, *c)
 	}
+	s.weight = 0
 	if s.pending = nil; told && !bytes.Equal(sum, wire.Sum(out)) {
 		return nil, ErrWhole
 	}
