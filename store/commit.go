@@ -476,3 +476,20 @@ func (t *tx) carrySettings() error {
 	}
 	return err
 }
+
+// Voided is how often receipts were taken back: what upstream said before the last time
+// proves nothing.
+func (s *Store) Voided() (n uint64, err error) {
+	err = s.view(func(tx *tx) error {
+		n = tx.voided()
+		return nil
+	})
+	return n, err
+}
+
+func (t *tx) voided() uint64 {
+	if b := t.Table(layout.Meta).Get([]byte(layout.Voided)); len(b) == 8 {
+		return num(b)
+	}
+	return 0
+}

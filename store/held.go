@@ -105,9 +105,8 @@ func (t *tx) forgetPassed(known record.Link) error {
 	return err
 }
 
-func (t *tx) heldAll() ([]Refused, error) {
-	var out []Refused
-	err := t.Table(layout.Refused).ForEach(func(k, v []byte) error {
+func (t *tx) heldAll() (out []Refused, err error) {
+	err = t.Table(layout.Refused).ForEach(func(k, v []byte) error {
 		var r Refused
 		err := t.open(layout.Refused, k, v, &r)
 		out = append(out, r)
@@ -397,14 +396,9 @@ func (s *Store) Untaken(of func(record.Lineage) bool) ([]record.Answer, error) {
 	})
 	var out []record.Answer
 	for _, h := range held {
-		if !of(h.Ref.Name.Lineage) || h.Verdict.Taken() {
-			continue
+		if of(h.Ref.Name.Lineage) && !h.Verdict.Taken() {
+			out = append(out, record.Answer{Key: h.Key, Ref: h.Ref, Verdict: cmp.Or(h.Verdict, record.Waits), Reason: h.Reason})
 		}
-		a := record.Answer{Key: h.Key, Ref: h.Ref, Verdict: h.Verdict, Reason: h.Reason}
-		if a.Verdict == "" {
-			a.Verdict = record.Waits
-		}
-		out = append(out, a)
 	}
 	return out, err
 }
@@ -484,9 +478,8 @@ func (s *Store) Standing() (record.Standing, error) {
 }
 
 // Receipt is the newest receipt for a lineage; zero where there is none.
-func (s *Store) Receipt(l record.Lineage) (record.Receipt, error) {
-	var out record.Receipt
-	err := s.view(func(tx *tx) error {
+func (s *Store) Receipt(l record.Lineage) (out record.Receipt, err error) {
+	err = s.view(func(tx *tx) error {
 		_, err := tx.get(layout.Receipts, []byte(l), &out)
 		return err
 	})
@@ -494,34 +487,14 @@ func (s *Store) Receipt(l record.Lineage) (record.Receipt, error) {
 }
 
 // Receipts lists the newest receipt of every lineage.
-func (s *Store) Receipts() ([]record.Receipt, error) {
-	var out []record.Receipt
-	err := s.view(func(tx *tx) error {
+func (s *Store) Receipts() (out []record.Receipt, err error) {
+	err = s.view(func(tx *tx) error {
 		return tx.Table(layout.Receipts).ForEach(func(k, v []byte) error {
 			var r record.Receipt
-			if err := tx.open(layout.Receipts, k, v, &r); err != nil {
-				return err
-			}
+			err := tx.open(layout.Receipts, k, v, &r)
 			out = append(out, r)
-			return nil
+			return err
 		})
 	})
 	return out, err
-}
-
-// Voided is how often receipts were taken back: what upstream said before the last time
-// proves nothing.
-func (s *Store) Voided() (n uint64, err error) {
-	err = s.view(func(tx *tx) error {
-		n = tx.voided()
-		return nil
-	})
-	return n, err
-}
-
-func (t *tx) voided() uint64 {
-	if b := t.Table(layout.Meta).Get([]byte(layout.Voided)); len(b) == 8 {
-		return num(b)
-	}
-	return 0
 }

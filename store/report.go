@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -491,17 +490,3 @@ const (
 	maxWanted   = 4 * recentLives // lineages that an exchange is about
 	hour        = 3_600_000       // in milliseconds
 )
-
-// Mended is what was mended last; nil for a database that never was.
-func (s *Store) Mended() (*Mended, error) {
-	var m *Mended
-	err := s.view(func(tx *tx) error {
-		b, err := tx.getRaw(layout.Meta, []byte(layout.Mended))
-		if err != nil || b == nil {
-			return err
-		}
-		m = &Mended{}
-		return json.Unmarshal(b, m)
-	})
-	return m, err
-}

@@ -480,3 +480,17 @@ func (t *tx) shownCount() uint64 {
 	}
 	return 0
 }
+
+// Mended is what was mended last; nil for a database that never was.
+func (s *Store) Mended() (*Mended, error) {
+	var m *Mended
+	err := s.view(func(tx *tx) error {
+		b, err := tx.getRaw(layout.Meta, []byte(layout.Mended))
+		if err != nil || b == nil {
+			return err
+		}
+		m = &Mended{}
+		return json.Unmarshal(b, m)
+	})
+	return m, err
+}

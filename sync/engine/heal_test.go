@@ -128,8 +128,9 @@ func TestRequestsOutOfPlaceAreNonsense(t *testing.T) {
 	change := &wire.Frame{Change: &page.Changes[0]}
 	said := wire.Hello{Protocol: wire.Protocol, Replica: "a", Life: a.Lineage()}
 	hello := &wire.Frame{Hello: &said}
-	greedy, nobody, old := said, said, said
+	greedy, nobody, old, all := said, said, said, said
 	greedy.Cursors, nobody.Life, old.Continues = make([]record.Cursor, 5), "ABC", make([]record.Lineage, 257)
+	all.Want = []wire.Want{{Feed: record.SharedFeed}, {Feed: record.OwnFeed, Keys: make([]record.Key, 1<<16+1)}}
 	bare := page.Changes[0]
 	bare.Version = nil
 	authorless := *page.Changes[0].Version
@@ -145,6 +146,7 @@ func TestRequestsOutOfPlaceAreNonsense(t *testing.T) {
 		"five cursors":                {{Hello: &greedy}},
 		"no lineage":                  {{Hello: &nobody}},
 		"too long a past":             {{Hello: &old}},
+		"too much that is wanted":     {{Hello: &all}},
 		"a stretch without end":       append([]*wire.Frame{hello}, many(change, 4097)...),
 	} {
 		_, serve := w.halves(a)

@@ -63,6 +63,7 @@ func (s *Serve) whole(sum []byte) ([]record.Change, error) {
 		}
 		out = append(out, *c)
 	}
+	s.weight = 0
 	if s.pending = nil; told && !bytes.Equal(sum, wire.Sum(out)) {
 		return nil, ErrWhole
 	}
@@ -89,16 +90,16 @@ func (s *Serve) base(e *wire.Edit, before []record.Change) (*record.Version, err
 	return st.Base, nil
 }
 
-// stretch decides and applies as many changes as stand on different records.
+// stretch decides and applies as many changes as stand on different records, and refer to
+// none that those before them may delete.
 func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []record.Answer, error) {
 	st := record.Stretch{Peer: s.o.Peer}
 	var answers []record.Answer
-	seen := map[record.Key]bool{}
+	seen, made := map[record.Key]bool{}, map[record.Key]*record.Version{}
 	for _, c := range changes {
 		if seen[c.Key] {
 			break
 		}
-		seen[c.Key] = true
 		if c.Version == nil || !sound(c.Version) {
 			return 0, nil, fmt.Errorf("%w: a change without a version", wire.ErrNonsense)
 		}
@@ -106,9 +107,18 @@ func (s *Serve) stretch(ctx context.Context, changes []record.Change) (int, []re
 		if err != nil {
 			content = nil // it will be refused
 		}
+		if buried, err := s.buried(content, made); err != nil {
+			return 0, nil, err
+		} else if buried {
+			break
+		}
 		d, err := s.decide(c, content)
 		if err != nil {
 			return 0, nil, err
+		}
+		seen[c.Key], made[c.Key] = true, d.Version
+		if d.Merge != nil {
+			made[c.Key] = d.Merge
 		}
 		d.Foreign = c.Relayed || !s.hello.Owns(c.Version.Name.Lineage)
 		st.Taken = append(st.Taken, d)
@@ -138,6 +148,44 @@ func answerOf(d record.Decided) record.Answer {
 	return a
 }
 
+// refs are the records that a change refers to.
+func (s *Serve) refs(content *fhir.Value) (out []record.Key) {
+	if content == nil {
+		return nil
+	}
+	for _, ref := range s.o.R4.Refs(content) {
+		if key := (record.Key{Kind: ref.Kind, ID: ref.ID}); !ref.Absolute && key.Valid() {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// buried reports whether a record that is referred to is deleted by what was made of it before
+// in the stretch, or was before that: whether to take that back is known when it is applied.
+// What is found alive stays so to the end of the stretch, and is taken out of made.
+func (s *Serve) buried(content *fhir.Value, made map[record.Key]*record.Version) (bool, error) {
+	for _, key := range s.refs(content) {
+		v := made[key]
+		if v == nil {
+			continue
+		}
+		if v.Deleted {
+			return true, nil
+		}
+		st, err := s.o.Replica.Look(key, record.Ref{})
+		if err != nil {
+			return false, err
+		}
+		line, err := s.line(st)
+		if err != nil || line != nil && line.Deleted {
+			return true, err
+		}
+		delete(made, key)
+	}
+	return false, nil
+}
+
 // reopen makes, for each deleted record that a change newly refers to, the
 // version that takes its deletion back.
 func (s *Serve) reopen(d record.Decided, content *fhir.Value, seen map[record.Key]bool) ([]record.Decided, error) {
@@ -145,9 +193,8 @@ func (s *Serve) reopen(d record.Decided, content *fhir.Value, seen map[record.Ke
 		return nil, nil
 	}
 	var out []record.Decided
-	for _, ref := range s.o.R4.Refs(content) {
-		key := record.Key{Kind: ref.Kind, ID: ref.ID}
-		if ref.Absolute || !key.Valid() || seen[key] {
+	for _, key := range s.refs(content) {
+		if seen[key] {
 			continue
 		}
 		seen[key] = true

@@ -57,6 +57,8 @@ type Serve struct {
 	hello   *wire.Hello
 	refused wire.Refusal
 	pending []*wire.Frame // since the last mark
+	weight  int           // of them, in bytes
+	resent  int           // bytes of what was wanted
 	answers []record.Answer
 	held    map[record.Ref]int // what the asker is known to hold
 	forks   map[record.Lineage]bool
@@ -85,10 +87,7 @@ func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 	case s.hello == nil:
 		return fmt.Errorf("%w: no hello", wire.ErrNonsense)
 	case f.Change != nil, f.Edit != nil:
-		s.pending = append(s.pending, f)
-		if len(s.pending) > maxStretch {
-			return fmt.Errorf("%w: a stretch without end", wire.ErrNonsense)
-		}
+		return s.hear(ctx, f)
 	case f.Acts != nil, f.Act != nil:
 		return s.act(f)
 	case f.Mark != nil && s.acts != nil:
@@ -108,7 +107,8 @@ func (s *Serve) Take(ctx context.Context, f *wire.Frame) error {
 const maxStretch = 4096
 
 func (s *Serve) greet(ctx context.Context, h *wire.Hello) error {
-	if s.hello != nil || !h.Life.Valid() || len(h.Continues) > 256 || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 {
+	if s.hello != nil || !h.Life.Valid() || len(h.Continues) > 256 || len(h.Cursors) > 4 || len(h.Links) > 256 || len(h.Compare) > 4 || len(h.Want) > 4 ||
+		slices.ContainsFunc(h.Want, func(w wire.Want) bool { return len(w.Keys) > maxWant }) {
 		return fmt.Errorf("%w: a hello that says too much", wire.ErrNonsense)
 	}
 	if s.hello = h; h.Protocol > wire.First {
@@ -440,28 +440,6 @@ func (s *Serve) echo(seq uint64, at int) {
 		}
 	}
 	s.say(&wire.Frame{Echo: &wire.Echo{Seq: seq, From: at, N: 1}})
-}
-
-// wanted sends records again, whole.
-func (s *Serve) wanted(w wire.Want) error {
-	var heads []record.Change
-	_, err := s.o.Replica.Agreed(s.o.Peer, w.Feed, record.Part{Keys: w.Keys}, func(c record.Change) error {
-		heads = append(heads, c)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for i := range heads {
-		st, err := s.o.Replica.Look(heads[i].Key, heads[i].Ref)
-		if err != nil {
-			return err
-		}
-		heads[i].Version = st.Base
-		s.say(&wire.Frame{Change: &heads[i]})
-	}
-	s.say(&wire.Frame{Mark: &wire.Mark{Cursor: &w.End}})
-	return nil
 }
 
 func (s *Serve) end() error {
