@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -85,18 +86,21 @@ const ballastFile = "ballast"
 
 func (r *Room) ballast() string { return filepath.Join(r.folders[0], ballastFile) }
 
-// Hold makes the ballast where there is room for it and it is missing.
+// Hold makes the ballast where there is room for it and it is missing, or was cut short.
 func (r *Room) Hold() error {
-	if _, err := os.Stat(r.ballast()); err == nil {
-		return nil
-	}
 	free, total, err := Free(r.folders[0])
 	if err != nil {
 		return fmt.Errorf("look at disk: %w", err)
 	}
-	l := r.limits.of(total)
-	if l.Ballast == 0 || free < l.NoRecords+l.Ballast {
+	l, have := r.limits.of(total), int64(0)
+	if info, err := os.Stat(r.ballast()); err == nil {
+		have = info.Size()
+	}
+	if have >= l.Ballast || free+have < l.NoRecords+l.Ballast {
 		return nil
+	}
+	if err := os.Remove(r.ballast()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make ballast: %w", err)
 	}
 	f, err := os.OpenFile(r.ballast(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
