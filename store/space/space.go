@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -93,14 +92,17 @@ func (r *Room) Hold() error {
 		return fmt.Errorf("look at disk: %w", err)
 	}
 	l, have := r.limits.of(total), int64(0)
-	if info, err := os.Stat(r.ballast()); err == nil {
-		have = info.Size()
+	short, err := os.Stat(r.ballast())
+	if err == nil {
+		have = short.Size()
 	}
 	if have >= l.Ballast || free+have < l.NoRecords+l.Ballast {
 		return nil
 	}
-	if err := os.Remove(r.ballast()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("make ballast: %w", err)
+	if short != nil && short.Mode().IsRegular() { // what else is in the way is somebody's
+		if err := os.Remove(r.ballast()); err != nil {
+			return fmt.Errorf("make ballast: %w", err)
+		}
 	}
 	f, err := os.OpenFile(r.ballast(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
