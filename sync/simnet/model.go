@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"unicode"
 
 	"tram/store"
 	"tram/store/record"
@@ -65,13 +67,15 @@ func (m *model) saved(r *replica, v *record.Version, where string, before, after
 	}
 }
 
-// tokensIn are the values in a text.
+// tokensIn are the values in a text: whole words, since a lineage in an id may have seven
+// digits in a row too.
 func tokensIn(texts ...[]byte) map[string]bool {
 	out := map[string]bool{}
 	for _, b := range texts {
-		for _, digits := range bytes.FieldsFunc(b, func(r rune) bool { return r < '0' || r > '9' }) {
-			if len(digits) == 7 && digits[0] == '7' {
-				out[string(digits)] = true
+		for _, word := range bytes.FieldsFunc(b, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			n, err := strconv.Atoi(string(word))
+			if err == nil && len(word) == 7 && n > 7_000_000 && n < 8_000_000 {
+				out[string(word)] = true
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package simnet
 import (
 	"bytes"
 	"context"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,6 +49,16 @@ func TestASeedPlaysTheSame(t *testing.T) {
 	}
 	if !slices.Equal(stories[0], stories[1]) {
 		t.Errorf("one seed, two stories:\n%s\n\n%s", strings.Join(stories[0], "\n"), strings.Join(stories[1], "\n"))
+	}
+}
+
+// TestAnIDHoldsNoValue: what is about one record of a replica would be taken as about each
+// of them, and its deletion for one of a value of all.
+func TestAnIDHoldsNoValue(t *testing.T) {
+	text := `{"id":"qzjds7663564kced-1","link":"Patient/7663565jdskcedqz-2","telecom":[{"value":"7000001"}],"multipleBirthInteger":7000002}`
+	got := slices.Sorted(maps.Keys(tokensIn([]byte(text))))
+	if want := []string{"7000001", "7000002"}; !slices.Equal(got, want) {
+		t.Errorf("the values of %s are %v; want %v", text, got, want)
 	}
 }
 
