@@ -180,7 +180,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Export, audit.GiveUp, audit.Dismiss, audit.Date, audit.Review} {
 		used["action."+string(a)] = true
 	}
-	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived", "decided"} {
+	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived", "decided", "replaced"} {
 		used["policy."+p] = true
 	}
 	for _, b := range []health.Basis{health.Measured, health.Likely, health.Unknown} {

@@ -424,24 +424,30 @@ func (s *Serve) place(d record.Decided, st *record.Stand, line *record.Version) 
 			d.Verdict, d.Reason = record.Parked, record.IDTaken
 			return d, nil
 		}
-		return s.merge(d, nil, line)
-	case line == nil, v.Seen.Covers(line.Seen):
+	case line == nil:
+		d.Verdict = record.Accepted
+		return d, nil
+	case st.Base == nil:
+		out, err := s.o.Merger.Orphan(line, v)
+		if err == nil && v.Seen.Covers(line.Seen) && len(out.Version.Lost) == 0 {
+			d.Verdict = record.Accepted
+			return d, nil
+		}
+		return merged(d, out), err
+	case v.Seen.Covers(line.Seen):
 		d.Verdict = record.Accepted
 		return d, nil
 	}
-	return s.merge(d, st.Base, line)
+	out, err := s.o.Merger.Merge(st.Base, line, v)
+	return merged(d, out), err
 }
 
-func (s *Serve) merge(d record.Decided, base, head *record.Version) (record.Decided, error) {
-	out, err := s.o.Merger.Merge(base, head, d.Version)
-	if err != nil {
-		return d, err
-	}
+func merged(d record.Decided, out merge.Outcome) record.Decided {
 	d.Verdict, d.Merge = record.Merged, out.Version
 	if out.Contested {
 		d.Verdict = record.Contest
 	}
-	return d, nil
+	return d
 }
 
 func (s *Serve) sameContent(a, b *record.Version) bool {

@@ -25,6 +25,7 @@ import (
 //	U0 -> B delete
 //	M1 -> D decide birthDate=1961-02-04 closes A,B   a decision; without "closes" it closes all
 //	M1 = merge U0 A B               upstream's merge of base, head and incoming; "-" for no base
+//	M1 = orphan A P3                upstream's merge of head and incoming, whose base is lost
 //	S = preview U0 A B              the same as a station shows it; it has no name
 //	M2 = reopen M1                  upstream takes a deletion back
 //
@@ -138,6 +139,14 @@ func (h *history) step(line string) *record.Version {
 	switch {
 	case len(words) > 5 && words[1] == "=" && (words[2] == "merge" || words[2] == "preview"):
 		return h.merge(words[0], words[2] == "preview", words[3], words[4], words[5])
+	case len(words) == 5 && words[1] == "=" && words[2] == "orphan":
+		v := h.merge(words[0], false, "-", words[3], words[4])
+		out, err := h.m.Orphan(h.of(words[3]), h.of(words[4]))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		v.Lost = out.Version.Lost // the laws hold without what gave way on the way
+		return v
 	case len(words) == 4 && words[1] == "=" && words[2] == "reopen":
 		v := named(merge.Reopen(h.of(words[3])), h.name(words[0]))
 		rewritten(h.t, v)

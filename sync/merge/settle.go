@@ -15,6 +15,7 @@ const (
 	PolicyFurther   = "further"    // monotonic: the status that is further on
 	PolicyEditLives = "edit-lives" // an edit lives against a deletion
 	PolicyReferred  = "referred"   // something refers anew to a deleted record
+	PolicyReplaced  = "replaced"   // who set another may have seen it, or a merge did that is lost
 	PolicyDerived   = "derived"    // a text of either version describes neither
 )
 

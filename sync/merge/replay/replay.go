@@ -135,7 +135,7 @@ func (r *replay) again(v *record.Version) error {
 		r.out.Missing[reason]++
 		return nil
 	}
-	then, err := r.then.Merge(base, head, in)
+	then, err := merging(r.then, base, head, in)
 	if err != nil {
 		r.out.Missing[Unreadable]++
 		return nil
@@ -168,7 +168,7 @@ func (r *replay) find(key record.Key, ref record.Ref) (*record.Version, error) {
 // base may have come after the merge, and then it was made without: what came of
 // it tells.
 func (r *replay) made(v, base, head, in *record.Version) (on, out *record.Version, reason string) {
-	with, err := r.now.Merge(base, head, in)
+	with, err := merging(r.now, base, head, in)
 	if err != nil {
 		return nil, nil, Unreadable
 	}
@@ -178,11 +178,19 @@ func (r *replay) made(v, base, head, in *record.Version) (on, out *record.Versio
 	if base == nil {
 		return nil, nil, NoBase
 	}
-	without, err := r.now.Merge(nil, head, in)
+	without, err := r.now.Orphan(head, in)
 	if err == nil && same(v, without.Version) {
 		return nil, without.Version, ""
 	}
 	return base, with.Version, ""
+}
+
+// merging merges as upstream does: an orphan where the base is not there.
+func merging(m *merge.Merger, base, head, in *record.Version) (merge.Outcome, error) {
+	if base == nil && !in.Base.IsZero() {
+		return m.Orphan(head, in)
+	}
+	return m.Merge(base, head, in)
 }
 
 // same reports whether a merge came out as one that has a name.
