@@ -101,7 +101,7 @@ func explain(words map[string]string, err error) string {
 	for _, known := range []struct {
 		err error
 		key string
-	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}, {ErrAllowance, "bad-allowance"}, {ErrManyActs, "many-acts"}} {
+	}{{store.ErrLocked, "held"}, {ErrUnknown, "unknown-station"}, {record.ErrNotFound, "unknown-person"}, {trust.ErrName, "bad-name"}, {ErrOtherStation, "other-station"}, {errStick, "stick-folder"}, {fs.ErrPermission, "no-rights"}, {proof.ErrForm, "proof-form"}, {ErrAllowance, "bad-allowance"}, {ErrManyActs, "many-acts"}} {
 		if errors.Is(err, known.err) && words[known.key] != "" {
 			return words[known.key]
 		}

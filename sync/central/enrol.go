@@ -1,8 +1,10 @@
 package central
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,17 +47,18 @@ func (c *Centre) keepCodes(ctx context.Context) error {
 }
 
 // Enrol makes a one-time kit for a replica. Replicas with the same station hold
-// the same people; "" is a station of its own. address is where stations reach
+// the same people; "" is the one that it serves already, or one of its own. address is where stations reach
 // this centre.
 func (c *Centre) Enrol(ctx context.Context, replica, station, address string) (trust.Kit, error) {
 	if !trust.ValidName(replica) || station != "" && !trust.ValidName(station) {
 		return trust.Kit{}, trust.ErrName
 	}
-	if station == "" {
-		station = replica
-	}
 	c.enrolling.Lock()
 	defer c.enrolling.Unlock()
+	station, err := c.serves(replica, station)
+	if err != nil {
+		return trust.Kit{}, fmt.Errorf("enrol %s: %w", replica, err)
+	}
 	code, _, _, err := c.codes.Issue(replica, c.o.Now(), CodeLife)
 	if err != nil {
 		return trust.Kit{}, fmt.Errorf("enrol %s: %w", replica, err)
@@ -77,6 +80,26 @@ func (c *Centre) Enrol(ctx context.Context, replica, station, address string) (t
 	}
 	c.mu.Unlock()
 	return trust.Kit{Station: replica, Centre: address, Root: c.authority.RootPEM(), Code: code.String()}, nil
+}
+
+// ErrOtherStation says that a PC holds the people of another station: what it has of them
+// is nothing for the next one.
+var ErrOtherStation = errors.New("this name serves another station")
+
+// serves is the station that a replica is to serve: where none is said the one that it
+// serves already, or its own.
+func (c *Centre) serves(replica, station string) (string, error) {
+	peers, err := c.store.Peers()
+	if err != nil {
+		return "", err
+	}
+	if i := slices.IndexFunc(peers, func(p store.Peer) bool { return p.Name == replica }); i >= 0 {
+		if station != "" && station != peers[i].Station {
+			return "", ErrOtherStation
+		}
+		return peers[i].Station, nil
+	}
+	return cmp.Or(station, replica), nil
 }
 
 // hearEnrol answers a code with a certificate, and an expired certificate with

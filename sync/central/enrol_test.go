@@ -112,6 +112,22 @@ func TestCodesThatOpenNothing(t *testing.T) {
 	}
 }
 
+func TestNameStaysWithItsStation(t *testing.T) {
+	s := newSite(t)
+	for i, c := range []struct {
+		station string
+		want    error
+	}{{"tram-a", nil}, {"tram-a", nil}, {"", nil}, {"tram-b", ErrOtherStation}} {
+		if _, err := s.Enrol(t.Context(), "pc1", c.station, s.url); !errors.Is(err, c.want) {
+			t.Errorf("kit %d, for %q: %v, want %v", i, c.station, err, c.want)
+		}
+	}
+	peers, err := s.store.Peers()
+	if must(t, err); len(peers) != 1 || peers[0].Station != "tram-a" {
+		t.Errorf("pc1 serves %+v, want tram-a", peers)
+	}
+}
+
 func TestCertificateIsRenewedAfterItsEnd(t *testing.T) {
 	s := newSite(t)
 	p := s.enrolledPC("tram-a")
