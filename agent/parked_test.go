@@ -10,6 +10,7 @@ import (
 
 	"tram/store"
 	"tram/store/record"
+	"tram/store/scope"
 	"tram/sync/engine"
 )
 
@@ -163,7 +164,7 @@ func TestUnsentEditOfWhoMovedAway(t *testing.T) {
 	if err != nil || len(scopes) != 1 {
 		t.Fatal(err)
 	}
-	only := strings.Replace(string(scopes[0].Content), `,{"url":"`+store.StationURL+`","valueString":"tram-b"}`, "", 1)
+	only := strings.Replace(string(scopes[0].Content), `,{"url":"`+scope.StationURL+`","valueString":"tram-b"}`, "", 1)
 	if _, err := c.Store().Put(ctx, store.Write{Key: scopes[0].Key, Base: store.Any, Content: []byte(only), Author: "admin"}); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ func floors() []floor {
 		{"store/record", "the ground: names and values that everyone exchanges"},
 		{"store/pages", "a file is read before the database is trusted"},
 		{"store/fhir store/fhir/gen", "what a resource is stands by itself; its tables are made by a tool beside it"},
+		{"store/scope", "the form of one record stands on records and on FHIR's structure"},
 		{"store/element", "who set which element stands on records and on FHIR's structure; store and merge share it"},
 		{"store/summary", "a document is made of resources alone, wherever they are kept"},
 		{"store/people store/practice", "the index of people reads FHIR; made-up people need nobody"},

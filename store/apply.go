@@ -217,7 +217,7 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if err := t.putRow(n, r); err != nil {
 		return err
 	}
-	if err := t.rescope(head); err != nil {
+	if err := t.rescope(old, head); err != nil {
 		return err
 	}
 	if birth && d.Key.Kind == "Patient" && t.s.opt.Top && !t.replaying {

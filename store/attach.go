@@ -393,3 +393,47 @@ func (s *Store) resealBoxed() error {
 	}
 	return nil
 }
+
+// SetSetting keeps a small value of the program, sealed; an empty one is let go of.
+func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
+	return s.orBallast(func() error {
+		return s.update(ctx, func(tx *tx) error { return tx.putSetting(s.blind("setting", name), b) })
+	})
+}
+
+func (t *tx) putSetting(at, b []byte) error {
+	t.keep(layout.Setting, at, b)
+	if len(b) == 0 {
+		return t.Table(layout.Settings).Delete(at)
+	}
+	return t.putRaw(layout.Settings, at, b)
+}
+
+// Setting reads a small value of the program; nil where there is none.
+func (s *Store) Setting(name string) ([]byte, error) {
+	var out []byte
+	err := s.view(func(tx *tx) (err error) {
+		out, err = tx.getRaw(layout.Settings, s.blind("setting", name))
+		return err
+	})
+	return out, err
+}
+
+// UpdateSetting changes a small value in one transaction; f gets nil where there
+// is none. Its error is returned and nothing changes.
+func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) ([]byte, error)) error {
+	return s.update(ctx, func(tx *tx) error { return tx.updateSetting(name, f) })
+}
+
+func (t *tx) updateSetting(name string, f func([]byte) ([]byte, error)) error {
+	at := t.s.blind("setting", name)
+	have, err := t.getRaw(layout.Settings, at)
+	if err != nil {
+		return err
+	}
+	b, err := f(have)
+	if err != nil {
+		return err
+	}
+	return t.putSetting(at, b)
+}

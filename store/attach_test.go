@@ -144,12 +144,14 @@ func TestWhoseAttachmentItIs(t *testing.T) {
 		}
 	}
 	id := s.NewID()
-	patient, doc, common := key("Patient", id), key("DocumentReference", s.NewID()), key("DocumentReference", s.NewID())
+	patient, doc, common := key("Patient", id), key("DocumentReference", s.NewID()), key("Practitioner", s.NewID())
+	private := key("DocumentReference", s.NewID())
 	old, now := nameOf("old"), nameOf("now")
 	_, err := s.Put(ctx,
 		store.Write{Key: patient, Content: []byte(`{"resourceType":"Patient","id":"` + id + `"}`), Author: "x"},
 		store.Write{Key: doc, Content: docAbout(doc.ID, id, old), Author: "x"},
-		store.Write{Key: common, Content: docAbout(common.ID, "", now), Author: "x"})
+		store.Write{Key: private, Content: docAbout(private.ID, "", now), Author: "x"},
+		store.Write{Key: common, Content: []byte(`{"resourceType":"Practitioner","id":"` + common.ID + `","photo":[{"contentType":"image/jpeg","url":"Binary/` + now + `"}]}`), Author: "x"})
 	if err == nil {
 		_, err = s.Grant(ctx, "a", "x", patient)
 	}
@@ -172,6 +174,7 @@ func TestWhoseAttachmentItIs(t *testing.T) {
 		{"b", doc, now, false, false},
 		{"nobody", doc, now, false, false},
 		{"b", common, now, true, true},
+		{"b", private, now, false, false}, // of whom it is is not said
 		{"a", key("DocumentReference", "nowhere"), now, false, false},
 	} {
 		in, out, err := s.Attaches(c.peer, c.key, c.id)

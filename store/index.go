@@ -19,21 +19,6 @@ import (
 	"tram/store/seal"
 )
 
-// The index of what is shown. Its keys are internal numbers, keyed digests and
-// dates; nothing in it names or describes a person.
-//
-//	ixPatient  patient, kind, date, number
-//	ixKind     kind, date, number
-//	ixCode     kind, code, date, number
-//
-// There are three entries for each record, so their parts are short: numbers take 5
-// bytes, dates 6, which reach 4,400 years either way in milliseconds.
-const (
-	ixPatient = "p"
-	ixKind    = "k"
-	ixCode    = "c"
-)
-
 // kindID is long enough that two of R4's 146 kinds share one under one key in a hundred
 // million.
 func (s *Store) kindID(kind string) []byte { return s.often("kind", kind)[:5] }
@@ -57,29 +42,35 @@ func (t *tx) indexKeys(n []byte, v *record.Version) (keys [][]byte, patients []u
 			return nil, nil, err
 		}
 		patients = append(patients, num(pn))
-		keys = append(keys, join([]byte(ixPatient), layout.Short(pn), kind, date, layout.Short(n)))
+	}
+	if f.private {
+		patients = []uint64{layout.Nobody}
+	}
+	for _, pn := range patients {
+		keys = append(keys, join([]byte(layout.ByPatient), layout.Short(u64(pn)), kind, date, layout.Short(n)))
 	}
 	if v.Deleted {
 		return keys, patients, nil // a tombstone stays in its compartments, to be offered there
 	}
-	keys = append(keys, join([]byte(ixKind), kind, date, layout.Short(n)))
+	keys = append(keys, join([]byte(layout.ByKind), kind, date, layout.Short(n)))
 	for _, code := range f.codes {
-		keys = append(keys, join([]byte(ixCode), kind, code, date, layout.Short(n)))
+		keys = append(keys, join([]byte(layout.ByCode), kind, code, date, layout.Short(n)))
 	}
 	return keys, patients, nil
 }
 
 // found is what a content is found by.
 type found struct {
-	people []string // ids
-	date   []byte
-	codes  [][]byte
+	people  []string // ids
+	private bool
+	date    []byte
+	codes   [][]byte
 }
 
 // find works it out.
 func (s *Store) find(content *fhir.Value) *found {
 	in := query.FoundBy(s.opt.R4, content)
-	f := &found{people: in.People, date: layout.Sortable(in.Date)}
+	f := &found{people: in.People, private: in.Private, date: layout.Sortable(in.Date)}
 	for _, code := range in.Codes {
 		f.codes = append(f.codes, s.codeID("", code))
 	}
@@ -320,7 +311,7 @@ func (t *tx) looked(q query.Query) ([]query.Hit, error) {
 
 // each goes through the keys of what is shown of a kind, the oldest first.
 func (t *tx) each(kind string, f func(k []byte)) {
-	prefix := join([]byte(ixKind), t.s.kindID(kind))
+	prefix := join([]byte(layout.ByKind), t.s.kindID(kind))
 	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) == len(prefix)+layout.DateLen+layout.NumberLen && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		f(k)
@@ -330,7 +321,7 @@ func (t *tx) each(kind string, f func(k []byte)) {
 // lists reports whether a person is shown at that date: the index of people may be
 // ahead of what the transaction sees.
 func (t *tx) lists(kind string, p people.Hit) bool {
-	return t.Table(layout.Index).Get(join([]byte(ixKind), t.s.kindID(kind), p.Date[:], layout.Short(u64(p.Number)))) != nil
+	return t.Table(layout.Index).Get(join([]byte(layout.ByKind), t.s.kindID(kind), p.Date[:], layout.Short(u64(p.Number)))) != nil
 }
 
 func hitOf(number uint64, date people.Date) query.Hit {
@@ -357,7 +348,7 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case c.Param == query.Compartment:
 			for _, id := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: id}); n != nil {
-					prefixes = append(prefixes, join([]byte(ixPatient), layout.Short(n), kind))
+					prefixes = append(prefixes, join([]byte(layout.ByPatient), layout.Short(n), kind))
 				}
 			}
 			return t.scan(prefixes)
@@ -365,18 +356,18 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
 			for _, v := range c.Values {
 				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
-					prefixes = append(prefixes, join([]byte(ixPatient), layout.Short(n), kind))
+					prefixes = append(prefixes, join([]byte(layout.ByPatient), layout.Short(n), kind))
 				}
 			}
 			return t.scan(prefixes)
 		case c.Param == "code" && p.Type == "token" && !slices.ContainsFunc(c.Values, codeless):
 			for _, v := range c.Values {
-				prefixes = append(prefixes, join([]byte(ixCode), kind, t.s.codeID("", query.AfterBar(v))))
+				prefixes = append(prefixes, join([]byte(layout.ByCode), kind, t.s.codeID("", query.AfterBar(v))))
 			}
 			return t.scan(prefixes)
 		}
 	}
-	return t.scan([][]byte{join([]byte(ixKind), kind)})
+	return t.scan([][]byte{join([]byte(layout.ByKind), kind)})
 }
 
 func notPatient(v string) bool { return !strings.HasPrefix(v, "Patient/") }

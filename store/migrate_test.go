@@ -58,7 +58,7 @@ var observed = map[uint64][]string{3: {"jah37o3wrudnejvp-1", "jah37o3wrudnejvp-5
 // TestKeptStoresAreBroughtUpToDate opens the store that was kept of each older schema.
 // It holds what it held, is sound, and has what the newer schema added.
 func TestKeptStoresAreBroughtUpToDate(t *testing.T) {
-	for name, schema := range map[string]uint64{"schema2.tar.gz": 2, "schema3.tar.gz": 3, "schema4.tar.gz": 4, "schema5.tar.gz": 5} {
+	for name, schema := range map[string]uint64{"schema2.tar.gz": 2, "schema3.tar.gz": 3, "schema4.tar.gz": 4, "schema5.tar.gz": 5, "schema6.tar.gz": 6} {
 		dir := unpacked(t, name)
 		facts, err := table.Verify(context.Background(), filepath.Join(dir, layout.DatabaseFile), layout.Tables(), nil)
 		if n := facts.Small[layout.Number]; err != nil || len(n) != 8 || n[7] != byte(schema) {
@@ -96,7 +96,7 @@ func TestKeptStoresAreBroughtUpToDate(t *testing.T) {
 		if m, err := s.Mended(); m != nil || err != nil {
 			t.Errorf("%s: it was rebuilt, not brought up to date: %+v, %v", name, m, err)
 		}
-		if in, _, err := s.Attaches("b", key("DocumentReference", "kept"), fmt.Sprintf("%064x", 4)); in != (schema >= 4) || err != nil {
+		if in, _, err := s.Attaches("far", key("DocumentReference", "kept"), fmt.Sprintf("%064x", 4)); in != (schema >= 4) || err != nil {
 			t.Errorf("%s: its attachment is listed %t, %v", name, in, err)
 		}
 		all, err := s.Vault(record.Key{}, 100)

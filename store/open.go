@@ -169,10 +169,11 @@ func putSchema(t *table.Tx) error {
 func (s *Store) migrate(from uint64) error {
 	s.opt.Log.Info("bringing the database up to date", "from", from, "to", layout.Schema)
 	steps, known := map[uint64][]func(*tx) error{
-		2: {(*tx).countKeys, (*tx).listVault, (*tx).listAttached},
-		3: {(*tx).countKeys, (*tx).listAttached},
-		4: {(*tx).listAttached},
-		5: {}, // its rows are read as they are
+		2: {(*tx).countKeys, (*tx).listVault, (*tx).listAttached, (*tx).setApart},
+		3: {(*tx).countKeys, (*tx).listAttached, (*tx).setApart},
+		4: {(*tx).listAttached, (*tx).setApart},
+		5: {(*tx).setApart}, // its rows are read as they are
+		6: {(*tx).setApart},
 	}[from]
 	if !known {
 		return fmt.Errorf("%w: schema %d", ErrForeign, from)

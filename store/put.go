@@ -346,7 +346,7 @@ func (t *tx) accept(v *record.Version) error {
 	if err := t.putRow(n, r); err != nil {
 		return err
 	}
-	return t.rescope(v)
+	return t.rescope(old, v)
 }
 
 // acceptLate takes in a version made here that went into what is shown already: the

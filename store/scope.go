@@ -4,24 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-
 	"fmt"
 	"slices"
 
 	"tram/store/fhir"
 	"tram/store/layout"
 	"tram/store/record"
+	"tram/store/scope"
 )
 
-// A person's stations are a record like others: a Basic with ScopeCode about
-// the patient, one StationURL extension for each station.
-const (
-	ScopeSystem = "urn:tram:scope"
-	ScopeCode   = "stations"
-	StationURL  = "urn:tram:station"
-	// keeper is the author of what the store itself writes.
-	keeper = "tram"
-)
+// keeper is the author of what the store itself writes.
+const keeper = "tram"
 
 // Peer is a replica that has its upstream here.
 type Peer struct {
@@ -68,7 +61,7 @@ func (t *tx) addPeer(p Peer) error {
 	if err != nil {
 		return err
 	}
-	for _, patient := range held {
+	for _, patient := range append(held, u64(layout.Nobody)) {
 		if err := t.offerCompartment(patient); err != nil {
 			return err
 		}
@@ -165,10 +158,15 @@ func (t *tx) readers(r *layout.Row, sender string) ([]string, error) {
 			stations[s] = true
 		}
 	}
+	keeps := func(p Peer) bool { return p.Name == sender || !known && slices.Contains(r.Readers, FeedOf(p.Name)) }
 	for _, p := range peers {
-		feed := FeedOf(p.Name)
-		if stations[p.Station] || p.Name == sender || !known && slices.Contains(r.Readers, feed) {
-			out = append(out, feed)
+		if !known && keeps(p) && p.Station != "" { // the other PCs of its station have it too
+			stations[p.Station] = true
+		}
+	}
+	for _, p := range peers {
+		if stations[p.Station] || keeps(p) {
+			out = append(out, FeedOf(p.Name))
 		}
 	}
 	slices.Sort(out)
@@ -214,7 +212,7 @@ func (t *tx) answerKnown(n []byte, r *layout.Row, peer string, d record.Decided)
 func (t *tx) spreadTaken(n []byte, r *layout.Row, peer string, birth bool) error {
 	feed := FeedOf(peer)
 	sender := ""
-	if birth || slices.Contains(r.Readers, feed) {
+	if birth || slices.Contains(r.Readers, feed) || slices.Contains(r.Readers, record.SharedFeed) {
 		sender = peer
 	}
 	if err := t.spread(n, r, sender); err != nil {
@@ -227,7 +225,7 @@ func (t *tx) spreadTaken(n []byte, r *layout.Row, peer string, birth bool) error
 }
 
 func (t *tx) writeScope(key record.Key, base string, patient record.Key, stations []string, author string) error {
-	b := scopeContent(key.ID, patient.ID, stations)
+	b := scope.Content(key.ID, patient.ID, stations)
 	content, err := fhir.Parse(b, fhir.DefaultLimits())
 	if err != nil {
 		return err
@@ -236,87 +234,73 @@ func (t *tx) writeScope(key record.Key, base string, patient record.Key, station
 	return err
 }
 
-func scopeContent(id, patient string, stations []string) []byte {
-	var ext []*fhir.Value
-	for _, s := range stations {
-		ext = append(ext, fhir.NewObject(
-			fhir.Field{Name: "url", Value: fhir.NewString(StationURL)},
-			fhir.Field{Name: "valueString", Value: fhir.NewString(s)}))
-	}
-	str := func(name, s string) fhir.Field { return fhir.Field{Name: name, Value: fhir.NewString(s)} }
-	fields := []fhir.Field{str("resourceType", "Basic"), str("id", id)}
-	if len(ext) > 0 {
-		fields = append(fields, fhir.Field{Name: "extension", Value: fhir.NewArray(ext...)})
-	}
-	coding := fhir.NewObject(str("system", ScopeSystem), str("code", ScopeCode))
-	fields = append(fields,
-		fhir.Field{Name: "code", Value: fhir.NewObject(fhir.Field{Name: "coding", Value: fhir.NewArray(coding)})},
-		fhir.Field{Name: "subject", Value: fhir.NewObject(str("reference", "Patient/"+patient))})
-	return fhir.NewObject(fields...).Bytes()
-}
-
-// IsScope reports whether a resource says which stations hold a person.
-func IsScope(v *fhir.Value) bool {
-	if v.Str("resourceType") != "Basic" {
-		return false
-	}
-	coding := v.Get("code").Get("coding")
-	return coding != nil && slices.ContainsFunc(coding.Items, func(c *fhir.Value) bool {
-		return c.Str("system") == ScopeSystem && c.Str("code") == ScopeCode
-	})
-}
-
-func stationsOf(v *fhir.Value) []string {
-	var out []string
-	if ext := v.Get("extension"); ext != nil {
-		for _, e := range ext.Items {
-			if e.Str("url") == StationURL {
-				out = append(out, e.Str("valueString"))
-			}
-		}
-	}
-	return out
-}
-
-// rescope takes over what a scope record says and offers the person's records
-// anew. At other than the top replica scope records are read, not obeyed.
-func (t *tx) rescope(v *record.Version) error {
-	if v.Key.Kind != "Basic" || !t.s.opt.Top {
+// rescope takes over what a scope record says now, where old was shown before, and offers
+// the person's records anew. Whom it names no more has the stations that another record of
+// theirs names, or none. At other than the top replica scope records are read, not obeyed.
+func (t *tx) rescope(old, now *record.Version) error {
+	if now.Key.Kind != "Basic" || !t.s.opt.Top {
 		return nil
 	}
-	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
-	if err != nil || !IsScope(content) {
-		return err
-	}
-	patient, err := record.ParseKey(content.Get("subject").Str("reference"))
-	if err != nil {
-		return nil // about nobody: it opens nothing
-	}
-	pn, err := t.ensureNumber(patient)
+	was, _, err := t.scopeIn(old)
 	if err != nil {
 		return err
 	}
-	stations := stationsOf(content)
+	of, stations, err := t.scopeIn(now)
+	if err != nil {
+		return err
+	}
+	if was != nil && !bytes.Equal(was, of) {
+		_, left, err := t.findScope(was)
+		if err != nil {
+			return err
+		}
+		if err := t.holdBy(was, left); err != nil {
+			return err
+		}
+	}
+	if of == nil {
+		return nil
+	}
+	return t.holdBy(of, stations)
+}
+
+// scopeIn is whose stations a version names, by number, and which; nil where it is no
+// scope record. What is deleted names none.
+func (t *tx) scopeIn(v *record.Version) (patient []byte, stations []string, err error) {
+	if v == nil {
+		return nil, nil, nil
+	}
+	content, err := t.content(v)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, stations, ok := scope.Of(content)
+	if !ok {
+		return nil, nil, nil
+	}
 	if v.Deleted {
 		stations = nil
 	}
+	patient, err = t.ensureNumber(key)
+	return patient, stations, err
+}
+
+// holdBy makes stations those that hold a person.
+func (t *tx) holdBy(patient []byte, stations []string) error {
 	var have []string
-	if _, err := t.get(layout.Scope, pn, &have); err != nil {
+	if _, err := t.get(layout.Scope, patient, &have); err != nil || slices.Equal(have, stations) {
 		return err
 	}
-	if slices.Equal(have, stations) {
-		return nil
-	}
-	if err := t.put(layout.Scope, pn, stations); err != nil {
+	if err := t.put(layout.Scope, patient, stations); err != nil {
 		return err
 	}
-	return t.offerCompartment(pn)
+	return t.offerCompartment(patient)
 }
 
 // offerCompartment brings a person's records into the feeds they belong in.
 func (t *tx) offerCompartment(patient []byte) error {
 	var members [][]byte
-	prefix := join([]byte(ixPatient), layout.Short(patient))
+	prefix := join([]byte(layout.ByPatient), layout.Short(patient))
 	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		members = append(members, layout.Long(k))
@@ -353,6 +337,58 @@ func (t *tx) offerCompartment(patient []byte) error {
 	return nil
 }
 
+// setApart takes what is not for everybody out of the feed of what is, where it stood until
+// schema 7. Who has it keeps it.
+func (t *tx) setApart() error {
+	peers, err := t.peers()
+	if err != nil {
+		return err
+	}
+	var all [][]byte
+	err = t.Table(layout.Stands).ForEach(func(n, _ []byte) error {
+		all = append(all, slices.Clone(n))
+		return nil
+	})
+	for _, n := range all {
+		if err != nil {
+			return err
+		}
+		err = t.apart(n, peers)
+		clear(t.read) // or all that was ever read would stay in memory
+	}
+	return err
+}
+
+func (t *tx) apart(n []byte, peers []Peer) error {
+	r, err := t.row(n)
+	if err != nil || r.Gone {
+		return err
+	}
+	v, err := t.shown(n, r)
+	if err != nil {
+		return err
+	}
+	keys, patients, err := t.indexKeys(n, v)
+	if err != nil || slices.Equal(patients, r.Patients) {
+		return err
+	}
+	r.Patients = patients
+	for _, k := range keys {
+		if err := t.Table(layout.Index).Put(k, nil); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(r.Readers, record.SharedFeed) {
+		for _, p := range peers {
+			r.Readers = append(r.Readers, FeedOf(p.Name))
+		}
+		if err := t.spread(n, r, ""); err != nil {
+			return err
+		}
+	}
+	return t.putRow(n, r)
+}
+
 // Grant lets a station hold people from now on. It writes their scope records in
 // the author's name, and returns how many it changed.
 func (s *Store) Grant(ctx context.Context, station, author string, patients ...record.Key) (int, error) {
@@ -385,8 +421,8 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 	if slices.Contains(stations, station) {
 		return false, nil
 	}
-	var key record.Key
-	if err := t.findScope(n, &key); err != nil {
+	key, _, err := t.findScope(n)
+	if err != nil {
 		return false, err
 	}
 	base := Any
@@ -396,25 +432,31 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 	return true, t.writeScope(key, base, patient, append(slices.Clone(stations), station), author)
 }
 
-// findScope finds the record that names a person's stations.
-func (t *tx) findScope(patient []byte, key *record.Key) error {
-	prefix := join([]byte(ixPatient), layout.Short(patient), t.s.kindID("Basic"))
+// findScope finds the record that names a person's stations, one that is not deleted
+// where there is one, and which it names.
+func (t *tx) findScope(patient []byte) (key record.Key, stations []string, err error) {
+	prefix := join([]byte(layout.ByPatient), layout.Short(patient), t.s.kindID("Basic"))
 	c := t.Table(layout.Index).Cursor()
 	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
 		r, err := t.row(layout.Long(k))
 		if err != nil {
-			return err
+			return key, nil, err
 		}
 		v, err := t.shown(layout.Long(k), r)
-		if err != nil || v == nil {
-			return err
+		if err != nil {
+			return key, nil, err
 		}
-		if content, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil && IsScope(content) {
-			*key = r.Key
-			return nil
+		of, names, err := t.scopeIn(v)
+		if err != nil {
+			return key, nil, err
+		}
+		if bytes.Equal(of, patient) {
+			if key, stations = r.Key, names; !v.Deleted {
+				break
+			}
 		}
 	}
-	return nil
+	return key, stations, nil
 }
 
 // ScopeOf lists the stations that hold a person.
@@ -429,50 +471,6 @@ func (s *Store) ScopeOf(patient record.Key) ([]string, error) {
 		return err
 	})
 	return out, err
-}
-
-// SetSetting keeps a small value of the program, sealed; an empty one is let go of.
-func (s *Store) SetSetting(ctx context.Context, name string, b []byte) error {
-	return s.orBallast(func() error {
-		return s.update(ctx, func(tx *tx) error { return tx.putSetting(s.blind("setting", name), b) })
-	})
-}
-
-func (t *tx) putSetting(at, b []byte) error {
-	t.keep(layout.Setting, at, b)
-	if len(b) == 0 {
-		return t.Table(layout.Settings).Delete(at)
-	}
-	return t.putRaw(layout.Settings, at, b)
-}
-
-// Setting reads a small value of the program; nil where there is none.
-func (s *Store) Setting(name string) ([]byte, error) {
-	var out []byte
-	err := s.view(func(tx *tx) (err error) {
-		out, err = tx.getRaw(layout.Settings, s.blind("setting", name))
-		return err
-	})
-	return out, err
-}
-
-// UpdateSetting changes a small value in one transaction; f gets nil where there
-// is none. Its error is returned and nothing changes.
-func (s *Store) UpdateSetting(ctx context.Context, name string, f func([]byte) ([]byte, error)) error {
-	return s.update(ctx, func(tx *tx) error { return tx.updateSetting(name, f) })
-}
-
-func (t *tx) updateSetting(name string, f func([]byte) ([]byte, error)) error {
-	at := t.s.blind("setting", name)
-	have, err := t.getRaw(layout.Settings, at)
-	if err != nil {
-		return err
-	}
-	b, err := f(have)
-	if err != nil {
-		return err
-	}
-	return t.putSetting(at, b)
 }
 
 // PeopleOf lists the people whom a station holds.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"tram/store"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/scope"
 	"tram/store/storetest"
 )
 
@@ -47,13 +49,13 @@ func narrow(t *testing.T, s *store.Store, patient record.Key, stations ...string
 		if ext += ","; ext == "," {
 			ext = ""
 		}
-		ext += `{"url":"` + store.StationURL + `","valueString":"` + name + `"}`
+		ext += `{"url":"` + scope.StationURL + `","valueString":"` + name + `"}`
 	}
 	if ext != "" {
 		ext = `"extension":[` + ext + `],`
 	}
 	put(t, s, store.Write{Key: v.Key, Base: v.Name.String(), Author: "admin", Content: []byte(`{"resourceType":"Basic","id":"` + v.Key.ID + `",` + ext +
-		`"code":{"coding":[{"system":"` + store.ScopeSystem + `","code":"` + store.ScopeCode + `"}]},"subject":{"reference":"` + patient.String() + `"}}`)})
+		`"code":{"coding":[{"system":"` + scope.System + `","code":"` + scope.Code + `"}]},"subject":{"reference":"` + patient.String() + `"}}`)})
 }
 
 func TestBirthOpensScopeForItsStationAlone(t *testing.T) {
@@ -271,4 +273,107 @@ func TestScopeRecordIsObeyedAtTheTopOnly(t *testing.T) {
 		t.Errorf("a station opened %q", got)
 	}
 	storetest.Check(t, a)
+}
+
+// TestWhatMayBeAboutSomebodyIsNotForAll: who is meant is said by no reference to a person here,
+// and the record stays with its maker's station and the centre.
+func TestWhatMayBeAboutSomebodyIsNotForAll(t *testing.T) {
+	t.Parallel()
+	c := top(t, "a", "b")
+	a, b := station(t, "a"), station(t, "b")
+	p := born(t, a, hoa)
+	o := about(t, a, "Observation", "subject", p.Key.ID, obs)
+	contents := map[string]string{
+		"Bundle":       `,"type":"document","entry":[{"fullUrl":"urn:uuid:0","resource":{"resourceType":"Patient","id":"` + p.Key.ID + `","name":[{"family":"Dang"}]}}]`,
+		"Binary":       `,"contentType":"text/plain","securityContext":{"reference":"` + p.Key.String() + `"},"data":"SElW"`,
+		"Observation":  `,"status":"final","code":{"text":"HIV"},"contained":[{"resourceType":"Patient","id":"p","name":[{"family":"Dang"}]}],"subject":{"reference":"#p"}`,
+		"Condition":    `,"code":{"text":"HIV"},"subject":{"reference":"http://elsewhere/fhir/Patient/` + p.Key.ID + `"}`,
+		"Flag":         `,"status":"active","code":{"text":"HIV"},"subject":{"identifier":{"system":"urn:cccd","value":"079001"}}`,
+		"Provenance":   `,"target":[{"reference":"` + o.Key.String() + `"}],"recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"display":"Lan"}}]`,
+		"List":         `,"status":"current","mode":"working","title":"HIV"`,
+		"Parameters":   `,"parameter":[{"name":"of","valueString":"Dang"}]`,
+		"Medication":   `,"contained":[{"resourceType":"Patient","id":"p"}],"extension":[{"url":"urn:for","valueReference":{"reference":"#p"}}]`,
+		"Organization": `,"extension":[{"url":"urn:of","valueReference":{"reference":"` + p.Key.String() + `"}}]`,
+	}
+	forAll := map[string]string{"Location": `,"name":"Trạm"`, "Substance": `,"code":{"text":"nước"}`}
+	write := func(all map[string]string) (keys []record.Key) {
+		for kind, rest := range all {
+			k := key(kind, "x")
+			put(t, a, store.Write{Key: k, Content: []byte(`{"resourceType":"` + kind + `","id":"x"` + rest + `}`)})
+			keys = append(keys, k)
+		}
+		return keys
+	}
+	own, common := write(contents), write(forAll)
+	push(t, a, c)
+	pull(t, c, a)
+	pull(t, c, b)
+	for _, k := range own {
+		if got := has(t, c, k) + has(t, a, k) + has(t, b, k); got != "110" {
+			t.Errorf("%s: centre, its maker and another station hold it: %s, want 110", k, got)
+		}
+	}
+	for _, k := range common {
+		if got := has(t, b, k); got != "1" {
+			t.Errorf("%s is not for all", k)
+		}
+	}
+	// A new PC of the station has it too, once it is there.
+	if err := c.AddPeer(t.Context(), store.Peer{Name: "a2", Station: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	a2 := station(t, "a2")
+	pull(t, c, a2)
+	for _, k := range append(own, common...) {
+		if has(t, a2, k) != "1" {
+			t.Errorf("%s is not at the station's other PC", k)
+		}
+	}
+}
+
+func TestWhatNamesNobodyAnyMoreIsNotForAll(t *testing.T) {
+	t.Parallel()
+	c := top(t, "a", "b")
+	a, b := station(t, "a"), station(t, "b")
+	p := born(t, a, hoa)
+	o := about(t, a, "Observation", "subject", p.Key.ID, obs)
+	push(t, a, c)
+	pull(t, c, a)
+	put(t, a, store.Write{Key: o.Key, Base: store.Any, Content: []byte(`{"resourceType":"Observation","id":"` + o.Key.ID + `"` + obs + `}`)})
+	push(t, a, c)
+	pull(t, c, a)
+	pull(t, c, b)
+	if got := has(t, a, o.Key) + has(t, b, o.Key); got != "10" {
+		t.Errorf("a and b hold what names nobody any more: %s, want 10", got)
+	}
+}
+
+// TestScopeRecordThatNamesAnotherOpensNothing: stations are those of the records that there are.
+func TestScopeRecordThatNamesAnotherOpensNothing(t *testing.T) {
+	t.Parallel()
+	c := top(t, "a", "b")
+	a := station(t, "a")
+	p, q := born(t, a, hoa), born(t, a, hoa)
+	push(t, a, c)
+	grant(t, c, p.Key, "b")
+	v := scopeRecord(t, c, p.Key)
+	write := func(content []byte) {
+		t.Helper()
+		put(t, c, store.Write{Key: v.Key, Base: store.Any, Author: "admin", Content: content})
+	}
+	write(scope.Content(v.Key.ID, q.Key.ID, []string{"b"}))
+	if got := scopeOf(t, c, p.Key); len(got) != 0 {
+		t.Errorf("no record names a station of the person, who is held by %v", got)
+	}
+	write(v.Content)
+	if got := scopeOf(t, c, p.Key); len(got) != 2 {
+		t.Errorf("the record names a and b again, and the person is held by %v", got)
+	}
+	if got := scopeOf(t, c, q.Key); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("the other is held by %v, want a, as their own record says", got)
+	}
+	write([]byte(strings.Replace(string(v.Content), scope.Code, "other", 1)))
+	if got := scopeOf(t, c, p.Key); len(got) != 0 {
+		t.Errorf("what is no scope record any more keeps the person with %v", got)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"tram/store/people"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/scope"
 )
 
 // listed is how many people a search shows.
@@ -187,7 +188,7 @@ func (c *call) section(kind string, all bool, ids ...string) (section, error) {
 	for _, st := range res.Stands {
 		// Which stations look after somebody is the programs' business.
 		if kind == "Basic" {
-			if content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits()); err == nil && store.IsScope(content) {
+			if content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits()); err == nil && scope.Is(content) {
 				continue
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"tram/store"
 	"tram/store/record"
+	"tram/store/scope"
 )
 
 func TestWrongEntryIsWithdrawn(t *testing.T) {
@@ -42,7 +42,7 @@ func TestWrongEntryIsWithdrawn(t *testing.T) {
 			t.Errorf("%s: the page does not tell, or offers it again", name)
 		}
 	}
-	s.born("Basic", `,"code":{"coding":[{"system":"`+store.ScopeSystem+`","code":"`+store.ScopeCode+`"}]},"subject":{`+about, "tram")
+	s.born("Basic", `,"code":{"coding":[{"system":"`+scope.System+`","code":"`+scope.Code+`"}]},"subject":{`+about, "tram")
 	_, page, _ := b.get("/person/" + p.Key.ID)
 	if strings.Contains(page, "/record/Basic/") {
 		t.Error("the person's page shows a record of which stations look after them")

@@ -242,6 +242,13 @@ func (r *R4) Patients(v *Value) []string {
 	return slices.Compact(out)
 }
 
+// OfPeople reports whether R4 relates resources of a kind to a Patient: by its compartment,
+// or by a search parameter "patient".
+func (r *R4) OfPeople(kind string) bool {
+	_, ok := r.Param(kind, "patient")
+	return ok || kind == "Patient" || len(r.compartment[kind]) > 0
+}
+
 // Contained are the resources contained in v to which a search parameter leads.
 func (r *R4) Contained(v *Value, p Param) (out []*Value) {
 	list := v.Get("contained")

@@ -7,6 +7,25 @@ import (
 	"tram/store/people"
 )
 
+// The index of what is shown. Its keys are internal numbers, keyed digests and
+// dates; nothing in it names or describes a person.
+//
+//	ByPatient  patient or Nobody, kind, date, number
+//	ByKind     kind, date, number
+//	ByCode     kind, code, date, number
+//
+// There are three entries for each record, so their parts are short: numbers take 5
+// bytes, dates 6, which reach 4,400 years either way in milliseconds.
+const (
+	ByPatient = "p"
+	ByKind    = "k"
+	ByCode    = "c"
+)
+
+// Nobody is the number that stands for the person of a record that is not for everybody,
+// and names nobody here. No record has it.
+const Nobody = 0
+
 // Sortable is a date in bytes that sort as it does.
 func Sortable(at int64) []byte {
 	const most = 1<<47 - 1

@@ -10,7 +10,7 @@ import "tram/store/table"
 
 // Schema is the number of the layout below. A newer one is refused untouched, an
 // older one is brought up to it.
-const Schema = 6
+const Schema = 7
 
 // The tables. Records stand under internal numbers that say nothing; every value is
 // sealed but for numbers, digests of digests and what stands under blind keys as such.

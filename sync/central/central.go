@@ -28,6 +28,7 @@ import (
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/store/scope"
 	"tram/sync/carry"
 	"tram/sync/engine"
 	"tram/sync/merge"
@@ -265,7 +266,7 @@ func (c *Centre) admit(v *record.Version, st *record.Stand) record.Reason {
 		if content == nil {
 			continue
 		}
-		if r, err := fhir.Parse(content, fhir.DefaultLimits()); err == nil && store.IsScope(r) {
+		if r, err := fhir.Parse(content, fhir.DefaultLimits()); err == nil && scope.Is(r) {
 			return record.NotAllowed
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/store/scope"
 	"tram/store/storetest"
 	"tram/sync/wire"
 )
@@ -20,7 +21,7 @@ func strict(t *testing.T) (w *world, before string) {
 	t.Helper()
 	w = newWorld(t, "a", "b")
 	w.admit = func(v *record.Version) record.Reason {
-		if r, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil && store.IsScope(r) {
+		if r, err := fhir.Parse(v.Content, fhir.DefaultLimits()); err == nil && scope.Is(r) {
 			return record.NotAllowed
 		}
 		return ""

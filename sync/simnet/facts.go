@@ -5,10 +5,10 @@ import (
 	"maps"
 	"slices"
 
-	"tram/store"
 	"tram/store/fhir"
 	"tram/store/query"
 	"tram/store/record"
+	"tram/store/scope"
 )
 
 // facts are what a record says, each as a path and a value; the order of lists, ids and
@@ -182,7 +182,7 @@ func (p *play) scopes(r *replica) {
 // scopeOf is whose stations a version names; "" where it is no scope record.
 func scopeOf(v *record.Version) string {
 	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
-	if err != nil || v.Deleted || !store.IsScope(content) {
+	if err != nil || v.Deleted || !scope.Is(content) {
 		return ""
 	}
 	return content.Get("subject").Str("reference")

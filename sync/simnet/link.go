@@ -9,6 +9,7 @@ import (
 	"tram/store"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/store/scope"
 	"tram/sync/engine"
 	"tram/sync/trust"
 	"tram/sync/wire"
@@ -121,7 +122,7 @@ func admit(v *record.Version, st *record.Stand) record.Reason {
 		contents = append(contents, st.Head.Content)
 	}
 	for _, content := range contents {
-		if r, err := fhir.Parse(content, fhir.DefaultLimits()); err == nil && store.IsScope(r) {
+		if r, err := fhir.Parse(content, fhir.DefaultLimits()); err == nil && scope.Is(r) {
 			return record.NotAllowed
 		}
 	}
