@@ -160,17 +160,39 @@ func (c *call) person() error {
 			continue
 		}
 		p.Sections = append(p.Sections, s)
-		if kind == "AllergyIntolerance" || kind == "Flag" {
-			for _, l := range s.Lines {
-				// What was entered in error endangers nobody; its list still shows it.
-				if !l.Wrong {
-					p.Alerts = append(p.Alerts, l)
-				}
-			}
+	}
+	if p.Only == "" {
+		if p.Alerts, err = c.alerts(ids); err != nil {
+			return err
 		}
 	}
 	c.render(http.StatusOK, "person", "person.title", p)
 	return nil
+}
+
+// alerts are a person's allergies and flags, all of them, however many newer ones there
+// are. What was entered in error endangers nobody; its list still shows it.
+func (c *call) alerts(ids []string) ([]entryLine, error) {
+	var out []entryLine
+	for _, kind := range []string{"AllergyIntolerance", "Flag"} {
+		if !c.user.Role.Sees(kind) {
+			continue
+		}
+		q := query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{{Param: "patient", Values: ids}}}
+		for more := true; more; more = q.Page != "" {
+			res, err := c.Store.Search(q)
+			if err != nil {
+				return nil, err
+			}
+			lines, err := c.lines(res.Stands, ids)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, slices.DeleteFunc(lines, func(l entryLine) bool { return l.Wrong })...)
+			q.Page = res.Next
+		}
+	}
+	return out, nil
 }
 
 // section lists the entries of one kind that are kept with a person's records, the
@@ -184,24 +206,30 @@ func (c *call) section(kind string, all bool, ids ...string) (section, error) {
 	if err != nil {
 		return section{}, err
 	}
-	s := section{Kind: kind, More: max(0, res.Total-len(res.Stands))}
-	for _, st := range res.Stands {
+	lines, err := c.lines(res.Stands, ids)
+	return section{Kind: kind, Lines: lines, More: max(0, res.Total-len(res.Stands))}, err
+}
+
+// lines reads records out, a line each, with which of a person's records they are kept.
+func (c *call) lines(stands []*record.Stand, ids []string) ([]entryLine, error) {
+	var out []entryLine
+	for _, st := range stands {
 		// Which stations look after somebody is the programs' business.
-		if kind == "Basic" {
+		if st.Key.Kind == "Basic" {
 			if content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits()); err == nil && scope.Is(content) {
 				continue
 			}
 		}
 		l, err := c.lineOf(st)
 		if err != nil {
-			return section{}, err
+			return nil, err
 		}
 		if l.From, err = c.keptWith(st, ids); err != nil {
-			return section{}, err
+			return nil, err
 		}
-		s.Lines = append(s.Lines, l)
+		out = append(out, l)
 	}
-	return s, nil
+	return out, nil
 }
 
 // lineOf reads a record out in one line, with where it is.

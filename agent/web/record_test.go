@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,6 +52,37 @@ func TestWrongEntryIsWithdrawn(t *testing.T) {
 	if code, _, _ := b.post("/record/"+p.Key.String()+"/wrong", url.Values{"base": {p.Name.String()}}); code != http.StatusBadRequest {
 		t.Errorf("a person as such is withdrawn: %d, want 400", code)
 	}
+}
+
+// However many newer ones there are, wrong or right, an allergy stands above all; only the
+// list is cut.
+func TestOldAllergyStaysAboveAll(t *testing.T) {
+	s := open(t)
+	p := s.born("Patient", hoa, "lan")
+	about := `,"patient":{"reference":"` + p.Key.String() + `"}`
+	wrong := `,"verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"entered-in-error"}]}`
+	s.born("AllergyIntolerance", `,"code":{"text":"Penicillin"},"criticality":"high","recordedDate":"2001-01-01"`+about, "lan")
+	for i := range 15 {
+		s.born("AllergyIntolerance", fmt.Sprintf(`,"code":{"text":"Nhầm %d"},"recordedDate":"2020-01-%02d"`, i, i+1)+wrong+about, "lan")
+	}
+	b := s.as("quang")
+	alerts := func() (string, string) {
+		_, page, _ := b.get("/person/" + p.Key.ID)
+		_, above, _ := strings.Cut(page, `<section class="alerts">`)
+		above, list, _ := strings.Cut(above, `</section>`)
+		return above, list
+	}
+	above, list := alerts()
+	want(t, "beside what was entered in error", above, "Penicillin")
+	want(t, "the list", list, "Còn 1 mục nữa")
+	if strings.Contains(above, "Nhầm") {
+		t.Error("what was entered in error stands above all")
+	}
+	for i := range 15 {
+		s.born("AllergyIntolerance", fmt.Sprintf(`,"code":{"text":"Tôm %d"},"recordedDate":"2021-01-%02d"`, i, i+1)+about, "lan")
+	}
+	above, _ = alerts()
+	want(t, "beside what is right", above, "Penicillin", "Tôm 0", "Tôm 14")
 }
 
 func TestNamesStandInPlaceOfNumbers(t *testing.T) {
