@@ -152,7 +152,7 @@ func (c *call) named(rows []show.Row) []show.Row {
 			continue
 		}
 		l := c.show[c.lang].Line(content)
-		rows[i].Text = strings.TrimSpace(l.Title + " " + l.When)
+		rows[i].Text = strings.TrimSpace(l.Short() + " " + l.When)
 	}
 	return rows
 }

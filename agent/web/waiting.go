@@ -206,8 +206,8 @@ func (c *call) titleOf(e store.Entry, kind string) (title, person string) {
 		return kind, ""
 	}
 	_, person = c.personOf(content)
-	if t := c.show[c.lang].Line(content).Title; t != kind && e.Key.Kind != "Patient" {
-		return kind + ": " + t, person
+	if l := c.show[c.lang].Line(content); l.Title != kind && e.Key.Kind != "Patient" {
+		return kind + ": " + l.Short(), person
 	}
 	return kind, person
 }

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"slices"
 	"strings"
 
 	"tram/store/fhir"
@@ -15,47 +16,71 @@ type Line struct {
 	Wrong  bool   // entered in error
 }
 
+// Short is what a record is about, never without how it stands with it.
+func (l Line) Short() string {
+	if l.Status == "" {
+		return l.Title
+	}
+	return l.Title + " (" + l.Status + ")"
+}
+
 // EnteredInError is FHIR R4's code for what should never have been written.
 const EnteredInError = "entered-in-error"
 
 // Wrong reports whether a record says that it was entered in error.
 func Wrong(content *fhir.Value) bool {
-	for _, c := range items(content.Get("verificationStatus").Get("coding")) {
-		if c.Str("code") == EnteredInError {
-			return true
-		}
-	}
-	return content.Str("status") == EnteredInError
+	return bears(content.Get("verificationStatus"), "", EnteredInError) || content.Str("status") == EnteredInError
+}
+
+// bears reports whether a CodeableConcept bears a code, of the system if one is named.
+func bears(concept *fhir.Value, system, code string) bool {
+	return slices.ContainsFunc(items(concept.Get("coding")), func(c *fhir.Value) bool {
+		return c.Str("code") == code && (system == "" || c.Str("system") == system)
+	})
 }
 
 // Line reads a resource out in one line.
 func (s *Show) Line(content *fhir.Value) Line {
 	kind := content.Str("resourceType")
-	l := Line{When: s.Date(when(content)), Title: s.title(kind, content), Detail: s.detail(kind, content), Wrong: Wrong(content)}
-	if l.Wrong {
+	l := Line{When: s.Date(when(content)), Title: either(s.title(kind, content), s.Kind(kind)), Detail: s.detail(kind, content), Wrong: Wrong(content)}
+	if l.Status = s.status(kind, content); l.Wrong {
 		l.Status = s.Code("status", EnteredInError)
-		return l.titled(s.Kind(kind))
-	}
-	if st := content.Get("status"); st != nil && st.Shape == fhir.String {
-		if ordinary(st.Text) {
-			return l.titled(s.Kind(kind))
-		}
-		l.Status = s.Code("status", st.Text)
-	} else if st := content.Get("clinicalStatus"); st != nil {
-		l.Status = s.concept("clinicalStatus", st)
-		// Of an allergy, how sure it is counts as much as whether it holds.
-		if sure := s.concept("verificationStatus", content.Get("verificationStatus")); kind == "AllergyIntolerance" && sure != "" {
-			l.Status += ", " + sure
-		}
-	}
-	return l.titled(s.Kind(kind))
-}
-
-func (l Line) titled(kind string) Line {
-	if l.Title == "" {
-		l.Title = kind
 	}
 	return l
+}
+
+// status says how it stands with a record; what turns its meaning round (the modifier
+// elements of FHIR R4) comes first.
+func (s *Show) status(kind string, v *fhir.Value) string {
+	var out []string
+	if v.Str("doNotPerform") == "true" {
+		out = append(out, s.Code("doNotPerform", "true"))
+	}
+	// A CarePlan is a plan; of an order, being one goes without saying.
+	if intent := v.Str("intent"); intent != "" && !strings.HasSuffix(intent, "order") && (kind != "CarePlan" || intent != "plan") {
+		out = append(out, s.Code("only", intent))
+	}
+	turned := len(out) > 0
+	if st := v.Get("status"); st != nil && st.Shape == fhir.String {
+		// What must not be done, or is not ordered yet, is not in use for being "active".
+		if !ordinary(st.Text) && (!turned || st.Text != "active") {
+			out = append(out, s.Code("status", st.Text))
+		}
+	} else if st := v.Get("clinicalStatus"); st != nil {
+		out = append(out, s.concept("clinicalStatus", st))
+	}
+	// Of an allergy, how sure it is counts as much as whether it holds.
+	if sure := v.Get("verificationStatus"); sure != nil && (kind == "AllergyIntolerance" || !bears(sure, "", "confirmed")) {
+		out = append(out, s.concept("verificationStatus", sure))
+	}
+	if v.Str("isSubpotent") == "true" {
+		out = append(out, s.Code("isSubpotent", "true"))
+	}
+	for _, x := range items(v.Get("modifierExtension")) {
+		r := s.extension(x)
+		out = append(out, r.Label+": "+r.line())
+	}
+	return strings.Join(slices.DeleteFunc(out, func(text string) bool { return text == "" }), ", ")
 }
 
 // ordinary are the states in which nearly every record is: saying so in a list
@@ -118,12 +143,19 @@ func (s *Show) detail(kind string, v *fhir.Value) string {
 	return strings.Join(out, " · ")
 }
 
-// components joins what was measured together; two values of one unit, as of a
-// blood pressure, as 115/67 mmHg.
+// components joins what was measured together; a blood pressure is written as 115/67 mmHg.
 func (s *Show) components(parts []*fhir.Value) string {
-	if len(parts) == 2 && parts[0].Str("valueQuantity", "value") != "" && parts[1].Str("valueQuantity", "value") != "" &&
-		parts[0].Str("valueQuantity", "unit") == parts[1].Str("valueQuantity", "unit") {
-		return s.Number(parts[0].Str("valueQuantity", "value")) + "/" + s.Number(parts[1].Str("valueQuantity", "value")) + " " + parts[0].Str("valueQuantity", "unit")
+	const systolic, diastolic = "8480-6", "8462-4"
+	of := map[string]*fhir.Value{}
+	for _, p := range parts {
+		for _, code := range []string{systolic, diastolic} {
+			if q := p.Get("valueQuantity"); bears(p.Get("code"), "http://loinc.org", code) && q.Str("value") != "" && q.Get("comparator") == nil {
+				of[code] = q
+			}
+		}
+	}
+	if unit := of[systolic].Str("unit"); len(parts) == 2 && len(of) == 2 && unit == of[diastolic].Str("unit") {
+		return s.Number(of[systolic].Str("value")) + "/" + s.Number(of[diastolic].Str("value")) + " " + unit
 	}
 	var out []string
 	for _, p := range parts {

@@ -160,3 +160,56 @@ func TestChangesNameTheElements(t *testing.T) {
 		}
 	}
 }
+
+// A list says of a record what turns its meaning round.
+func TestLineSaysWhatTurnsTheMeaningRound(t *testing.T) {
+	s := load(t, "en")
+	concept := func(system, code string) string {
+		return `{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/` + system + `","code":"` + code + `"}]}`
+	}
+	order := `{"resourceType":"MedicationRequest","status":"active","medicationCodeableConcept":{"text":"Aspirin"}`
+	hiv := `{"resourceType":"Condition","code":{"text":"HIV"}`
+	for name, c := range map[string]struct{ json, want string }{
+		"an order":                      {order + `,"intent":"order"}`, "active"},
+		"an order for one day":          {order + `,"intent":"instance-order"}`, "active"},
+		"not to be given":               {order + `,"intent":"order","doNotPerform":true}`, "must NOT be done"},
+		"to be given":                   {order + `,"intent":"order","doNotPerform":false}`, "active"},
+		"not to be given any more":      {strings.Replace(order, "active", "stopped", 1) + `,"intent":"order","doNotPerform":true}`, "must NOT be done, stopped"},
+		"proposed":                      {order + `,"intent":"proposal"}`, "only proposed"},
+		"planned":                       {order + `,"intent":"plan"}`, "only planned"},
+		"a plan of care":                {`{"resourceType":"CarePlan","status":"active","intent":"plan","title":"x"}`, "active"},
+		"a plan of care, proposed":      {`{"resourceType":"CarePlan","status":"active","intent":"proposal","title":"x"}`, "only proposed"},
+		"ill":                           {hiv + `,"clinicalStatus":` + concept("condition-clinical", "active") + `,"verificationStatus":` + concept("condition-ver-status", "confirmed") + `}`, "active"},
+		"ruled out":                     {hiv + `,"clinicalStatus":` + concept("condition-clinical", "active") + `,"verificationStatus":` + concept("condition-ver-status", "refuted") + `}`, "active, refuted"},
+		"ruled out, without a state":    {hiv + `,"verificationStatus":` + concept("condition-ver-status", "refuted") + `}`, "refuted"},
+		"entered in error":              {hiv + `,"verificationStatus":` + concept("condition-ver-status", "entered-in-error") + `}`, "entered in error"},
+		"half a dose":                   {`{"resourceType":"Immunization","status":"completed","isSubpotent":true}`, "less than a full dose"},
+		"a turn of somebody else's own": {hiv + `,"modifierExtension":[{"url":"http://x/is-of-another","valueBoolean":true}]}`, "Is of another: Yes"},
+	} {
+		if got := s.Line(parse(t, c.json)).Status; got != c.want {
+			t.Errorf("%s: status %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// Two values are written as one only where they are those of a blood pressure, the systolic
+// first; what is below a limit stays below.
+func TestBloodPressureIsReadSystolicFirst(t *testing.T) {
+	s := load(t, "en")
+	part := func(code, value string) string {
+		return `{"code":{"coding":[{"system":"http://loinc.org","code":"` + code + `"}],"text":"` + code + `"},"valueQuantity":{` + value + `,"unit":"mmHg"}}`
+	}
+	systolic, diastolic := part("8480-6", `"value":115`), part("8462-4", `"value":67`)
+	for parts, want := range map[string]string{
+		systolic + "," + diastolic:                                      "115/67 mmHg",
+		diastolic + "," + systolic:                                      "115/67 mmHg",
+		systolic + "," + part("8462-4", `"value":30,"comparator":"<"`):  "8480-6 115 mmHg; 8462-4 <30 mmHg",
+		part("a", `"value":5`) + "," + part("b", `"value":7`):           "a 5 mmHg; b 7 mmHg",
+		systolic + "," + systolic:                                       "8480-6 115 mmHg; 8480-6 115 mmHg",
+		systolic + "," + diastolic + "," + part("8478-0", `"value":83`): "8480-6 115 mmHg; 8462-4 67 mmHg; 8478-0 83 mmHg",
+	} {
+		if got := s.Line(parse(t, `{"resourceType":"Observation","status":"final","component":[`+parts+`]}`)).Detail; got != want {
+			t.Errorf("%s reads %q, want %q", parts, got, want)
+		}
+	}
+}
