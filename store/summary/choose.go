@@ -163,7 +163,7 @@ func (d *draft) prescribed(v *fhir.Value) bool {
 // taken reports whether a medicine is in use, or was not long before the document.
 func (d *draft) taken(i item) bool {
 	v := i.content
-	if slices.Contains([]string{"proposal", "plan", "option"}, v.Str("intent")) || v.Str("doNotPerform") == "true" {
+	if notOrdered(v.Str("intent")) || v.Str("doNotPerform") == "true" {
 		return false
 	}
 	switch v.Str("status") {

@@ -217,6 +217,25 @@ func TestConflictsAreMarked(t *testing.T) {
 	}
 }
 
+// A row says what turns the meaning of its record round; a conflict lets such a record stand
+// among those that hold.
+func TestRowsSayWhatTurnsTheMeaningRound(t *testing.T) {
+	for _, c := range []struct{ name, section, record, want string }{
+		{"not to be taken", "10160-0", of("MedicationRequest", "x", medicine+`,"status":"active","intent":"order","doNotPerform":true`+conflict), "must NOT be done · CONFLICT"},
+		{"proposed", "10160-0", of("MedicationRequest", "x", medicine+`,"status":"active","intent":"proposal"`+conflict), "only proposed · CONFLICT"},
+		{"a plan of care", "18776-5", of("CarePlan", "x", `,"status":"active","intent":"plan"`), "<td>active</td>"},
+		{"a plan of care, proposed", "18776-5", of("CarePlan", "x", `,"status":"active","intent":"proposal"`), "<td>only proposed</td>"},
+		{"half a dose", "11369-6", of("Immunization", "x", `,"status":"completed","vaccineCode":{"text":"x"},"occurrenceString":"x","isSubpotent":true`), "less than a full dose"},
+	} {
+		d := open(t)
+		a := d.about(linh, c.record)
+		a.Language = "en"
+		if div, _, _ := d.make(a).section(c.section); !strings.Contains(div, c.want) {
+			t.Errorf("%s: %s lacks %q", c.name, div, c.want)
+		}
+	}
+}
+
 // What stands in records is text in a narrative, whatever it looks like, and of no great length.
 func TestHostileTextStaysText(t *testing.T) {
 	d := open(t)

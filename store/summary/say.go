@@ -207,15 +207,33 @@ func (t teller) quantity(v *fhir.Value) string {
 	return strings.TrimSpace(v.Str("comparator") + t.number(v.Str("value")) + " " + unit)
 }
 
-// status is how it stands with a record: its status, and how sure it is.
+// status is how it stands with a record: what turns its meaning round (the modifier
+// elements of FHIR R4), its status, and how sure it is.
 func (t teller) status(section string, v *fhir.Value) string {
 	var out []string
+	if v.Str("doNotPerform") == "true" {
+		out = append(out, t.get("doNotPerform"))
+	}
+	// A CarePlan is a plan.
+	if intent := v.Str("intent"); notOrdered(intent) && (v.Str("resourceType") != "CarePlan" || intent != "plan") {
+		out = append(out, t.get("intent."+intent))
+	}
+	turned := len(out) > 0
 	for _, code := range []string{v.Str("status"), first(v.Get("clinicalStatus")), first(v.Get("verificationStatus"))} {
-		if code != "" {
+		// What must not be done, or is not ordered yet, is not in use for being "active".
+		if code != "" && (!turned || code != "active") {
 			out = append(out, t.code(section, code))
 		}
 	}
+	if v.Str("isSubpotent") == "true" {
+		out = append(out, t.get("isSubpotent"))
+	}
 	return strings.Join(out, ", ")
+}
+
+// notOrdered reports whether an intent is of what nobody has ordered yet.
+func notOrdered(intent string) bool {
+	return slices.Contains([]string{"proposal", "plan", "option"}, intent)
 }
 
 // first is the first code of a CodeableConcept.

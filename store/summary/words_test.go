@@ -40,6 +40,7 @@ func TestEverythingHasWords(t *testing.T) {
 			}
 		}
 	}
+	keys = append(keys, "doNotPerform", "isSubpotent", "intent.proposal", "intent.plan", "intent.option")
 	for _, key := range keys {
 		if w["en"][key] == "" || w["vi"][key] == "" {
 			t.Errorf("no words for %s", key)
