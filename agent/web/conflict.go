@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"tram/store"
-	"tram/store/audit"
 	"tram/store/element"
 	"tram/store/fhir"
 	"tram/store/record"
@@ -84,10 +83,8 @@ func (c *call) conflicts() error {
 	if err != nil {
 		return err
 	}
-	if err := c.looked(audit.Search, record.Key{}); err != nil {
-		return err
-	}
 	var p conflictsPage
+	var shown []record.Key
 	for _, st := range stands {
 		if !c.user.Role.Sees(st.Key.Kind) {
 			continue
@@ -96,16 +93,22 @@ func (c *call) conflicts() error {
 		if err != nil {
 			return err
 		}
-		p.Records = append(p.Records, one)
+		p.Records, shown = append(p.Records, one), append(shown, st.Key)
 	}
 	if p.Parked, err = c.parked(); err != nil {
 		return err
+	}
+	for _, l := range p.Parked {
+		shown = append(shown, c.toldOf(l.waitingLine)...)
 	}
 	if p.Kept, err = c.kept(); err != nil {
 		return err
 	}
 	p.Clock = c.undated()
 	if p.Vault, err = c.vault(record.Key{}); err != nil {
+		return err
+	}
+	if err := c.searched(append(shown, lostKeys(p.Vault)...)); err != nil {
 		return err
 	}
 	// What its writer has not seen yet comes first.
@@ -292,6 +295,15 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 		}
 	}
 	return out, nil
+}
+
+// lostKeys are the records of values that did not win.
+func lostKeys(list []lostValue) []record.Key {
+	var out []record.Key
+	for _, l := range list {
+		out = append(out, l.Key)
+	}
+	return out
 }
 
 // lostOf reads a value that did not win, and reports whether the record shows it all

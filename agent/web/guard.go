@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"tram/store"
@@ -153,6 +154,29 @@ func (c *call) identify() (bool, error) {
 // looked leaves the audit entry of a read, before anything is shown.
 func (c *call) looked(action audit.Action, key record.Key) error {
 	return c.Store.Audit(c.r.Context(), audit.Entry{Who: c.user.User, Action: action, Key: key, Purpose: "treatment"})
+}
+
+// acted leaves an audit entry for each of the records.
+func (c *call) acted(action audit.Action, keys ...record.Key) error {
+	entries := make([]audit.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = audit.Entry{Who: c.user.User, Action: action, Key: k, Purpose: "treatment"}
+	}
+	return c.Store.Audit(c.r.Context(), entries...)
+}
+
+// searched leaves the audit entries of a list: one for each record of which it tells.
+func (c *call) searched(keys []record.Key) error {
+	once := map[record.Key]bool{}
+	keys = slices.DeleteFunc(keys, func(k record.Key) bool {
+		twice := once[k]
+		once[k] = true
+		return twice
+	})
+	if len(keys) == 0 {
+		return c.looked(audit.Search, record.Key{})
+	}
+	return c.acted(audit.Search, keys...)
 }
 
 // get reads a record that the user may see.

@@ -116,15 +116,6 @@ func attending(h func(*call) error) func(*call) error {
 	}
 }
 
-// acted leaves an audit entry for each of the records.
-func (c *call) acted(action audit.Action, keys ...record.Key) error {
-	entries := make([]audit.Entry, len(keys))
-	for i, k := range keys {
-		entries[i] = audit.Entry{Who: c.user.User, Action: action, Key: k, Purpose: "treatment"}
-	}
-	return c.Store.Audit(c.r.Context(), entries...)
-}
-
 // incoming lists the messages that wait for somebody, and what came in on a day.
 func (c *call) incoming() error { return c.incomingAgain(http.StatusOK, "") }
 

@@ -62,6 +62,11 @@ func (c *call) people() error {
 	if p.Gave, p.Told, err = c.notices(); err != nil {
 		return err
 	}
+	if len(p.Gave) > 0 {
+		if err := c.searched(lostKeys(p.Gave)); err != nil {
+			return err
+		}
+	}
 	p.Total = int(c.Report().People)
 	c.render(http.StatusOK, "people", "people.title", p)
 	return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"tram/store/account"
+	"tram/store/audit"
 	"tram/store/record"
 	"tram/store/scope"
 )
@@ -100,4 +102,50 @@ func TestNamesStandInPlaceOfNumbers(t *testing.T) {
 	}
 	_, page, _ = b.get("/record/" + p.Key.String() + "/history")
 	want(t, "the history", page, "phần mềm khongbiet")
+}
+
+// A list that tells of people's records leaves word of each, once, with who looked.
+func TestEveryListLeavesAnEntryOfWhomItShows(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "trang")
+	s.meet(v, edited(v, "0912345678", "0911111111"), edited(v, "0912345678", "0922222222"))
+	lost, err := s.store.Vault(record.Key{}, 10)
+	if err != nil || len(lost) != 1 {
+		t.Fatalf("vault: %v, %v", lost, err)
+	}
+	if err := s.web.Accounts().Add(t.Context(), "minh", "Minh", account.Nurse, pin, "trang"); err != nil {
+		t.Fatal(err)
+	}
+	p := s.born("Patient", hoa, "trang")
+	ill := s.born("Condition", `,"code":{"text":"HIV"},"subject":{"reference":"`+p.Key.String()+`"}`, "trang")
+	searches := func(key record.Key, who string) (n int) {
+		list, err := s.store.AuditOf(key, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			if e.Action == audit.Search && e.Who == who {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		who, path, shown string
+		key              record.Key
+		want             int
+	}{
+		{"quang", "/waiting", "HIV", ill.Key, 1},
+		{"lan", "/waiting", "/waiting", ill.Key, 0}, // a clerk, who is not shown it
+		{"lan", "/waiting", "Hoà", p.Key, 1},
+		{"quang", "/conflicts", "0911111111", v.Key, 1},
+		{lost[0].Lost.By[0].Author, "/people", "không được dùng sau khi gộp", v.Key, 1},
+	} {
+		before := searches(c.key, c.who)
+		_, page, _ := s.as(c.who).get(c.path)
+		want(t, c.path+" of "+c.who, page, c.shown)
+		if n := searches(c.key, c.who) - before; n != c.want {
+			t.Errorf("%s, which shows %s to %s, left %d entries, want %d", c.path, c.key.Kind, c.who, n, c.want)
+		}
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"tram/agent/health"
 	"tram/agent/web/show"
 	"tram/store"
-	"tram/store/audit"
 	"tram/store/record"
 	"tram/sync/status"
 	"tram/sync/wire"
@@ -290,9 +289,6 @@ func (c *call) clockAgain(code int, choice, typed, fault string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.looked(audit.Search, record.Key{}); err != nil {
-		return err
-	}
 	p := clockPage{clockLine: c.clockLine(i, s), Then: s.From + s.By, Until: s.To + s.By, Choice: choice, Typed: typed, Fault: fault}
 	by := s.By
 	names := c.names()
@@ -308,6 +304,9 @@ func (c *call) clockAgain(code int, choice, typed, fault string) error {
 		l := c.waits(e, names)
 		l.At = e.Stamp.Corrected() + by
 		p.Lines = append(p.Lines, l)
+	}
+	if err := c.searched(c.toldOf(p.Lines...)); err != nil {
+		return err
 	}
 	p.More = s.Entries - len(p.Lines)
 	c.render(code, "clock", "clock.title", p)

@@ -10,7 +10,6 @@ import (
 
 	"tram/agent/health"
 	"tram/store"
-	"tram/store/audit"
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/sync/carry/stick"
@@ -105,9 +104,6 @@ func (c *call) waiting() error {
 	if p.Alike, err = c.Store.Alike(); err != nil {
 		return err
 	}
-	if err := c.looked(audit.Search, record.Key{}); err != nil {
-		return err
-	}
 	if p.Parked, err = c.parked(); err != nil {
 		return err
 	}
@@ -128,6 +124,13 @@ func (c *call) waiting() error {
 				p.OnStick++
 			}
 		}
+	}
+	shown := c.toldOf(p.Entries...)
+	for _, l := range p.Parked {
+		shown = append(shown, c.toldOf(l.waitingLine)...)
+	}
+	if err := c.searched(shown); err != nil {
+		return err
 	}
 	p.More = max(0, p.Counts.Waiting-len(p.Entries))
 	p.Bars = bars(p.Entries, c.Now().In(c.Zone))
@@ -193,6 +196,17 @@ func (c *call) waits(e store.Entry, names func(string) string) waitingLine {
 		l.Title, l.Person = c.titleOf(e, l.Title)
 	}
 	return l
+}
+
+// toldOf are the records of which lines say more than the kind.
+func (c *call) toldOf(lines ...waitingLine) []record.Key {
+	var out []record.Key
+	for _, l := range lines {
+		if !l.Away && c.user.Role.Sees(l.Key.Kind) {
+			out = append(out, l.Key)
+		}
+	}
+	return out
 }
 
 // titleOf says what an entry is about.
