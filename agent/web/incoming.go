@@ -89,6 +89,7 @@ type personLine struct {
 	Name, Birth, Sex trait
 	Numbers          []trait
 	Phone, Address   string
+	Died             string // as people.Person says it
 }
 
 // trait is one thing that a person is told by.
@@ -433,7 +434,7 @@ func (c *call) personLine(v, said *fhir.Value, numbers []match.Number) personLin
 		only := func(v *fhir.Value) *fhir.Value { return fhir.NewObject(fhir.Field{Name: field, Value: v.Get(field)}) }
 		return match.Differs(only(v), only(said)) != ""
 	}
-	l := personLine{Phone: brief.Phone, Address: brief.Address, Name: trait{Text: cmp.Or(brief.Name, c.say("person.no-name")), Differs: differs("name")},
+	l := personLine{Phone: brief.Phone, Address: brief.Address, Died: brief.Died, Name: trait{Text: cmp.Or(brief.Name, c.say("person.no-name")), Differs: differs("name")},
 		Birth: trait{Text: c.show[c.lang].Date(brief.Birth), Differs: differs("birthDate")}}
 	if brief.Gender != "" {
 		l.Sex = trait{Text: c.show[c.lang].Code("gender", brief.Gender), Differs: differs("gender")}

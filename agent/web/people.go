@@ -279,9 +279,9 @@ func (c *call) brief(content *fhir.Value) store.Person {
 		return ""
 	}
 	all := func(*fhir.Value) bool { return true }
-	plain := entry.ReadPerson(content, s)
+	plain, shown := entry.ReadPerson(content, s), people.Show(content)
 	return store.Person{ID: content.Str("id"), Name: first("name", all), Birth: content.Str("birthDate"), Gender: content.Str("gender"),
-		Phone: plain["phone"], Identifier: people.Show(content).Identifier, Address: first("address", all)}
+		Phone: plain["phone"], Identifier: shown.Identifier, Address: first("address", all), Died: shown.Died}
 }
 
 // personOf is in whose compartment a record is: the id and the name.

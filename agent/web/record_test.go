@@ -87,6 +87,29 @@ func TestOldAllergyStaysAboveAll(t *testing.T) {
 	want(t, "beside what is right", above, "Penicillin", "Tôm 0", "Tôm 14")
 }
 
+// Where somebody is named who died, that is said: on their page, in a search, over a form.
+func TestDeathIsSaid(t *testing.T) {
+	s := open(t)
+	for deceased, said := range map[string]string{
+		`,"deceasedDateTime":"2019-07-08"`: "Đã mất 08/07/2019", `,"deceasedBoolean":true`: "Đã mất</b>", `,"deceasedBoolean":false`: "", "": "",
+	} {
+		p := s.born("Patient", strings.Replace(hoa, "Đặng", "Đỗ", 2)+deceased, "lan")
+		b := s.as("quang")
+		b.post("/people", url.Values{"q": {"do thi hoa"}})
+		_, list, _ := b.get("/people")
+		_, row, _ := strings.Cut(list, "/person/"+p.Key.ID)
+		row, _, _ = strings.Cut(row, "</tr>")
+		_, page, _ := b.get("/person/" + p.Key.ID)
+		head, _, _ := strings.Cut(page, "</h1>")
+		_, form, _ := b.get("/person/" + p.Key.ID + "/visit")
+		for name, text := range map[string]string{"list": row, "head": head, "form": form} {
+			if !strings.Contains(text, said) || said == "" && strings.Contains(text, "Đã mất") {
+				t.Errorf("%s: the %s does not say %q", deceased, name, said)
+			}
+		}
+	}
+}
+
 func TestNamesStandInPlaceOfNumbers(t *testing.T) {
 	s := open(t)
 	p := s.born("Patient", hoa, "program:khongbiet")

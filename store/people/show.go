@@ -15,6 +15,7 @@ type Person struct {
 	Phone      string
 	Identifier string
 	Address    string
+	Died       string // as written, like Birth or with a time; "true" where the day is not known; "" of the living
 }
 
 // Show is what a Patient shows of the person.
@@ -29,6 +30,9 @@ func Show(patient *fhir.Value) Person {
 		if p.Identifier == "" {
 			p.Identifier = id.Str("value")
 		}
+	}
+	if p.Died = patient.Str("deceasedDateTime"); p.Died == "" && patient.Str("deceasedBoolean") == "true" {
+		p.Died = "true"
 	}
 	for i, a := range items(patient.Get("address")) {
 		if i == 0 {
