@@ -58,6 +58,30 @@ func TestUntouchedDetailsStayAsTheyWere(t *testing.T) {
 	}
 }
 
+// What other software wrote beside a value goes with the value, and does not keep a detail
+// from being changed.
+func TestExtensionsOfAReplacedValueGo(t *testing.T) {
+	r4, s := words(t)
+	beside := `{"extension":[{"url":"http://x/y","valueString":"z"}]}`
+	v, err := fhir.Parse([]byte(`{"resourceType":"Patient","id":"p","name":[{"text":"Dang Thi Hoa","_text":`+beside+`,"family":"Dang","_family":`+beside+`,"given":["Thi","Hoa"],"_given":[null,`+beside+`]},{"use":"old","family":"X","_family":`+beside+`}],`+
+		`"identifier":[{"value":"1","_value":`+beside+`}],"telecom":[{"system":"phone","value":"09","_value":`+beside+`}],"birthDate":"1961","_birthDate":`+beside+`,"address":[{"text":"A","_text":`+beside+`}]}`), fhir.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if issues := r4.Check(v); len(issues) > 0 {
+		t.Fatal(issues)
+	}
+	for _, name := range []string{"Tran Thi Hoa Binh", "Hoa"} {
+		now := WritePerson(v, "p", Typed{"name": name, "number": "2", "phone": "08", "birth": "1962", "address": "B"}, s)
+		if issues := r4.Check(now); len(issues) > 0 {
+			t.Errorf("%s: cannot be saved: %v", name, issues)
+		}
+		if got := string(now.Bytes()); strings.Count(got, beside) != 1 || !strings.Contains(got, `"use":"old","family":"X","_family"`) {
+			t.Errorf("%s: %s, want the extension of the other name alone", name, got)
+		}
+	}
+}
+
 func TestWhatFormsMakeIsFHIR(t *testing.T) {
 	r4, s := words(t)
 	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)

@@ -60,7 +60,7 @@ func WritePerson(old *fhir.Value, id string, t Typed, s *show.Show) *fhir.Value 
 			}
 			// The family name comes first in a Vietnamese name.
 			w := strings.Fields(t["name"])
-			item = item.With("text", fhir.NewString(strings.Join(w, " "))).With("family", nil).With("given", nil)
+			item = set(set(set(item, "text", fhir.NewString(strings.Join(w, " "))), "family", nil), "given", nil)
 			if len(w) > 1 {
 				var names []*fhir.Value
 				for _, g := range w[1:] {
@@ -73,18 +73,17 @@ func WritePerson(old *fhir.Value, id string, t Typed, s *show.Show) *fhir.Value 
 	}
 	if changed("birth") {
 		iso, _ := show.ISODate(t["birth"])
-		// The sibling speaks of the old value.
-		v = v.With("birthDate", text(iso)).With("_birthDate", nil)
+		v = set(v, "birthDate", text(iso))
 	}
 	if changed("sex") {
-		v = v.With("gender", text(t["sex"])).With("_gender", nil)
+		v = set(v, "gender", text(t["sex"]))
 	}
 	if changed("number") {
 		v = setFirst(v, "identifier", isBare, t["number"], func(item *fhir.Value) *fhir.Value {
 			if item == nil {
 				item = fhir.NewObject(str("use", "official"))
 			}
-			return item.With("value", fhir.NewString(t["number"]))
+			return set(item, "value", fhir.NewString(t["number"]))
 		})
 	}
 	if changed("phone") {
@@ -92,7 +91,7 @@ func WritePerson(old *fhir.Value, id string, t Typed, s *show.Show) *fhir.Value 
 			if item == nil {
 				item = fhir.NewObject(str("system", "phone"))
 			}
-			return item.With("value", fhir.NewString(t["phone"]))
+			return set(item, "value", fhir.NewString(t["phone"]))
 		})
 	}
 	if changed("address") {
@@ -102,9 +101,9 @@ func WritePerson(old *fhir.Value, id string, t Typed, s *show.Show) *fhir.Value 
 			}
 			// The parts of the old address would contradict the new text.
 			for _, part := range []string{"line", "city", "district", "state", "postalCode"} {
-				item = item.With(part, nil).With("_"+part, nil)
+				item = set(item, part, nil)
 			}
-			return item.With("text", fhir.NewString(t["address"]))
+			return set(item, "text", fhir.NewString(t["address"]))
 		})
 	}
 	return v
@@ -179,6 +178,12 @@ func setFirst(v *fhir.Value, name string, is func(*fhir.Value) bool, typed strin
 		return v.With(name, nil)
 	}
 	return v.With(name, fhir.NewArray(out...))
+}
+
+// set writes a primitive element anew, nil for none. Its sibling (FHIR R4 json.html#primitive)
+// speaks of the old value.
+func set(v *fhir.Value, name string, x *fhir.Value) *fhir.Value {
+	return v.With(name, x).With("_"+name, nil)
 }
 
 // str is a field with a text; an empty one leaves the field out.
