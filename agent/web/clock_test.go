@@ -59,6 +59,13 @@ func TestPersonSaysWhenEntriesWereMade(t *testing.T) {
 			t.Errorf("%s: %d, want %d and %q", name, code, c.code, c.text)
 		}
 	}
+	b.post("/lock", nil)
+	if code, _, _ := b.post("/clock/1", with(first, "choice", "other", "first", "5/10/2026 7:15")); code != http.StatusUnauthorized {
+		t.Errorf("a locked screen: %d", code)
+	}
+	b.post("/signin", url.Values{"user": {"quang"}, "pin": {pin}})
+	_, page, _ = b.get("/clock/1")
+	want(t, "what was typed before the lock", page, `value="5/10/2026 7:15"`, `value="other" checked`)
 	history := "/record/" + o.Key.String() + "/history"
 	for _, c := range []struct {
 		choice, typed string

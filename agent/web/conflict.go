@@ -58,6 +58,7 @@ type lostValue struct {
 	Told   bool
 	Stuck  bool   // cannot be put back by itself
 	Back   string // the page to come back to; "" for that of all
+	User   string // who is shown it
 }
 
 // conflictsPage is what needs a decision, and what was decided by rule.
@@ -177,7 +178,13 @@ func (c *call) contested(v *record.Version) ([]contested, error) {
 }
 
 // conflict shows the open conflicts of one record, side by side.
-func (c *call) conflict() error { return c.conflictAgain(http.StatusOK, "", "", "", false) }
+func (c *call) conflict() error {
+	kept, err := c.book.Draft(c.user.User, c.r.URL.Path)
+	if err != nil {
+		return err
+	}
+	return c.conflictAgain(http.StatusOK, kept.Get("path"), kept.Get("other"), "", false)
+}
 
 // conflictAgain shows the conflicts of a record, with what was typed at path.
 func (c *call) conflictAgain(code int, path, typed, fault string, stale bool) error {
@@ -264,6 +271,7 @@ func (c *call) decide() error {
 	if err := c.sawOwn(made[0]); err != nil {
 		return err
 	}
+	c.forget()
 	return c.goTo("/conflicts/"+key.String(), "decided")
 }
 
@@ -314,7 +322,7 @@ func (c *call) lostOf(it store.VaultItem, st *record.Stand, names func(string) s
 		return l, false, err
 	}
 	s := c.show[c.lang]
-	l = lostValue{ID: it.ID, Key: it.Key, Policy: it.Lost.Policy, Mine: mine(it, c.user.User), Told: slices.Contains(it.Told, c.user.User)}
+	l = lostValue{ID: it.ID, User: c.user.User, Key: it.Key, Policy: it.Lost.Policy, Mine: mine(it, c.user.User), Told: slices.Contains(it.Told, c.user.User)}
 	_, l.Person = c.personOf(content)
 	l.Label = s.Kind(it.Key.Kind)
 	if it.Lost.Path != "" {

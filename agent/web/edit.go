@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -87,9 +86,7 @@ func (c *call) again(f form, code int) error {
 
 // saved forgets the draft and goes on.
 func (c *call) saved(path string) error {
-	if err := c.book.DropDraft(context.WithoutCancel(c.r.Context()), c.user.User, c.r.URL.Path); err != nil {
-		c.Log.Warn("a draft stays though it was saved", "err", err)
-	}
+	c.forget()
 	return c.goTo(path, "saved")
 }
 

@@ -21,6 +21,8 @@ const (
 	cookieName  = "tram_session"
 	langCookie  = "tram_lang"
 	maxFormSize = 1 << 20
+	// formUser is the field of a form that says who was signed in when it was made.
+	formUser = "form_user"
 )
 
 // allowedHosts are the Host values that a browser may send: the address itself
@@ -106,7 +108,12 @@ func (w *Web) signed(h func(*call) error) http.HandlerFunc {
 			c.fail(err)
 		case ok:
 			c.r = r.WithContext(context.WithValue(r.Context(), userKey{}, c.user.User))
-			c.run(h)
+			c.run(func(c *call) error {
+				if owner := c.r.PostForm.Get(formUser); owner != "" && owner != c.user.User {
+					return c.notTheirs(owner)
+				}
+				return h(c)
+			})
 		default:
 			c.run((*call).askToSignIn)
 		}

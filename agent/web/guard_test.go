@@ -6,12 +6,15 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"tram/store"
 	"tram/store/account"
+	"tram/store/record"
 	"tram/store/storetest"
 )
 
@@ -242,6 +245,114 @@ func TestIdleSessionLocksAndKeepsWhatWasTyped(t *testing.T) {
 	want(t, "the record", s.content(v.Key), "0988777666")
 	if _, page, _ = b.get(edit); strings.Contains(page, "chưa lưu") {
 		t.Error("the draft stays after it was saved")
+	}
+}
+
+// changed is a browser in which another user signed in, as in a second tab, after quang.
+func (b *browser) changed(user string) {
+	b.t.Helper()
+	b.post("/lock", nil)
+	if code, _, _ := b.post("/signin", url.Values{"user": {user}, "pin": {pin}}); code != http.StatusSeeOther {
+		b.t.Fatalf("change to %s: %d", user, code)
+	}
+}
+
+// A form that one user opened saves nothing in the name of another; what was typed is the
+// draft of whose form it is.
+func TestFormBelongsToWhoOpenedIt(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "lan")
+	o := s.born("Observation", `,"status":"final","code":{"text":"Mạch"},"subject":{"reference":"`+v.Key.String()+`"}`, "lan")
+	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
+	edit, wrong, conflict := "/person/"+v.Key.ID+"/edit", "/record/"+o.Key.String()+"/wrong", "/conflicts/"+v.Key.String()
+	b := s.as("quang")
+	forms := map[string]url.Values{}
+	for action, at := range map[string]string{edit: edit, wrong: "/record/" + o.Key.String(), conflict: conflict} {
+		_, page, _ := b.get(at)
+		forms[action] = hidden(t, page, action)
+	}
+	with(forms[edit], "name", "Đặng Thị Hoà", "phone", "0988777666", "sure", "1")
+	with(forms[conflict], "choice", "other", "other", "4/5/1963")
+	before := map[record.Key]string{v.Key: s.content(v.Key), o.Key: s.content(o.Key)}
+	b.changed("trang")
+	for action, kept := range map[string]string{edit: "được giữ cho Nguyễn Văn Quang", conflict: "được giữ cho Nguyễn Văn Quang", wrong: "hãy đăng nhập rồi làm lại"} {
+		code, page, _ := b.post(action, forms[action])
+		if code != http.StatusConflict {
+			t.Errorf("%s: %d, want 409", action, code)
+		}
+		want(t, action, page, "Biểu mẫu này là của Nguyễn Văn Quang", "Lê Thị Trang", kept)
+	}
+	for key, was := range before {
+		if s.content(key) != was {
+			t.Errorf("%s was written in the name of trang", key.Kind)
+		}
+	}
+	if code, _, _ := b.post("/draft", url.Values{"draft_path": {"/people/new"}, "name": {"Trần Văn An"}, "form_user": {"quang"}}); code != http.StatusConflict {
+		t.Errorf("a draft of quang's: %d, want 409", code)
+	}
+	texts := map[string]string{edit: `value="0988777666"`, conflict: `value="4/5/1963"`, "/people/new": "Trần Văn An"}
+	for path, text := range texts {
+		if _, page, _ := b.get(path); strings.Contains(page, text) {
+			t.Errorf("%s shows trang what quang typed", path)
+		}
+	}
+	b.changed("quang")
+	for path, text := range texts {
+		_, page, _ := b.get(path)
+		want(t, path, page, text)
+	}
+	if code, _, _ := b.post(conflict, forms[conflict]); code != http.StatusSeeOther {
+		t.Errorf("the decision of whose form it is: %d", code)
+	}
+	if _, page, _ := b.get(conflict); strings.Contains(page, "4/5/1963") {
+		t.Error("the draft of a decision stays after it")
+	}
+	if code, _, _ := b.post(edit, url.Values{"form_user": {"nobody"}}); code != http.StatusBadRequest {
+		t.Errorf("a form of nobody's: %d, want 400", code)
+	}
+}
+
+// Nor does it become the draft of another who signs in where there was no session.
+func TestFormWithoutASessionStaysItsUsers(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "quang")
+	edit := "/person/" + v.Key.ID + "/edit"
+	b := s.browser()
+	_, page, _ := b.post(edit, url.Values{"form_user": {"quang"}, "phone": {"0988777666"}, "base": {v.Name.String()}})
+	want(t, "the sign-in", page, `name="user" value="quang"`)
+	b.post("/signin", with(hidden(t, page, "/signin"), "user", "trang", "pin", pin))
+	if _, page, _ = b.get(edit); strings.Contains(page, "0988777666") {
+		t.Error("it is the draft of trang")
+	}
+	_, page, _ = s.as("quang").get(edit)
+	want(t, "the form of quang", page, "0988777666")
+}
+
+// Every form that writes says whose it is, but for those about the session, accounts and the
+// station itself.
+func TestEveryFormSaysWhoseItIs(t *testing.T) {
+	files, err := os.ReadDir("pages")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := regexp.MustCompile(`action="/(lock|signout|language|signin|setup|me|people|staff|programs|sync|state/check)["/]|class="search"`)
+	n := 0
+	for _, f := range files {
+		b, err := os.ReadFile("pages/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?s)<form method="post".*?</form>`).FindAllString(string(b), -1) {
+			if own.MatchString(m) {
+				continue
+			}
+			if n++; !strings.Contains(m, `{{template "form-user"`) {
+				t.Errorf("%s: %.120s does not say whose it is", f.Name(), m)
+			}
+		}
+	}
+	if n < 15 {
+		t.Errorf("only %d forms were found", n)
 	}
 }
 

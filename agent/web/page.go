@@ -120,7 +120,7 @@ func (c *call) render(code int, page, title string, body any) {
 	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
 		v.Path = localPath(c.r.URL.Path)
 	}
-	v.Form = page == "form" || page == "mend"
+	v.Form = page == "form" || page == "mend" || page == "conflict" || page == "clock"
 	v.Nav, _, _ = strings.Cut(strings.TrimPrefix(c.r.URL.Path, "/"), "/")
 	if said := "said." + c.r.URL.Query().Get("said"); c.texts[c.lang][said] != "" {
 		v.Said = said

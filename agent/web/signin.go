@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -22,7 +24,7 @@ type signin struct {
 
 // askToSignIn stands in for every page while nobody is signed in. A form that was
 // sent to a locked session is kept for its user; one without a session travels
-// along and becomes the draft of whoever signs in.
+// along until somebody signs in.
 func (c *call) askToSignIn() error {
 	if any, err := c.book.Any(); err != nil {
 		return err
@@ -38,11 +40,11 @@ func (c *call) askToSignIn() error {
 			}
 		case c.r.URL.Path == "/draft":
 		case c.locked.User != "" && isForm(s.Next):
-			if err := c.book.KeepDraft(c.r.Context(), c.locked.User, s.Next, c.r.PostForm); err != nil && !errors.Is(err, account.ErrDraft) {
+			if err := c.keep(c.locked.User, s.Next, c.r.PostForm); err != nil && !errors.Is(err, account.ErrDraft) {
 				return err
 			}
 		case isForm(s.Next):
-			s.Kept = c.r.PostForm.Encode()
+			s.Kept, s.User = c.r.PostForm.Encode(), c.r.PostForm.Get(formUser)
 		}
 	}
 	c.render(http.StatusUnauthorized, "signin", "signin.title", s)
@@ -90,7 +92,7 @@ func (c *call) signin() error {
 	}
 	if s.Kept != "" && isForm(s.Next) {
 		if values, err := url.ParseQuery(s.Kept); err == nil {
-			if err := c.book.KeepDraft(c.r.Context(), a.User, s.Next, values); err != nil && !errors.Is(err, account.ErrDraft) {
+			if err := c.keep(a.User, s.Next, values); err != nil && !errors.Is(err, account.ErrDraft) {
 				return err
 			}
 		}
@@ -116,8 +118,61 @@ func (c *call) after(next string) string {
 	return next
 }
 
+// whosePage says that a form is somebody else's.
+type whosePage struct {
+	Owner account.Account
+	Next  string // the form
+	Kept  bool   // what was typed is a draft of the owner
+}
+
+// notTheirs answers a form that was made for another user, as in a tab that was open when
+// the user changed: nothing is saved in the name of who is signed in now.
+func (c *call) notTheirs(owner string) error {
+	a, err := c.book.Find(owner)
+	if err != nil {
+		return errBadForm
+	}
+	if c.r.URL.Path == "/draft" {
+		if err := c.draftOf(owner); err != nil {
+			return err
+		}
+		c.w.WriteHeader(http.StatusConflict)
+		return nil
+	}
+	p := whosePage{Owner: a, Next: localPath(c.r.URL.Path)}
+	if isForm(p.Next) {
+		err := c.keep(owner, p.Next, c.r.PostForm)
+		if err != nil && !errors.Is(err, account.ErrDraft) {
+			return err
+		}
+		p.Kept = err == nil
+	}
+	c.render(http.StatusConflict, "whose", "whose.title", p)
+	return nil
+}
+
+// keep keeps what was typed into the form at path as a draft: of who was signed in when
+// the form was made, else of user.
+func (c *call) keep(user, path string, f url.Values) error {
+	owner, err := c.book.Find(cmp.Or(f.Get(formUser), user))
+	if err != nil {
+		return err
+	}
+	return c.book.KeepDraft(c.r.Context(), owner.User, path, f)
+}
+
+// forget drops the draft of the page's form, which is saved.
+func (c *call) forget() {
+	if err := c.book.DropDraft(context.WithoutCancel(c.r.Context()), c.user.User, c.r.URL.Path); err != nil {
+		c.Log.Warn("a draft stays though it was saved", "err", err)
+	}
+}
+
 // isForm reports whether a page keeps drafts.
 func isForm(path string) bool {
+	if strings.HasPrefix(path, "/conflicts/") || strings.HasPrefix(path, "/clock/") {
+		return true
+	}
 	for _, end := range []string{"/new", "/edit", "/visit", "/allergy", "/mend"} {
 		if strings.HasSuffix(path, end) {
 			return true
@@ -152,7 +207,7 @@ func (c *call) draft() error {
 	return err
 }
 
-// draftOf keeps the form that the script sent, in the name of a user.
+// draftOf keeps the form that the script sent, of a user where it does not say whose it is.
 func (c *call) draftOf(user string) error {
 	f := c.r.PostForm
 	if f.Get("draft_path") == "" {
@@ -165,7 +220,7 @@ func (c *call) draftOf(user string) error {
 	f.Del("draft_path")
 	// What was asked back must be answered anew by who comes back.
 	f.Del("sure")
-	err := c.book.KeepDraft(c.r.Context(), user, at, f)
+	err := c.keep(user, at, f)
 	if errors.Is(err, account.ErrDraft) {
 		return errTooLarge
 	}

@@ -273,7 +273,13 @@ type clockPage struct {
 }
 
 // clock shows one wrong session and asks about it.
-func (c *call) clock() error { return c.clockAgain(http.StatusOK, "", "", "") }
+func (c *call) clock() error {
+	kept, err := c.book.Draft(c.user.User, c.r.URL.Path)
+	if err != nil {
+		return err
+	}
+	return c.clockAgain(http.StatusOK, kept.Get("choice"), kept.Get("first"), "")
+}
 
 func (c *call) wrongTime() (int, health.Session, error) {
 	n, err := strconv.Atoi(c.r.PathValue("n"))
@@ -355,5 +361,6 @@ func (c *call) dated() error {
 	if err := health.Date(c.r.Context(), c.Store, i, said); err != nil {
 		return err
 	}
+	c.forget()
 	return c.goTo("/clock/"+strconv.Itoa(i+1), "dated")
 }

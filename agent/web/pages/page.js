@@ -2,6 +2,11 @@
 // else works without this file.
 (function () {
   "use strict";
+  // All tabs of a browser have one user: the page of the last one says who, and a tab that
+  // belongs to somebody else goes to the sign-in. Without a store the next sending finds out.
+  var user = document.body.dataset.user || "";
+  try { localStorage.setItem("user", user); } catch (e) { /* no store */ }
+  if (!user) { return; }
   var idle = Number(document.body.dataset.idle) * 1000;
   var form = document.querySelector("form[data-draft]");
   var said = document.getElementById("draft-said");
@@ -21,11 +26,12 @@
       body = new URLSearchParams(new FormData(form));
       body.set("draft_path", location.pathname);
     }
+    body.set("form_user", user);
     var typed = dirty;
     dirty = false;
     told = Date.now();
     return fetch("/draft", { method: "POST", body: body, keepalive: true }).then(function (r) {
-      if (r.status === 401) { // what nobody keeps goes along to who signs in
+      if (r.status === 401 || r.status === 409) { // nobody, or somebody else; what is typed goes along
         leaving = true;
         if (typed) { form.submit(); } else { location.href = "/signin"; }
       } else if (!r.ok) { dirty = typed || dirty; }
@@ -37,10 +43,14 @@
   ["keydown", "pointerdown", "pointermove", "wheel"].forEach(function (e) {
     document.addEventListener(e, function () { active = Date.now(); }, { passive: true });
   });
-  if (form) {
-    form.addEventListener("input", function () { dirty = true; });
-    form.addEventListener("submit", function () { leaving = true; });
-  }
+  document.querySelectorAll("form[data-draft]").forEach(function (f) {
+    f.addEventListener("input", function () { form = f; dirty = true; });
+    f.addEventListener("submit", function () { leaving = true; });
+  });
+  window.addEventListener("storage", function (e) {
+    if (leaving || e.key !== "user" || e.newValue === user) { return; }
+    if (dirty) { send(); } else { leaving = true; location.href = "/signin"; }
+  });
   // Who works in another tab is here too; without a store every tab counts for itself.
   function meet() {
     try {
