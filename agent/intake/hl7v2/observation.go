@@ -3,6 +3,8 @@ package hl7v2
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"tram/store/fhir"
 )
@@ -140,6 +142,7 @@ func structured(f, unit Field) []any {
 // quantity is a number with its unit as said. Only a unit that is said to be of UCUM
 // becomes a code.
 func quantity(mark string, value *fhir.Value, unit Field) *fhir.Value {
+	unit = unit.powers()
 	code, sys := unit.Part(1), ""
 	if unit.Part(3) == "UCUM" && code != "" {
 		sys = system("UCUM")
@@ -149,6 +152,35 @@ func quantity(mark string, value *fhir.Value, unit Field) *fhir.Value {
 		code = ""
 	}
 	return object("value", value, "comparator", mark, "unit", text, "system", sys, "code", code)
+}
+
+// powers is a unit with the delimiter escaped where it was written as the caret of a power,
+// as in 10^9/L and kg/m^2: else the power alone would be its text.
+func (f Field) powers() Field {
+	parts := strings.SplitN(f.First().raw, string(f.d.comp), 10) // of which a code, its text and system are read
+	unit := parts[0]
+	for i, next := range parts[1:] {
+		sep := string(f.d.comp)
+		if power(parts[i], next) {
+			sep = string([]byte{f.d.esc, 'S', f.d.esc})
+		}
+		unit += sep + next
+	}
+	return Field{unit, f.d}
+}
+
+// power reports whether a unit's part goes on as the exponent of the one before: behind ten any
+// number, behind a letter one digit. A text of its own, such as 10*9/L, does neither.
+func power(base, next string) bool {
+	const digits = "0123456789"
+	next = strings.TrimPrefix(next, "-")
+	rest := strings.TrimLeft(next, digits)
+	n := len(next) - len(rest)
+	if before, ten := strings.CutSuffix(base, "10"); ten && strings.TrimRight(before, digits) == before {
+		return n > 0 && n < 3 && !strings.HasPrefix(rest, "*")
+	}
+	last, _ := utf8.DecodeLastRuneInString(base)
+	return unicode.IsLetter(last) && n == 1 && (rest == "" || rest[0] == '/')
 }
 
 // interpretation is OBX-8 (HL7 table 0078).
