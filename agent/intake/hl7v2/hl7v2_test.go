@@ -122,7 +122,7 @@ func TestTimesKeepTheirPrecisionAndZone(t *testing.T) {
 	for text, want := range map[string]string{
 		"2026": "2026", "202611": "2026-11", "20261103": "2026-11-03", "202611030815": "2026-11-03T08:15:00+07:00",
 		"20261103081530": "2026-11-03T08:15:30+07:00", "20261103081530.25": "2026-11-03T08:15:30.25+07:00",
-		"20261103081530-0330": "2026-11-03T08:15:30-03:30", "202611030815+0000": "2026-11-03T08:15:00+00:00",
+		"20261103081530-0330": "2026-11-03T08:15:30-03:30", "202611030815+0000": "2026-11-03T08:15:00+00:00", "20261103+0700": "2026-11-03",
 		"": "", "00000000": "",
 	} {
 		if got, ok := m.moment(text); !ok || got != want {
@@ -139,7 +139,8 @@ func TestTimesKeepTheirPrecisionAndZone(t *testing.T) {
 			t.Errorf("%q where midnight is skipped: got %q, %v; want %q", text, got, ok, want)
 		}
 	}
-	for _, text := range []string{"20261303", "20260230", "2026110", "03/11/2026", "202611032460", "20261103080000+1500", "20261103080000+07:00", "abcd", "20"} {
+	for _, text := range []string{"20261303", "20260230", "2026110", "03/11/2026", "202611032460", "20261103080000+1500", "20261103080000+07:00", "abcd", "20",
+		"1980-02-05", "1980-0205", "2026-11", "2026-11-03T07:30:00", "2026-1103073000", "2026.11", "20261103.5", "20261103+7"} {
 		if got, ok := m.moment(text); ok {
 			t.Errorf("%q is taken as %q", text, got)
 		}
@@ -232,6 +233,8 @@ func TestRefusals(t *testing.T) {
 		{"two people", good + who, "two-people at line 5 PID"},
 		{"no result", head + who, "nothing-in-it at line 1 OBX"},
 		{"a wrong birth date", strings.Replace(good, "19800205", "19801305", 1), "bad-time at line 2 PID-7"},
+		{"a birth date as ISO 8601 writes it", strings.Replace(good, "19800205", "1980-02-05", 1), "bad-time at line 2 PID-7"},
+		{"a time as ISO 8601 writes it", strings.Replace(good, "||5", "||5||||||F|||2026-11-03T07:30:00", 1), "bad-time at line 4 OBX-14"},
 		{"one value more than a list takes", strings.Replace(good, "||5", "||5"+strings.Repeat("~5", MaxRepeats), 1), "too-many-repeats at line 4 OBX-5"},
 		{"one name more", strings.Replace(good, "Nguyễn^Hoa", "Nguyễn^Hoa"+strings.Repeat("~A^B", MaxRepeats), 1), "too-many-repeats at line 2 PID-5"},
 		{"one number more", strings.Replace(good, "^NI|", "^NI"+strings.Repeat("~1", MaxRepeats)+"|", 1), "too-many-repeats at line 2 PID-3"},

@@ -81,6 +81,9 @@ func (m *Message) moment(text string) (string, bool) {
 		return "", false
 	}
 	const whole = "20060102150405"
+	if fraction != "" && len(stamp) < len(whole) || zone != "" && (len(stamp) < len("20060102") || !offset(zone)) {
+		return "", false // as 1980-02-05 and 2026.11, which are no year
+	}
 	local := m.zone
 	if zone != "" || len(stamp) <= len("20060102") {
 		local = time.UTC // summer time skips no clock and no day there
@@ -104,10 +107,12 @@ func (m *Message) moment(text string) (string, bool) {
 	if zone == "" {
 		return out + at.Format("-07:00"), true
 	}
-	if len(zone) != 5 || strings.Trim(zone[1:], "0123456789") != "" || zone[1:3] > "13" || zone[3:] > "59" {
-		return "", false
-	}
 	return out + zone[:3] + ":" + zone[3:], true
+}
+
+// offset reports whether a text with its sign is a zone, as +0700.
+func offset(zone string) bool {
+	return len(zone) == 5 && strings.Trim(zone[1:], "0123456789") == "" && zone[1:3] <= "13" && zone[3:] <= "59"
 }
 
 // time is the n-th field of a segment as a FHIR dateTime.
