@@ -1,6 +1,7 @@
 package hl7v2
 
 import (
+	"bytes"
 	"strings"
 	"time"
 )
@@ -72,7 +73,8 @@ func (c Code) condition() string {
 
 // header is the MSH of what came, or an empty one.
 func header(raw []byte) Segment {
-	lines := split(raw[:min(len(raw), 4<<10)])
+	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	lines := split(raw[:min(len(raw), MaxHeader)])
 	empty := Segment{Name: "MSH", d: &delims{'|', '^', '~', '\\', '&'}}
 	if len(lines) == 0 || !strings.HasPrefix(string(lines[0].text), "MSH") {
 		return empty

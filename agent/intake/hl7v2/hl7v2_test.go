@@ -318,6 +318,9 @@ func TestAcknowledgements(t *testing.T) {
 	if got := string(Ack(raw, Answer{Code: Accept, ID: "7", At: at})); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if got := string(Ack(append([]byte("\xef\xbb\xbf"), raw...), Answer{Code: Accept, ID: "7", At: at})); got != want {
+		t.Errorf("after a byte order mark: got %q, want %q", got, want)
+	}
 	got := Ack(raw, Answer{Fault, BadTime, "a|b\nc", "8", at})
 	if !bytes.Contains(got, []byte("\rMSA|AE|1|a\\F\\b c\rERR|||102^^HL70357|E||||a\\F\\b c\r")) {
 		t.Errorf("got %q", got)
