@@ -85,6 +85,8 @@ type Options struct {
 	// Find lists all records of a kind that match every clause, each with its id and the
 	// version that it shows as meta.versionId.
 	Find func(kind string, by ...query.Clause) ([]*fhir.Value, error)
+	// Past lists the versions that a record had here; nothing for one that is not here.
+	Past func(key record.Key) ([]*fhir.Value, error)
 	// Linked are the other records of the person with that Patient's id.
 	Linked func(id string) []string
 	// Share are the ids of Patients who have a number of that one, of whatever system.

@@ -15,7 +15,7 @@ import (
 // Over says how files are taken into a store; what it leaves open is for the caller.
 func Over(s *store.Store) Options {
 	return Options{R4: s.R4(), Take: Into(s), Exists: Holds(s), NewID: s.NewID, Setting: s.Setting, SetSetting: s.SetSetting,
-		Find: Finds(s), Linked: s.Linked, Share: Shares(s),
+		Find: Finds(s), Past: Pasts(s), Linked: s.Linked, Share: Shares(s),
 		Keep: func(text []byte) (string, error) { return s.Blobs().Put(bytes.NewReader(text), MaxBytes) },
 		Kept: func(id string) ([]byte, error) {
 			var b bytes.Buffer
@@ -45,6 +45,28 @@ func Finds(s *store.Store) func(kind string, by ...query.Clause) ([]*fhir.Value,
 				return out, nil
 			}
 		}
+	}
+}
+
+// Pasts is a Past over a store.
+func Pasts(s *store.Store) func(record.Key) ([]*fhir.Value, error) {
+	return func(key record.Key) ([]*fhir.Value, error) {
+		all, err := s.History(key)
+		if errors.Is(err, record.ErrNotFound) { // it is planned only
+			return nil, nil
+		}
+		var out []*fhir.Value
+		for _, one := range all {
+			if one.Deleted {
+				continue
+			}
+			v, err := fhir.Parse(one.Content, fhir.Limits{Bytes: MaxBytes, Depth: MaxDepth, Values: MaxValues})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
+		}
+		return out, err
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"tram/agent/intake/hl7v2"
 	"tram/agent/intake/match"
@@ -193,14 +192,14 @@ func (p *plan) put(l *letter, patient *fhir.Value) error {
 	for i, it := range l.content.Items {
 		v := it.Value.With("id", fhir.NewString(l.memory.IDs[i+2]))
 		if it.Once {
-			before, err := p.before(v, subject)
+			was, will, err := p.before(v, subject)
 			if err != nil {
 				return err
 			}
-			if before != nil {
-				p.change(before, further(before, v))
+			if was != nil {
+				p.change(was, will)
 				v = nil
-				names[hl7v2.Resource(i)] = keyOf(before).String()
+				names[hl7v2.Resource(i)] = keyOf(was).String()
 			}
 		}
 		if values[i] = v; v != nil {
@@ -227,34 +226,37 @@ func (p *plan) put(l *letter, patient *fhir.Value) error {
 }
 
 // before is the record here that stands for a resource which was sent before, about any
-// record of the person.
-func (p *plan) before(v *fhir.Value, subject record.Key) (*fhir.Value, error) {
+// record of the person, and what it is with what the resource says more; nil for none. What
+// people changed in it stands: an earlier version may be the one that says it all.
+func (p *plan) before(v *fhir.Value, subject record.Key) (was, will *fhir.Value, err error) {
 	numbers := match.Numbers(v)
 	if len(numbers) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	kind, person := v.Str("resourceType"), p.same(subject.ID)
 	all, err := p.find(kind, numbers[0], p.about(kind, person)...)
-	for _, one := range all {
+	if err != nil {
+		return nil, nil, err
+	}
+	all = slices.DeleteFunc(all, func(one *fhir.Value) bool {
 		whose, ok := strings.CutPrefix(one.Str("subject", "reference")+one.Str("patient", "reference"), "Patient/")
-		if ok && slices.Contains(person, whose) && keyOf(one) != keyOf(v) && sameDose(one, v) {
-			return one, err
+		return !ok || !slices.Contains(person, whose) || keyOf(one) == keyOf(v)
+	})
+	r4 := p.in.o.R4
+	holds := func(one *fhir.Value) bool { return !match.Contradicts(r4, one, v) && match.Further(one, v) == one }
+	if i := slices.IndexFunc(all, holds); i >= 0 {
+		return all[i], all[i], nil
+	}
+	for _, one := range all {
+		past, err := p.in.o.Past(keyOf(one))
+		if err != nil || slices.ContainsFunc(past, holds) {
+			return one, one, err
 		}
 	}
-	return nil, err
-}
-
-// sameDose reports whether two records of one number may be one: a number that is used once
-// more, for another vaccine or on another day, makes no dose vanish.
-func sameDose(a, b *fhir.Value) bool {
-	if keyOf(a).Kind != "Immunization" {
-		return true
+	if i := slices.IndexFunc(all, func(one *fhir.Value) bool { return !match.Contradicts(r4, one, v) }); i >= 0 {
+		return all[i], match.Further(all[i], v), nil
 	}
-	day := func(v *fhir.Value) string {
-		at := v.Str("occurrenceDateTime")
-		return at[:min(len(at), len(time.DateOnly))]
-	}
-	return day(a) == day(b) && match.SameConcept(a.Get("vaccineCode"), b.Get("vaccineCode"))
+	return nil, nil, nil
 }
 
 // about asks for what is about one of those people: by this the store finds its few records.
@@ -270,25 +272,6 @@ func (p *plan) about(kind string, people []string) []query.Clause {
 		}
 	}
 	return nil
-}
-
-// further is a visit as it goes on: begun after planned, ended after begun, and never back.
-func further(was, said *fhir.Value) *fhir.Value {
-	steps := map[string]int{"planned": 1, "in-progress": 2, "finished": 3}
-	if keyOf(was).Kind != "Encounter" || steps[was.Str("status")] == 0 || steps[said.Str("status")] <= steps[was.Str("status")] {
-		return was
-	}
-	will := was.With("status", said.Get("status"))
-	period := was.Get("period")
-	for _, end := range []string{"start", "end"} {
-		if at := said.Get("period").Get(end); at != nil && period.Get(end) == nil {
-			period = period.With(end, at)
-		}
-	}
-	if period == nil {
-		return will
-	}
-	return will.With("period", period)
 }
 
 func reference(to string) *fhir.Value {

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,6 +69,17 @@ func (st *station) register(id, text string) {
 	w := store.Write{Key: record.Key{Kind: "Patient", ID: id}, Author: "x", Content: []byte(`{"resourceType":"Patient","id":"` + id + `",` + text + `}`)}
 	if _, err := st.s.Put(st.t.Context(), w); err != nil {
 		st.t.Fatal(err)
+	}
+}
+
+// edit changes the records of a kind as somebody on the page does.
+func (st *station) edit(kind string, f func(*fhir.Value) *fhir.Value) {
+	st.t.Helper()
+	for _, v := range st.all(kind) {
+		w := store.Write{Key: keyOf(v), Base: "*", Author: "x", Content: f(v).Bytes()}
+		if _, err := st.s.Put(st.t.Context(), w); err != nil {
+			st.t.Fatal(err)
+		}
 	}
 }
 
@@ -243,6 +255,51 @@ func TestTwoNumbersOfOnePersonAreJoined(t *testing.T) {
 	}
 }
 
+// A visit's number that is used once more, or comes of a visit that somebody took back, is that
+// of another visit. What a later message says more of the same one is added.
+func TestAVisitUnderANumberUsedBeforeIsAnother(t *testing.T) {
+	visit := func(event, class, start, end string) string {
+		return msh("ADT^"+event, "x"+event+start+end) + pid + "PV1|1|" + class + strings.Repeat("|", 17) + "V7^^^BVH" + strings.Repeat("|", 25) + start + "|" + end + "\n"
+	}
+	const morning, noon = "20261103080000", "20261103120000"
+	for _, c := range []struct{ name, first, then, want string }{
+		{"the same again, with another control id", visit("A04", "O", morning, ""), visit("A01", "O", morning, ""), "in-progress AMB 2026-11-03T08:00:00+00:00 -"},
+		{"admitted on the day", visit("A04", "O", morning, ""), visit("A01", "I", noon, ""), "in-progress AMB 2026-11-03T08:00:00+00:00 -"},
+		{"the visit of another year", visit("A04", "O", "20250101080000", ""), visit("A04", "O", morning, ""),
+			"in-progress AMB 2025-01-01T08:00:00+00:00 -, in-progress AMB 2026-11-03T08:00:00+00:00 -"},
+		{"its start comes later", visit("A04", "O", "", ""), visit("A01", "O", morning, ""), "in-progress AMB 2026-11-03T08:00:00+00:00 -"},
+		{"its end comes later", visit("A03", "O", morning, ""), visit("A03", "O", morning, noon), "finished AMB 2026-11-03T08:00:00+00:00 2026-11-03T12:00:00+00:00"},
+		{"another end", visit("A03", "O", morning, noon), visit("A03", "O", morning, "20261103150000"),
+			"finished AMB 2026-11-03T08:00:00+00:00 2026-11-03T12:00:00+00:00, finished AMB 2026-11-03T08:00:00+00:00 2026-11-03T15:00:00+00:00"},
+		{"begun after planned", visit("A05", "P", morning, ""), visit("A04", "E", noon, ""), "in-progress EMER 2026-11-03T12:00:00+00:00 -"},
+	} {
+		st := newStation(t)
+		st.submit(msh("ADT^A28", "1") + pid)
+		if e1, e2 := st.submit(c.first), st.submit(c.then); e1.What != Took || e2.What != Took {
+			t.Fatalf("%s: %+v, %+v", c.name, e1, e2)
+		}
+		var got []string
+		for _, v := range st.all("Encounter") {
+			got = append(got, strings.Join([]string{v.Str("status"), v.Str("class", "code"), v.Str("period", "start"), cmp.Or(v.Str("period", "end"), "-")}, " "))
+		}
+		slices.Sort(got)
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, text, c.want)
+		}
+	}
+	st := newStation(t)
+	st.submit(visit("A05", "O", morning, ""))
+	st.edit("Encounter", func(v *fhir.Value) *fhir.Value { return v.With("status", fhir.NewString("cancelled")) })
+	st.submit(strings.Replace(visit("A05", "O", morning, ""), "|xA05", "|again", 1))
+	if got := len(st.all("Encounter")); got != 1 {
+		t.Errorf("a visit that was cancelled here is planned once more: %d", got)
+	}
+	st.submit(visit("A04", "O", morning, ""))
+	if got := len(st.all("Encounter")); got != 2 {
+		t.Errorf("a visit that was cancelled and took place after all: %d, want 2", got)
+	}
+}
+
 // vxu is a dose of a person, by its order's number.
 func vxu(control, number, order string) string {
 	return msh("VXU^V04", control) + strings.Replace(pid, "079001", number, 1) + "ORC|RE||" + order + "^IIS\nRXA|0|1|20261103||03^MMR^CVX|0.5|mL|||||||||||||||A\n"
@@ -286,6 +343,12 @@ func TestADoseIsOnceHoweverManyBearItsNumber(t *testing.T) {
 func TestADoseUnderANumberUsedBeforeIsAnother(t *testing.T) {
 	st := newStation(t)
 	first := vxu("2", "079001", "1")
+	dose := func(field int, value string) string {
+		before, rxa, _ := strings.Cut(first, "RXA|")
+		all := strings.Split(rxa, "|")
+		all[field-1] = value
+		return before + "RXA|" + strings.Join(all, "|")
+	}
 	st.submit(msh("ADT^A28", "1") + pid + first)
 	for i, c := range []struct {
 		text string
@@ -297,6 +360,14 @@ func TestADoseUnderANumberUsedBeforeIsAnother(t *testing.T) {
 		{strings.Replace(first, "03^MMR", "10^IPV", 1), 3},
 		{strings.Replace(first, "03^MMR", "10^IPV", 1) + "ORC|RE||1^IIS\nRXA|0|1|20261103||08^HepB^CVX|0.5|mL|||||||||||||||A\n", 4},
 		{strings.Replace(first, "|20261103|", "|20271203|", 1), 4},
+		{dose(20, "RE"), 5}, // refused, and given on the same day
+		{dose(20, "CP"), 5},
+		{dose(20, "NA"), 5},
+		{dose(15, "LOT1"), 5}, // what it lacked
+		{dose(15, "lot-1"), 5},
+		{dose(15, "LOT12"), 6},
+		{dose(6, "0.50"), 6},
+		{dose(6, "1"), 7},
 	} {
 		if e := st.submit(strings.Replace(c.text, "|2|", fmt.Sprintf("|x%d|", i), 1)); e.What != Took {
 			t.Fatalf("%d: %+v", i, e)
@@ -304,6 +375,14 @@ func TestADoseUnderANumberUsedBeforeIsAnother(t *testing.T) {
 		if got := len(st.all("Immunization")); got != c.want {
 			t.Errorf("%d: %d doses, want %d", i, got, c.want)
 		}
+	}
+	var got []string
+	for _, v := range st.all("Immunization") {
+		got = append(got, v.Str("status")+" "+v.Str("lotNumber"))
+	}
+	slices.Sort(got)
+	if want := []string{"completed ", "completed ", "completed ", "completed ", "completed LOT1", "completed LOT12", "not-done "}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -103,11 +103,12 @@ func (p *plan) rows(rows []csv.Row, m *csv.Map, ids []string) error {
 		for i, r := range row.Records {
 			v := r.Value.With("id", fhir.NewString(ids[1+i]))
 			if r.Once {
-				before, err := p.before(v, subject)
+				was, will, err := p.before(v, subject)
 				if err != nil {
 					return err
 				}
-				if before != nil {
+				if was != nil {
+					p.change(was, will)
 					continue
 				}
 			}

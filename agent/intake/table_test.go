@@ -3,10 +3,12 @@ package intake
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"tram/agent/intake/hl7v2"
+	"tram/store/fhir"
 )
 
 // example reads a worked example of the maps.
@@ -47,6 +49,64 @@ func TestTablesComeInByTheirMaps(t *testing.T) {
 	day, err := st.Day(st.Today())
 	if err != nil || len(day.Rows) != 1 || day.Rows[0].Source != Table || day.Rows[0].Taken != 3 || day.Rows[0].Again != 1 || day.Rows[0].Aside != 1 || day.Rows[0].New != 6 || day.Rows[0].Why["row-unknown"] != 1 {
 		t.Errorf("the day's report: %+v, %v", day, err)
+	}
+}
+
+// A number of the device that comes again is the same measurement only where it says the same.
+func TestANumberOfATableUsedBeforeLosesNothing(t *testing.T) {
+	head, first, _ := strings.Cut(example(t, "vitals.csv"), "\n")
+	first, _, _ = strings.Cut(first, "\n") // 1001 with 72 and 37.50
+	const one = "1001;3/11/2026;7:30;079185000123;;"
+	for _, c := range []struct{ name, row, want string }{
+		{"the same", one + "72;37,50", "2026-11-03T07:30 37.50, 2026-11-03T07:30 72"},
+		{"less of it", one + "72;", "2026-11-03T07:30 37.50, 2026-11-03T07:30 72"},
+		{"another value", one + "80;37,50", "2026-11-03T07:30 37.50, 2026-11-03T07:30 72, 2026-11-03T07:30 80"},
+		{"another day", strings.Replace(one, "3/11/2026", "9/12/2027", 1) + "72;", "2026-11-03T07:30 37.50, 2026-11-03T07:30 72, 2027-12-09T07:30 72"},
+		{"another hour", strings.Replace(one, "7:30", "16:30", 1) + "72;", "2026-11-03T07:30 37.50, 2026-11-03T07:30 72, 2026-11-03T16:30 72"},
+		{"twice in the table", one + "80;\n" + one + "80;", "2026-11-03T07:30 37.50, 2026-11-03T07:30 72, 2026-11-03T07:30 80"},
+	} {
+		st := newStation(t)
+		st.put("people.map.toml", example(t, "people.map.toml"))
+		st.put("people.csv", example(t, "people.csv"))
+		st.put("a.map.toml", example(t, "vitals.map.toml"))
+		st.put("b.map.toml", example(t, "vitals.map.toml"))
+		st.settle()
+		st.put("a.csv", head+"\n"+first+"\n")
+		st.settle()
+		st.put("b.csv", head+"\n"+c.row+"\n")
+		st.settle()
+		var got []string
+		for _, v := range st.all("Observation") {
+			got = append(got, v.Str("effectiveDateTime")[:len("2006-01-02T15:04")]+" "+v.Str("valueQuantity", "value"))
+		}
+		slices.Sort(got)
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, text, c.want)
+		}
+	}
+}
+
+// What somebody corrected on the page stays corrected when the export grows.
+func TestATableThatGrowsUndoesNoCorrection(t *testing.T) {
+	st := newStation(t)
+	st.put("people.map.toml", example(t, "people.map.toml"))
+	st.put("people.csv", example(t, "people.csv"))
+	st.put("vitals.map.toml", example(t, "vitals.map.toml"))
+	st.settle()
+	st.put("vitals.csv", example(t, "vitals.csv"))
+	st.settle()
+	st.edit("Observation", func(v *fhir.Value) *fhir.Value {
+		return v.With("status", fhir.NewString("entered-in-error")).With("valueQuantity", nil)
+	})
+	st.put("vitals.csv", example(t, "vitals.csv")+"1003;4/11/2026;8:00;079185000123;;80;\n")
+	st.settle()
+	var got []string
+	for _, v := range st.all("Observation") {
+		got = append(got, v.Str("status")+" "+v.Str("valueQuantity", "value"))
+	}
+	slices.Sort(got)
+	if want := []string{"entered-in-error ", "entered-in-error ", "entered-in-error ", "final 80"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

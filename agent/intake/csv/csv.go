@@ -78,7 +78,8 @@ type Row struct {
 // Record is a resource about the row's person, without id.
 type Record struct {
 	Value *fhir.Value
-	// Once says that a record here with its first identifier is the same one.
+	// Once says that a record here with its first identifier is the same one, unless it
+	// contradicts it.
 	Once bool
 }
 

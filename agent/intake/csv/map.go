@@ -35,7 +35,7 @@ type Part struct {
 	Register bool   // of a person: who has an unknown number is registered
 	Kind     string // of a record: its resource type
 	When     string // of a record: the column without which there is none
-	Once     bool   // of a record: with its identifier known already it is the same one
+	Once     bool   // of a record: with its identifier known already, and what it says, it is the same one
 	// Set are constants and Take columns, by the path of their element, such as
 	// "name[0].family"; a column may be a list, whose cells are joined by blanks.
 	Set  map[string]string

@@ -56,8 +56,8 @@ type Content struct {
 // Item is a resource to be made.
 type Item struct {
 	Value *fhir.Value
-	// Once says that a record of its kind here that bears its first identifier is the same
-	// thing, sent before.
+	// Once says that a record of its kind here that bears its first identifier, and does not
+	// contradict it, is the same thing, sent before.
 	Once bool
 }
 

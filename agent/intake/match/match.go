@@ -1,4 +1,5 @@
-// Package match says whether a file and a record speak of one person.
+// Package match says whether a file and a record speak of one person, and of one thing about
+// a person.
 //
 // It owns what counts as a number of a person, as a contradiction between two
 // descriptions, and what one description may add to another. It promises that
