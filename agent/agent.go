@@ -156,7 +156,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, listen.Close())
 	}
 	defer a.retract()
-	a.intake = a.newIntake()
+	a.intake = a.newIntake(here)
 	pages, err := a.pages(here)
 	if err != nil {
 		return errors.Join(err, listen.Close())
@@ -262,12 +262,20 @@ func (a *Agent) network() web.API {
 	return out
 }
 
-func (a *Agent) newIntake() *intake.Intake {
+func (a *Agent) newIntake(here Here) *intake.Intake {
 	c := a.o.Config
 	o := intake.Over(a.store)
 	o.Folder, o.Author, o.Poll, o.Done, o.Lenient, o.Log = c.DropFolder(), DropAuthor, c.Drop.Poll, c.Drop.Done, c.Drop.References == "lenient", a.o.Log
 	o.Zone, o.Rules = time.Local, hl7v2.Rules{Systems: c.Drop.Systems(), Trials: a.o.Practice}
+	o.Here = func() []string { return a.addresses(here) }
 	return intake.New(o)
+}
+
+// addresses are those under which the records here are known: on this PC, and on the network
+// as it is now.
+func (a *Agent) addresses(here Here) []string {
+	local := strings.Replace(here.Address, "127.0.0.1:", "localhost:", 1)
+	return append(a.network().Addresses, "http://"+here.Address+"/fhir", "http://"+local+"/fhir")
 }
 
 // DropAuthor is the author of what comes in through the drop folder.

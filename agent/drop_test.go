@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"tram/agent/config"
 	"tram/agent/intake/mllp"
+	"tram/store/record"
 	"tram/sync/status"
 )
 
@@ -72,6 +74,27 @@ func TestAMachineSendsOverTheNetwork(t *testing.T) {
 	}
 	if code := Main(t.Context(), []string{"--data", dir, "drop", "--day", "x"}, &out, &errs); code != ExitTrouble {
 		t.Errorf("a day that is none: %d", code)
+	}
+}
+
+// A file that refers by any of the station's addresses is about the person here.
+func TestAFileMayReferByTheAddressOfTheStation(t *testing.T) {
+	a, run := startStation(t, t.TempDir(), func(c *config.Config) { c.API.Listen = "127.0.0.1:0" })
+	eventually(t, "the network is answered", func() bool { return len(a.door.State().Addresses) > 0 })
+	submit := func(text string) {
+		if e, err := a.intake.Submit(t.Context(), "x.json", []byte(text)); err != nil || e.Refusal != nil {
+			t.Fatalf("%s: %+v, %v", text, e, err)
+		}
+	}
+	submit(`{"resourceType":"Patient","id":"p","name":[{"text":"X"}]}`)
+	_, port, _ := net.SplitHostPort(run.address)
+	for i, base := range []string{"http://" + run.address, "http://localhost:" + port, a.door.State().Addresses[0]} {
+		id := fmt.Sprint("a", i)
+		submit(`{"resourceType":"AllergyIntolerance","id":"` + id + `","code":{"text":"x"},"patient":{"reference":"` + base + `/fhir/Patient/p"}}`)
+		st, err := a.Store().Get(record.Key{Kind: "AllergyIntolerance", ID: id})
+		if err != nil || !bytes.Contains(st.Shown.Content, []byte(`"reference":"Patient/p"`)) {
+			t.Errorf("%s: %s, %v", base, st.Shown.Content, err)
+		}
 	}
 }
 

@@ -98,6 +98,9 @@ type Options struct {
 	// nil is UTC.
 	Rules hl7v2.Rules
 	Zone  *time.Location
+	// Here are the addresses under which the records here are known now, such as
+	// "http://127.0.0.1:8642/fhir"; nil tells none.
+	Here func() []string
 	// Poll is how often the folder is looked at, whatever the system tells of
 	// changes: it tells nothing of network folders. 0 means 30 s.
 	Poll time.Duration
@@ -142,6 +145,9 @@ func New(o Options) *Intake {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Here == nil {
+		o.Here = func() []string { return nil }
 	}
 	if o.Events == nil {
 		o.Events = func(Event) {}

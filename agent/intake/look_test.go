@@ -139,6 +139,45 @@ func TestOrderOfFilesDoesNotMatter(t *testing.T) {
 	}
 }
 
+// A reference in the form of our own fullUrl is one to the record here, in each kind of file.
+func TestAReferenceUnderOurOwnAddressNamesTheRecordHere(t *testing.T) {
+	st := newStation(t)
+	st.o.Here = func() []string { return []string{"http://127.0.0.1:8642/fhir", "https://192.168.1.10:8643/fhir"} }
+	st.register("p", `"identifier":[{"system":"urn:example:cccd","value":"079001"}]`)
+	const own, network = "http://127.0.0.1:8642/fhir/Patient/p", "https://192.168.1.10:8643/fhir/Patient/p"
+	st.put("a.json", observation("a", own))
+	st.put("b.ndjson", observation("b", network)+"\n")
+	st.put("c.json", bundle("transaction", entry("PUT", "Patient/p2", own+"2", patient("p2")), entry("PUT", "Observation/c", "", observation("c", own))))
+	st.put("d.map.toml", "[person]\nset = {\"identifier.system\" = \"urn:example:cccd\"}\ntake = {\"identifier.value\" = \"n\"}\n"+
+		"[[record]]\nkind = \"Observation\"\nset = {status = \"final\", \"code.text\" = \"x\"}\ntake = {\"performer.reference\" = \"by\"}\n")
+	st.put("d.csv", "n,by\n079001,"+own+"\n")
+	st.settle()
+	for _, e := range st.events {
+		if e.What != Took {
+			t.Errorf("%s: %+v", e.File, e)
+		}
+	}
+	all := st.all("Observation")
+	for _, v := range all {
+		for _, r := range st.o.R4.Refs(v) {
+			if r.Literal != "Patient/p" {
+				t.Errorf("%s refers to %q", v.Str("id"), r.Literal)
+			}
+		}
+	}
+	if len(all) != 4 {
+		t.Errorf("%d observations, want 4", len(all))
+	}
+	for name, literal := range map[string]string{"nobody here": own + "3", "a search": "http://127.0.0.1:8642/fhir/Patient?x=y"} {
+		if e, err := st.Submit(t.Context(), "x.json", []byte(observation("x", literal))); err != nil || e.What != Aside {
+			t.Errorf("%s: %+v, %v", name, e, err)
+		}
+	}
+	if e, err := st.Submit(t.Context(), "x.json", []byte(observation("x", "http://127.0.0.1:86420/fhir/Patient/p"))); err != nil || e.What != Took {
+		t.Errorf("another server's: %+v, %v", e, err)
+	}
+}
+
 func TestNamesThatAreTakenGetANumber(t *testing.T) {
 	b := newBench(t, t.TempDir())
 	long := strings.Repeat("ắ", 80) + ".json" // 245 bytes: no room for the note's suffix

@@ -106,6 +106,21 @@ func check(r4 *fhir.R4, units []unit) error {
 	return nil
 }
 
+// local makes a reference one as it stands in a record here: what is under an address of ours
+// names a record here (FHIR R4 references.html#literal), and whose it is tells the relative
+// reference alone.
+func (in *Intake) local() func(literal string) string {
+	here := in.o.Here()
+	return func(literal string) string {
+		for _, base := range here {
+			if rest, ok := strings.CutPrefix(literal, base+"/"); ok {
+				return rest
+			}
+		}
+		return literal
+	}
+}
+
 // refersNowhere finds the first reference that leads to a record which is
 // neither in the file nor here. Absolute addresses lead elsewhere and are not
 // ours to judge; a urn: names an entry of the same file, so one that is left

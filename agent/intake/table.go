@@ -78,6 +78,7 @@ func (in *Intake) takeTable(ctx context.Context, name string, data []byte) (Even
 
 // rows plans every row of a table.
 func (p *plan) rows(rows []csv.Row, m *csv.Map, ids []string) error {
+	local := p.in.local()
 	for _, row := range rows {
 		if len(match.Numbers(row.Person)) == 0 { // the map names no system
 			return &Refusal{Code: Code(csv.Nobody), Line: row.Line}
@@ -101,7 +102,12 @@ func (p *plan) rows(rows []csv.Row, m *csv.Map, ids []string) error {
 		}
 		subject := keyOf(f.patient)
 		for i, r := range row.Records {
-			v := r.Value.With("id", fhir.NewString(ids[1+i]))
+			v := p.in.o.R4.RewriteRefs(r.Value.With("id", fhir.NewString(ids[1+i])), func(literal string) string {
+				if literal == csv.Subject {
+					return subject.String()
+				}
+				return local(literal)
+			})
 			if r.Once {
 				was, will, err := p.before(v, subject)
 				if err != nil {
@@ -112,12 +118,7 @@ func (p *plan) rows(rows []csv.Row, m *csv.Map, ids []string) error {
 					continue
 				}
 			}
-			p.bear(p.in.o.R4.RewriteRefs(v, func(literal string) string {
-				if literal == csv.Subject {
-					return subject.String()
-				}
-				return literal
-			}), ids[1+i], row.Line)
+			p.bear(v, ids[1+i], row.Line)
 		}
 		ids = ids[1+len(row.Records):]
 	}

@@ -83,6 +83,10 @@ func (in *Intake) takeLocked(ctx context.Context, name string, data []byte) (Eve
 	if err != nil {
 		return Event{}, err
 	}
+	local := in.local()
+	for i := range items {
+		items[i].value = in.o.R4.RewriteRefs(items[i].value, local)
+	}
 	if !in.tuned().lenient {
 		bad, err := refersNowhere(in.o.R4, items, in.o.Exists)
 		if err != nil {
