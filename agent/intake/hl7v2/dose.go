@@ -50,9 +50,12 @@ func (m *Message) dose(c *Content, orc *Segment, s Segment, routes []Segment, r 
 	if act := s.Text(21); act != "" && act != "A" {
 		return &Error{Code: Undo, Line: s.Line, Place: "RXA-21"}
 	}
-	vaccine := concept(s.Field(5).First())
-	if s.Field(5).Part(1) == "998" && s.Field(5).Part(3) == "CVX" || vaccine == nil {
+	if s.Field(5).Part(1) == "998" && s.Field(5).Part(3) == "CVX" {
 		return nil // no vaccine administered
+	}
+	vaccine := concept(s.Field(5).First())
+	if vaccine == nil {
+		return &Error{Code: Nothing, Line: s.Line, Place: "RXA-5"}
 	}
 	when, err := m.time(s, 3)
 	if err != nil {
@@ -69,7 +72,7 @@ func (m *Message) dose(c *Content, orc *Segment, s Segment, routes []Segment, r 
 	if code := s.Text(20); code == "RE" || code == "NA" {
 		status = "not-done"
 	}
-	var primary, origin, amount, route, site *fhir.Value
+	var primary, origin, amount, note, route, site *fhir.Value
 	if f := s.Field(9); f.Part(3) == "NIP001" {
 		if primary = fhir.NewBool(f.Part(1) == "00"); primary.Text == "false" {
 			origin = concept(f.First())
@@ -77,6 +80,8 @@ func (m *Message) dose(c *Content, orc *Segment, s Segment, routes []Segment, r 
 	}
 	if v := number(s.Text(6)); v != nil && s.Text(6) != "999" { // 999 is not known
 		amount = quantity("", v, s.Field(7))
+	} else if v == nil && s.Text(6) != "" {
+		note = object("text", strings.TrimSpace(s.Text(6)+" "+said(s.Field(7))))
 	}
 	if len(routes) > 0 {
 		route, site = concept(routes[0].Field(1).First()), concept(routes[0].Field(2).First())
@@ -96,6 +101,6 @@ func (m *Message) dose(c *Content, orc *Segment, s Segment, routes []Segment, r 
 		"occurrenceDateTime", when, "primarySource", primary, "reportOrigin", origin,
 		"location", shown(strings.TrimSpace(s.Field(11).First().Component(4).Sub(1).Text())),
 		"manufacturer", shown(said(s.Field(17))), "lotNumber", s.Text(15), "expirationDate", day(until),
-		"site", site, "route", route, "doseQuantity", amount, "performer", who)})
+		"site", site, "route", route, "doseQuantity", amount, "performer", who, "note", list(note))})
 	return nil
 }

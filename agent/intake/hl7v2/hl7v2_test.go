@@ -176,6 +176,20 @@ func TestWhatTellsAMessageFromAnother(t *testing.T) {
 	}
 }
 
+func TestADoseKeepsItsAmount(t *testing.T) {
+	for amount, want := range map[string]string{
+		"0.5|mL":  `"doseQuantity":{"value":0.5,"unit":"mL"}`,
+		"0,5|mL":  `"note":[{"text":"0,5 mL"}]`,
+		"999|":    `"occurrenceDateTime":"2026-11-03"}`,
+		"2 giọt|": `"note":[{"text":"2 giọt"}]`,
+	} {
+		c := one(t, strings.Replace(head, "ORU^R01", "VXU^V04", 1)+who+"RXA|0|1|20261103||03^MMR^CVX|"+amount+"\n")
+		if got := string(c.Items[0].Value.Bytes()); !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s", amount, got, want)
+		}
+	}
+}
+
 func TestPeople(t *testing.T) {
 	c := one(t, head+"PID|1|55|079001^^^BYT^NI~A7^^^&1.2.3&ISO^MR~88^^^&2.16.1&ISO~99^^^Phòng khám 1|66^^^KHO&9&X|Nguyễn&&^Hoa^Thị^Jr^Bà^^L~Bé^^^^^^N||198002051130|F|||12 Lê Lợi^P. 3^Hà Nội^HN^10000^VN||0900000001^PRN^CP~^NET^Internet^a@b.c|^WPN^PH^^84^24^123|||||||||||||||20261101|Y\n"+obr+"OBX|1|NM|a||1\n")
 	want := `{"resourceType":"Patient","identifier":[` +
@@ -239,6 +253,7 @@ func TestRefusals(t *testing.T) {
 		{"one name more", strings.Replace(good, "Nguyễn^Hoa", "Nguyễn^Hoa"+strings.Repeat("~A^B", MaxRepeats), 1), "too-many-repeats at line 2 PID-5"},
 		{"one number more", strings.Replace(good, "^NI|", "^NI"+strings.Repeat("~1", MaxRepeats)+"|", 1), "too-many-repeats at line 2 PID-3"},
 		{"one mark more", good + "OBX|2|NM|a^b||5|||N" + strings.Repeat("~N", MaxRepeats) + "\n", "too-many-repeats at line 5 OBX-8"},
+		{"a dose of nothing", strings.Replace(head, "ORU^R01", "VXU^V04", 1) + who + "RXA|0|1|20261103||03^MMR^CVX|1\nRXA|0|1|20261103|||1\n", "nothing-in-it at line 4 RXA-5"},
 		{"a result of the wrong person", good + "OBX|2|NM|c^d||5||||||W\n", "undo at line 5 OBX-11"},
 		{"a result that is taken back", good + "OBX|2|NM|c^d||5||||||D\n", "undo at line 5 OBX-11"},
 		{"a text that is taken back", good + "OBX|2|TX|||x||||||D\n", "undo at line 5 OBX-11"},
