@@ -87,6 +87,10 @@ func (f Field) part(sep byte, n int) Field {
 // subcomponent where it has several.
 func (f Field) Part(n int) string { return f.First().Component(n).Sub(1).Text() }
 
+// whole is Part of a component that has no parts, as a code and its text (HL7 2.8.2, 2A.3.13):
+// an ampersand there is one that was not escaped.
+func (f Field) whole(n int) string { return f.First().Component(n).Text() }
+
 // Empty reports whether nothing was sent, or the word that a value is to be deleted, ""
 // (HL7 2.8.2, 2.5.3): what is here is deleted by people.
 func (f Field) Empty() bool {

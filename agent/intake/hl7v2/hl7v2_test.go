@@ -2,9 +2,11 @@ package hl7v2
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,14 @@ func TestValues(t *testing.T) {
 		{"structured: a titre", "OBX|1|SN|a^b^L||^1^:^128", `"valueRatio":{"numerator":{"value":1},"denominator":{"value":128}}`},
 		{"structured: from to", "OBX|1|SN|a^b^L||^5^-^8", `"valueRange":{"low":{"value":5},"high":{"value":8}}`},
 		{"a code and another one", "OBX|1|CWE|a^b^L||260373001^Detected^SCT^P^Dương tính^L", `"valueCodeableConcept":{"coding":[{"system":"http://snomed.info/sct","code":"260373001","display":"Detected"},{"system":"urn:tram:code:L","code":"P","display":"Dương tính"}]}`},
+		{"an ampersand that was not escaped", "OBX|1|CE|a & b^c & d^L||s^Salmonella & Shigella^L", `"valueCodeableConcept":{"coding":[{"system":"urn:tram:code:L","code":"s","display":"Salmonella & Shigella"}]}`},
+		{"the name of a test with one", "OBX|1|NM|a&b^c & d^L||5", `"code":"a&b","display":"c & d"`},
+		{"a number as text keeps its unit", "OBX|1|ST|a^b^L||5,4|mmol/L", `"valueString":"5,4 mmol/L"`},
+		{"no number keeps its unit", "OBX|1|NM|a^b^L||5,4|10^9/L", `"valueString":"5,4 10^9/L"`},
+		{"parts keep their unit", "OBX|1|NA|a^b^L||1^2^3|mV", `"valueString":"1 2 3 mV"`},
+		{"lines keep their unit", "OBX|1|ST|a^b^L||5,4~6,1|g/L", `"valueString":"5,4\n6,1 g/L"`},
+		{"a unit that is said already", "OBX|1|ST|a^b^L||5,4 g/L|g/L", `"valueString":"5,4 g/L"`},
+		{"a unit of nothing", "OBX|1|ST|a^b^L||Âm tính|g/L", `"valueString":"Âm tính"`},
 		{"text that repeats", "OBX|1|TX|a^b^L||one~two\\.br\\three", `"valueString":"one\ntwo\nthree"`},
 		{"escapes", "OBX|1|ST|a^b^L||a\\T\\b\\F\\c\\S\\d\\R\\e\\E\\f\\X41E1BA^", `"valueString":"a&b|c^d~e\\f\\X41E1BA^"`},
 		{"hexadecimal in UTF-8", "OBX|1|ST|a^b^L||\\XE1BAA1\\ \\H\\x\\N\\", `"valueString":"ạ x"`},
@@ -114,6 +124,30 @@ func TestTextIsKeptToItsLastLine(t *testing.T) {
 	}
 	if got := c.Items[0].Value.Str("conclusion"); got != want {
 		t.Errorf("the conclusion: %q", got)
+	}
+}
+
+// What stands before the first OBR is of a report of its own.
+func TestResultsWithoutAnOrderAreTaken(t *testing.T) {
+	const loose = "OBX|1|NM|8302-2^Height^LN||160|cm\n"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"before an order": {head + who + loose + obr + "OBX|1|NM|a||5\n", []string{"DiagnosticReport", "160", "DiagnosticReport", "5"}},
+		"no order":        {head + who + loose, []string{"DiagnosticReport", "160"}},
+	} {
+		var got []string
+		for _, it := range one(t, c.text).Items {
+			got = append(got, cmp.Or(it.Value.Str("valueQuantity", "value"), it.Value.Str("resourceType")))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+	ended := one(t, head+who+"OBR|1|||718-7^Hb^LN||||20261103073000\nOBX|1|NM|a||5\n").Items[0].Value
+	if got := ended.Str("effectivePeriod", "end"); got != "2026-11-03T07:30:00+07:00" {
+		t.Errorf("an order of which only the end is said: %s", ended.Bytes())
 	}
 }
 

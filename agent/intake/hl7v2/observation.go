@@ -45,7 +45,7 @@ func (m *Message) observation(res outcome, taken string) (*fhir.Value, error) {
 		}
 		pairs = append(pairs, "component", parts)
 	case len(values) > 1:
-		pairs = append(pairs, "valueString", lines(s.Field(5)))
+		pairs = append(pairs, "valueString", measured(lines(s.Field(5)), s))
 	case status == "final" || status == "corrected":
 		pairs = append(pairs, "dataAbsentReason", absent("unknown"))
 	}
@@ -99,13 +99,23 @@ func (m *Message) value(s Segment, f Field) ([]any, error) {
 		return []any{"dataAbsentReason", absent("unsupported")}, nil
 	}
 	if prose(s.Text(2)) || f.Component(2).Empty() {
-		return []any{"valueString", text}, nil
+		return []any{"valueString", measured(text, s)}, nil
 	}
 	var parts []string
 	for part := range strings.SplitSeq(f.raw, string(f.d.comp)) {
 		parts = append(parts, Field{part, f.d}.Text())
 	}
-	return []any{"valueString", strings.TrimSpace(strings.Join(parts, " "))}, nil
+	return []any{"valueString", measured(strings.TrimSpace(strings.Join(parts, " ")), s)}, nil
+}
+
+// measured is a value in words with its unit, where a digit stands in it: FHIR has no other
+// place for that.
+func measured(text string, s Segment) string {
+	unit := said(s.Field(6).powers())
+	if unit == "" || !strings.ContainsAny(text, "0123456789") || strings.HasSuffix(text, unit) {
+		return text
+	}
+	return text + " " + unit
 }
 
 // comparator takes FHIR's comparison off the front of a number.
@@ -143,7 +153,7 @@ func structured(f, unit Field) []any {
 // becomes a code.
 func quantity(mark string, value *fhir.Value, unit Field) *fhir.Value {
 	unit = unit.powers()
-	code, sys := unit.Part(1), ""
+	code, sys := unit.whole(1), ""
 	if unit.Part(3) == "UCUM" && code != "" {
 		sys = system("UCUM")
 	}

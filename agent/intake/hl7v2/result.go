@@ -40,7 +40,7 @@ func (m *Message) results(c *Content, r Rules) error {
 	return nil
 }
 
-// orders groups the segments. Results before any OBR belong to none, and are not read.
+// orders groups the segments. Results before any OBR are those of an order that says nothing.
 func (m *Message) orders() []*order {
 	var out []*order
 	for _, s := range m.Segments {
@@ -48,8 +48,11 @@ func (m *Message) orders() []*order {
 			out = append(out, &order{obr: s})
 			continue
 		}
-		if len(out) == 0 {
+		if len(out) == 0 && s.Name != "OBX" {
 			continue
+		}
+		if len(out) == 0 {
+			out = append(out, &order{obr: Segment{Name: "OBR", Line: s.Line, d: s.d}})
 		}
 		o := out[len(out)-1]
 		last := len(o.results) - 1
@@ -83,12 +86,12 @@ func lines(f Field) string {
 	return b.String()
 }
 
-// readable is a coded value as people read it.
+// said is a coded value as people read it.
 func said(f Field) string {
-	if text := f.Part(2); text != "" {
+	if text := f.whole(2); text != "" {
 		return text
 	}
-	return f.Part(1)
+	return f.whole(1)
 }
 
 func (m *Message) report(c *Content, o *order, r Rules) error {
@@ -141,7 +144,7 @@ func (m *Message) report(c *Content, o *order, r Rules) error {
 		samples = append(samples, shown(s))
 	}
 	when, period := taken, (*fhir.Value)(nil)
-	if taken != "" && until != "" && until != taken {
+	if until != "" && until != taken {
 		when, period = "", object("start", taken, "end", until)
 	}
 	c.Items[at].Value = object("resourceType", "DiagnosticReport", "identifier", numbers, "status", reportStatus(o.obr.Text(25)),

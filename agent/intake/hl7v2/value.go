@@ -159,7 +159,7 @@ func system(name string) string {
 
 // coding is a coded value's part that begins at component n: code, text, system.
 func coding(f Field, n int) *fhir.Value {
-	code, text, name := f.Part(n), f.Part(n+1), f.Part(n+2)
+	code, text, name := f.whole(n), f.whole(n+1), f.Part(n+2)
 	if code = strings.Join(strings.Fields(code), " "); code == "" {
 		return nil
 	}
@@ -168,10 +168,10 @@ func coding(f Field, n int) *fhir.Value {
 
 // concept is a CE, CWE or CNE (HL7 2.8.2, 2A.3.13) as a CodeableConcept.
 func concept(f Field) *fhir.Value {
-	text := f.Part(9)
+	text := f.whole(9)
 	first := coding(f, 1)
 	if text == "" && first == nil {
-		text = f.Part(2)
+		text = f.whole(2)
 	}
 	return object("coding", list(first, coding(f, 4)), "text", text)
 }
