@@ -14,6 +14,7 @@ type item struct {
 	entry int // of a Bundle, from 1; 0 elsewhere
 	key   record.Key
 	value *fhir.Value
+	base  string // of the server where the entry is from, by its fullUrl; "" where that is none
 	// born says that the file leaves the id to us.
 	born bool
 }
@@ -63,8 +64,11 @@ func unpack(r4 *fhir.R4, units []unit, newID func() string) ([]item, error) {
 		}
 		if len(links) > 0 {
 			it.value = r4.RewriteRefs(it.value, func(literal string) string {
-				if to, ok := links[literal]; ok {
-					return to
+				// A relative reference is one on the server of its entry (FHIR R4 bundle.html#references).
+				for _, name := range []string{it.base + literal, literal} {
+					if to, ok := links[name]; ok {
+						return to
+					}
 				}
 				return literal
 			})
@@ -114,6 +118,9 @@ func entries(u unit, links map[string]string, newID func() string) ([]item, erro
 			if e.IfMatch != "" {
 				it.value = from(it.value, e.IfMatch)
 			}
+		}
+		if i := strings.LastIndex(e.FullURL, "/"+kind+"/"); i >= 0 {
+			it.base = e.FullURL[:i+1]
 		}
 		if e.FullURL != "" {
 			if _, taken := links[e.FullURL]; taken {

@@ -139,6 +139,23 @@ func TestOrderOfFilesDoesNotMatter(t *testing.T) {
 	}
 }
 
+// A relative reference in an entry means the entry of that name where the file comes from, not
+// whoever bears the same id here (FHIR R4 bundle.html#references).
+func TestARelativeReferenceMeansTheEntryBesideIt(t *testing.T) {
+	st := newStation(t)
+	st.register("1", `"name":[{"text":"Y"}]`)
+	who := `{"resourceType":"Patient","name":[{"text":"X"}]}`
+	e, err := st.Submit(t.Context(), "x.json", []byte(bundle("transaction",
+		entry("POST", "Patient", "http://x/fhir/Patient/1", who),
+		entry("POST", "Observation", "http://x/fhir/Observation/2", observation("2", "Patient/1")))))
+	if err != nil || e.What != Took {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if got, want := st.all("Observation")[0].Str("subject", "reference"), e.Assigned[0].Key.String(); got != want {
+		t.Errorf("the result is about %s, want %s", got, want)
+	}
+}
+
 // A reference in the form of our own fullUrl is one to the record here, in each kind of file.
 func TestAReferenceUnderOurOwnAddressNamesTheRecordHere(t *testing.T) {
 	st := newStation(t)
