@@ -93,6 +93,7 @@ func TestWrongTablesAreRefusedWithTheirPlace(t *testing.T) {
 		{"the month first", strings.Replace(good, "3/11/2026;07", "11/13/2026;07", 1), "bad-cell at line 3: Ngày", "time"},
 		{"two digits of a year", strings.Replace(good, "3/11/2026", "3/11/26", 1), "bad-cell at line 2: Ngày", "time"},
 		{"no time of day", strings.Replace(good, "7:30", "25:30", 1), "bad-cell at line 2: Ngày", "time"},
+		{"a time without its day", strings.Replace(good, "3/11/2026;7:30", ";0730", 1), "bad-cell at line 2: Ngày", "time"},
 		{"nobody", strings.Replace(good, "079185000123", "", 1), "row-without-person at line 2: ", ""},
 		{"bytes that are no UTF-8", strings.Replace(good, "Hoa", "H\xf4a", 1), "table-charset at line 2: ", ""},
 		{"a control character", strings.Replace(good, "Hoa", "H\x00a", 2), "table-charset at line 2: ", ""},

@@ -106,6 +106,11 @@ func (in *reader) text(c *cell) string {
 	return strings.Join(out, " ")
 }
 
+// headless reports a time of several columns of which the first, the day, is empty.
+func (in *reader) headless(c *cell) bool {
+	return len(c.columns) > 1 && (c.elem.Type == "dateTime" || c.elem.Type == "instant") && strings.TrimSpace(in.cells[in.at[c.columns[0]]]) == ""
+}
+
 // part builds one resource. A constant beside columns that are all empty in this row is
 // left out: the unit of no value says nothing.
 func (in *reader) part(p *Part) (*fhir.Value, *Error) {
@@ -134,6 +139,9 @@ func (in *reader) part(p *Part) (*fhir.Value, *Error) {
 			text = code
 		}
 		v, what := in.convert(c.elem.Type, text)
+		if in.headless(c) { // a clock alone, as 0730, would be read as a year
+			v, what = nil, "time"
+		}
 		if v == nil {
 			place := c.path
 			if c.columns != nil {
