@@ -178,6 +178,10 @@ func (t *tx) takeIn(peer string, d record.Decided) error {
 	if d.Verdict == record.Known || hasPast(r, d) {
 		return errors.Join(t.passAgain(n, r, d), t.answerKnown(n, r, peer, d))
 	}
+	if left, err := t.left(r, d.Ref.Name); err != nil || left {
+		return err
+	}
+	r.Gone = false // gone only in a replay
 	old, err := t.shown(n, r)
 	if err != nil {
 		return err
@@ -420,7 +424,7 @@ func (t *tx) forget(n []byte, r *layout.Row, feed string) error {
 	if err := t.dropLost(n); err != nil {
 		return err
 	}
-	if err := t.takeDown(n, r); err != nil {
+	if err := t.takeDown(n, r, r.Line()); err != nil {
 		return err
 	}
 	return t.putRow(n, gone)

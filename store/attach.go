@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"tram/store/audit"
 	"tram/store/backup"
 	"tram/store/blob"
 	"tram/store/fhir"
@@ -436,4 +437,22 @@ func (t *tx) updateSetting(name string, f func([]byte) ([]byte, error)) error {
 		return err
 	}
 	return t.putSetting(at, b)
+}
+
+// Declare is UpdateSetting by a person: what they did is in the audit by the same
+// transaction. At is filled in.
+func (s *Store) Declare(ctx context.Context, name string, f func([]byte) ([]byte, error), acts ...audit.Entry) error {
+	return s.update(ctx, func(tx *tx) error {
+		if err := tx.updateSetting(name, f); err != nil {
+			return err
+		}
+		at := s.opt.Clock().Corrected()
+		for _, act := range acts {
+			act.At = at
+			if err := tx.audit(act); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -224,12 +224,14 @@ func (c *checker) own() error {
 	if err != nil {
 		return err
 	}
-	return c.Table(layout.Own).ForEach(func(k, v []byte) error {
+	waits := c.s.waiting()
+	err = c.Table(layout.Own).ForEach(func(k, v []byte) error {
 		e, err := c.openOwn(k, v)
 		if err != nil {
 			c.bad("own", record.Key{}, "%v", err)
 			return nil
 		}
+		waits[e.Ref.Name.Lineage]--
 		r, err := c.row(u64(e.Number))
 		if err != nil {
 			return err
@@ -248,6 +250,12 @@ func (c *checker) own() error {
 		}
 		return nil
 	})
+	for l, n := range waits {
+		if n != 0 {
+			c.bad("own", record.Key{}, "of lineage %s %d more wait than are counted", l, -n)
+		}
+	}
+	return err
 }
 
 func (c *checker) auditChain() error {

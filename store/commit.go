@@ -421,10 +421,14 @@ func (t *tx) waitsStill(e layout.Entry) (bool, error) {
 		return false, err
 	}
 	p, ok := r.Find(v.Name)
-	if !ok {
-		return false, nil // its record went out of scope, and what waited of it is handed in
+	at := p.At
+	if !ok { // held aside, or its record went out of scope, and what waited of it is handed in
+		held, _, err := t.heldAs(v.Ref())
+		if at = held.Order; err != nil {
+			return false, err
+		}
 	}
-	_, waits, err := t.ownAt(p.At)
+	_, waits, err := t.ownAt(at)
 	return waits, err
 }
 

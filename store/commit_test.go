@@ -435,3 +435,41 @@ func snapshot(t *testing.T, dir string) string {
 	}
 	return out
 }
+
+// TestJournalStaysForWhatIsHeldAside until upstream has it.
+func TestJournalStaysForWhatIsHeldAside(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	s := storetest.Open(t, store.Options{Name: "a", Dir: dir})
+	addPeer(t, s, "p")
+	p := station(t, "p")
+	born(t, p, hoa)
+	c := own(t, p)[0]
+	apply(t, s, record.Stretch{Peer: "p", Taken: []record.Decided{{Change: c, Verdict: record.Waits, Reason: record.NoBase}}})
+	if n := len(own(t, s)); n != 1 {
+		t.Fatalf("%d wait", n)
+	}
+	segments := func() int {
+		all, _ := filepath.Glob(filepath.Join(dir, "journal", "*.journal"))
+		return len(all)
+	}
+	if err := s.Rotate(ctx); err != nil { // begins a segment
+		t.Fatal(err)
+	}
+	begun := segments()
+	const days = 24 * 3600 * 1000
+	for _, at := range []int64{1, 1 + 31*days, 1 + 62*days} {
+		x := born(t, s, hoa)
+		link, _, err := s.Chain(x.Name.Lineage, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, s, record.Stretch{Peer: store.Upstream, Answers: []record.Answer{{Key: x.Key, Ref: x.Ref(), Verdict: record.Accepted}}, Receipts: []record.Receipt{{Link: link, At: at}}})
+		if err := s.Upkeep(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(own(t, s)); n != 1 || segments() < begun {
+		t.Errorf("%d changes still wait for upstream, of %d segments %d are left", n, begun, segments())
+	}
+}

@@ -468,10 +468,10 @@ func (s *Store) Fill(ctx context.Context) error {
 	return nil
 }
 
-// takeDown tells those below that a record is gone here.
-func (t *tx) takeDown(n []byte, r *layout.Row) error {
+// takeDown tells those below that a record is gone here, who had its line up to a version.
+func (t *tx) takeDown(n []byte, r *layout.Row, line record.Ref) error {
 	for _, f := range r.Readers {
-		if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: r.Line(), Gone: true}); err != nil {
+		if err := t.offerTo(f, n, feedEntry{Number: num(n), Key: r.Key, Ref: line, Gone: true}); err != nil {
 			return err
 		}
 	}

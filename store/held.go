@@ -66,11 +66,15 @@ func (t *tx) heldAs(ref record.Ref) (Refused, bool, error) {
 	return held, ok, err
 }
 
+// relayed reports whether only upstream's word is held, that it did not take what was taken
+// in here.
+func (r Refused) relayed() bool { return r.Version == nil && r.Verdict == record.Parked }
+
 // dropHeld lets go of a change that was not taken in here, and is now, or that upstream
-// has.
+// has. What upstream said of one that was taken in here stays until it says otherwise.
 func (t *tx) dropHeld(ref record.Ref) error {
 	held, ok, err := t.heldAs(ref)
-	if err != nil || !ok {
+	if err != nil || !ok || held.relayed() {
 		return err
 	}
 	if held.Order > 0 {
@@ -447,19 +451,10 @@ func (s *Store) Standing() (record.Standing, error) {
 		if err != nil {
 			return err
 		}
-		waits := map[record.Lineage]bool{} // also what is to be proved once more
-		c := tx.Table(layout.Own).Cursor()
-		for k, v := c.First(); k != nil && len(wanted) < maxWanted; k, v = c.Next() {
-			e, err := tx.openOwn(k, v)
-			if err != nil {
-				return err
-			}
-			l := e.Ref.Name.Lineage
-			if waits[l] = true; !slices.Contains(wanted, l) {
+		waits := s.waiting() // also what is to be proved once more
+		for _, l := range append(slices.Clone(out.Lives), slices.Sorted(maps.Keys(waits))...) {
+			if waits[l] > 0 && len(wanted) < maxWanted && !slices.Contains(wanted, l) {
 				wanted = append(wanted, l)
-			}
-			if e.Ref.Name.Lineage == out.Lives[0] {
-				break // the present lineage is the last
 			}
 		}
 		if err := tx.links(&out, wanted, waits); err != nil {

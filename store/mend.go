@@ -88,7 +88,7 @@ func (s *Store) refill(from string, m *Mended) error {
 			return err
 		}
 	}
-	err := s.mend(putSchemaOf, (*tx).mendSequences, (*tx).mendChains)
+	err := s.mend(func(t *tx) error { return putSchema(t.Tx) }, (*tx).mendSequences, (*tx).mendChains)
 	if err != nil {
 		return err
 	}
@@ -208,8 +208,6 @@ func (t *tx) numbersFrom(from []byte, max int) (out [][]byte, next []byte) {
 	return out, from
 }
 
-func putSchemaOf(t *tx) error { return putSchema(t.Tx) }
-
 // derived are the tables that follow from others, and are made again.
 func (s *Store) derived() []string {
 	return []string{layout.Index, layout.Contested, layout.Order, layout.AuditOf, layout.VaultOf, layout.Trees, layout.FeedAt, layout.Cursors, layout.Feeds, layout.Attached}
@@ -217,9 +215,10 @@ func (s *Store) derived() []string {
 
 // mendSequences lets no number be drawn twice.
 func (t *tx) mendSequences() error {
-	for _, name := range []string{layout.Order, layout.Audit, layout.Vault, layout.Lives, layout.Rescued} {
+	for name, in := range map[string]string{layout.Order: layout.Order, layout.Audit: layout.Audit, layout.Vault: layout.Vault, layout.Lives: layout.Lives,
+		layout.Rescued: layout.Rescued, layout.Own: layout.Order} { // what is held aside has an order and no version
 		if k, _ := t.Table(name).Cursor().Last(); len(k) == 8 {
-			t.Table(name).Reach(num(k))
+			t.Table(in).Reach(num(k))
 		}
 	}
 	keys := t.Table(layout.Keys)
@@ -494,7 +493,7 @@ func (t *tx) dropStray() error {
 		return err
 	})
 	for _, k := range stray {
-		err = errors.Join(err, t.dropOwn(num(k)))
+		err = errors.Join(err, t.Table(layout.Own).Delete(k))
 	}
 	return err
 }

@@ -378,7 +378,7 @@ func (n renaming) text(from, to any, own, name record.Name) error {
 
 // links names the chains of lineages, those that are proved to their end first. What waits
 // is to be proved once more.
-func (t *tx) links(out *record.Standing, of []record.Lineage, waits map[record.Lineage]bool) error {
+func (t *tx) links(out *record.Standing, of []record.Lineage, waits map[record.Lineage]int) error {
 	for _, l := range of {
 		top := t.chainTop(l)
 		var r record.Receipt
@@ -389,7 +389,7 @@ func (t *tx) links(out *record.Standing, of []record.Lineage, waits map[record.L
 		lately := l != out.Lives[0] || -hour < age && age < hour
 		switch {
 		case top.N == 0:
-		case r.N == top.N && lately && !waits[l] && len(of) < maxWanted:
+		case r.N == top.N && lately && waits[l] == 0:
 			out.Links = slices.Insert(out.Links, out.Proved, top)
 			out.Proved++
 		default:

@@ -443,6 +443,7 @@ func (t *tx) withdraw(n []byte, r *layout.Row) error {
 	if err != nil {
 		return err
 	}
+	line := r.Line()
 	if err := t.leaveParked(r); err != nil {
 		return err
 	}
@@ -459,7 +460,7 @@ func (t *tx) withdraw(n []byte, r *layout.Row) error {
 		return err
 	}
 	if r.Gone {
-		err = t.takeDown(n, r)
+		err = t.takeDown(n, r, line)
 		r.Readers = nil
 	} else {
 		err = t.handDown(n, r)

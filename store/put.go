@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"tram/store/audit"
@@ -226,51 +227,11 @@ func (t *tx) compose(w Write, st *record.Stand, given *facts) (*record.Version, 
 		v.Content = given.bytes // just as it was written, also in the order of its fields
 	}
 	v.Trace = tree.Trace(v.Name, old)
-	v.Lost = decidedAgainst(old, w.Decisions)
+	v.Lost = element.DecidedAgainst(old, w.Decisions)
 	if st.Preview() && st.Parked == "" { // who saves over a preview was shown what won in it
-		v.Lost = append(v.Lost, lostIn(old, tree)...)
+		v.Lost = append(v.Lost, element.LostIn(old, tree)...)
 	}
 	return v, t.checkDecided(w, v)
-}
-
-// lostIn are the values that did not win in a preview, but for those that are shown in
-// what was made of it.
-func lostIn(preview *record.Version, made *element.Tree) []record.Lost {
-	return slices.DeleteFunc(slices.Clone(preview.Lost), func(l record.Lost) bool {
-		d, now := element.Again(made, l)
-		if now == nil || now.Contested() {
-			return false
-		}
-		value, err := element.Parse(d.Value)
-		return err == nil && element.Same(value, now.Shown)
-	})
-}
-
-// Decided is the policy of values that a person decided against.
-const Decided = "decided"
-
-// decidedAgainst are the values that decisions close, with who set them.
-func decidedAgainst(old *record.Version, decisions []record.Decision) []record.Lost {
-	var out []record.Lost
-	for _, c := range old.Conflicts() {
-		for _, d := range decisions {
-			if d.Path != c.Path {
-				continue
-			}
-			won, err := element.Parse(d.Value)
-			if err != nil {
-				continue
-			}
-			for _, cand := range c.Values {
-				value, err := element.Parse(cand.Value)
-				closed := slices.ContainsFunc(cand.Writers, func(w record.Writer) bool { return slices.Contains(d.Closes, w.Name) })
-				if err == nil && closed && !fhir.Equal(value, won) {
-					out = append(out, record.Lost{Path: c.Path, Value: cand.Value, Won: d.Value, By: cand.Writers, Policy: Decided})
-				}
-			}
-		}
-	}
-	return out
 }
 
 // checkDecided refuses a decision whose value FHIR does not allow.
@@ -288,6 +249,17 @@ func (t *tx) checkDecided(w Write, v *record.Version) error {
 	return nil
 }
 
+// left reports whether a replay brings what upstream has, of a record that has left this
+// replica's scope since.
+func (t *tx) left(r *layout.Row, name record.Name) (bool, error) {
+	if !t.replaying || !r.Gone {
+		return false, nil
+	}
+	var have record.Receipt
+	_, err := t.get(layout.Receipts, []byte(name.Lineage), &have)
+	return have.N >= name.N, err
+}
+
 // accept takes in a version made here: the head at the top replica, pending
 // elsewhere. A second time it does nothing.
 func (t *tx) accept(v *record.Version) error {
@@ -296,6 +268,12 @@ func (t *tx) accept(v *record.Version) error {
 		return err
 	}
 	born := r.Key == record.Key{} // no row is there
+	if left, err := t.left(r, v.Name); err != nil || left {
+		if before, linked := t.linkBefore(v.Name); err == nil && !linked {
+			err = t.chain(before, v.Ref())
+		}
+		return err
+	}
 	if p, ok := r.Find(v.Name); ok {
 		if t.s.opt.Top {
 			return nil
@@ -371,24 +349,6 @@ func (t *tx) acceptLate(n []byte, r *layout.Row, v *record.Version) error {
 	return errors.Join(t.keepLost(n, v), t.putRow(n, r))
 }
 
-// Declare is UpdateSetting by a person: what they did is in the audit by the same
-// transaction. At is filled in.
-func (s *Store) Declare(ctx context.Context, name string, f func([]byte) ([]byte, error), acts ...audit.Entry) error {
-	return s.update(ctx, func(tx *tx) error {
-		if err := tx.updateSetting(name, f); err != nil {
-			return err
-		}
-		at := s.opt.Clock().Corrected()
-		for _, act := range acts {
-			act.At = at
-			if err := tx.audit(act); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // own adds a change to what must go up, and to its lineage's chain.
 func (t *tx) own(n []byte, p layout.Past) error {
 	name := p.Ref.Name
@@ -401,6 +361,7 @@ func (t *tx) own(n []byte, p layout.Past) error {
 	if err := t.addRaw(layout.Own, u64(p.At), e.Encode()); err != nil {
 		return err
 	}
+	t.noteWaits(name.Lineage, 1)
 	if linked {
 		return nil
 	}
@@ -428,13 +389,33 @@ func (t *tx) shownOr(n []byte, r *layout.Row, v *record.Version, ref record.Ref)
 }
 
 func (t *tx) putOwn(order uint64, e layout.OwnEntry) error {
+	if t.Table(layout.Own).Get(u64(order)) == nil {
+		t.noteWaits(e.Ref.Name.Lineage, 1)
+	}
 	t.noteParked(order, e.Verdict == record.Parked)
 	return t.putRaw(layout.Own, u64(order), e.Encode())
 }
 
 func (t *tx) dropOwn(order uint64) error {
+	e, waits, err := t.ownAt(order)
+	if err != nil || !waits {
+		return err
+	}
+	t.noteWaits(e.Ref.Name.Lineage, -1)
 	t.noteParked(order, false)
 	return t.Table(layout.Own).Delete(u64(order))
+}
+
+// noteWaits notes how many more own changes of a lineage wait, once this commits: each
+// exchange asks for which there are some.
+func (t *tx) noteWaits(l record.Lineage, more int) {
+	t.after = append(t.after, func() {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		if t.s.waits[l] += more; t.s.waits[l] == 0 {
+			delete(t.s.waits, l)
+		}
+	})
 }
 
 // noteParked notes whether upstream did not take an own change, once this commits: they
@@ -451,22 +432,30 @@ func (t *tx) noteParked(order uint64, parked bool) {
 	})
 }
 
-// loadParked finds the own changes that upstream did not take.
-func (s *Store) loadParked() error {
-	parked := map[uint64]bool{}
+// loadOwn counts the own changes that wait, and finds those that upstream did not take.
+func (s *Store) loadOwn() error {
+	parked, waits := map[uint64]bool{}, map[record.Lineage]int{}
 	err := s.view(func(tx *tx) error {
 		return tx.Table(layout.Own).ForEach(func(k, v []byte) error {
 			e, err := tx.openOwn(k, v)
 			if err == nil && e.Verdict == record.Parked {
 				parked[num(k)] = true
 			}
+			waits[e.Ref.Name.Lineage]++
 			return err
 		})
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.parked = parked
+	s.parked, s.waits = parked, waits
 	return err
+}
+
+// waiting are the lineages of which own changes wait.
+func (s *Store) waiting() map[record.Lineage]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.waits)
 }
 
 // ownAt reads the own change that a version of a record is, and reports whether it

@@ -46,6 +46,7 @@ func (t *tx) addPeer(p Peer) error {
 	}
 	t.keep(layout.Peer, b)
 	t.newPeer = true
+	t.s.keepPeers(nil) // a replay runs nothing after it
 	t.after = append(t.after, func() { t.s.keepPeers(nil) })
 	var held [][]byte
 	err = t.Table(layout.Scope).ForEach(func(patient, v []byte) error {

@@ -3,11 +3,15 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"tram/store"
+	"tram/store/layout"
 	"tram/store/query"
 	"tram/store/record"
 	"tram/store/scope"
@@ -375,5 +379,88 @@ func TestScopeRecordThatNamesAnotherOpensNothing(t *testing.T) {
 	write([]byte(strings.Replace(string(v.Content), scope.Code, "other", 1)))
 	if got := scopeOf(t, c, p.Key); len(got) != 0 {
 		t.Errorf("what is no scope record any more keeps the person with %v", got)
+	}
+}
+
+// TestPeersAreKnownAfterAReplay: the centre's database is lost, or an older copy, and who was
+// enrolled among more entries than are replayed at once keeps their people.
+func TestPeersAreKnownAfterAReplay(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"lost", "older"} {
+		o := store.Options{Name: "centre", Top: true, Dir: t.TempDir(), R4: storetest.R4(t), Clock: storetest.Clock()}
+		db := filepath.Join(o.Dir, layout.DatabaseFile)
+		open := func() *store.Store {
+			t.Helper()
+			c, err := store.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		c := open()
+		addPeer(t, c, "a")
+		a := station(t, "a")
+		p := born(t, a, hoa)
+		push(t, a, c)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		old := read(t, db)
+		c = open()
+		edit := func(i int) {
+			put(t, c, store.Write{Key: p.Key, Base: store.Any, Content: patient(p.Key.ID, hoa+fmt.Sprintf(`,"multipleBirthInteger":%d`, i))})
+		}
+		edit(1)
+		addPeer(t, c, "b")
+		grant(t, c, p.Key, "b")
+		for i := range 300 {
+			edit(i + 10)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		err := os.Remove(db)
+		if how == "older" {
+			err = os.WriteFile(db, old, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = storetest.Open(t, o)
+		edit(1000)
+		for _, peer := range []string{"a", "b"} {
+			page, err := c.Offer(peer, record.Cursor{Feed: record.OwnFeed}, 1000)
+			if err != nil || !slices.ContainsFunc(page.Changes, func(ch record.Change) bool { return ch.Key == p.Key && !ch.Gone }) {
+				t.Errorf("%s: the person is not offered to %s: %v", how, peer, err)
+			}
+		}
+	}
+}
+
+// TestWhoMovedAwayStaysAwayThroughARebuild: what upstream has of somebody who is gone here is
+// not shown again by the journal.
+func TestWhoMovedAwayStaysAwayThroughARebuild(t *testing.T) {
+	t.Parallel()
+	c := top(t, "a", "b")
+	o := store.Options{Name: "b", Dir: t.TempDir(), R4: storetest.R4(t), Clock: storetest.Clock()}
+	b, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := born(t, b, hoa)
+	push(t, b, c)
+	pull(t, c, b)
+	narrow(t, c, p.Key, "a")
+	pull(t, c, b)
+	if has(t, b, p.Key) != "0" {
+		t.Fatal("who moved away is here")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Rebuild = true
+	b = storetest.Open(t, o)
+	if found, err := b.People("", 100); has(t, b, p.Key) != "0" || len(found) > 0 || err != nil {
+		t.Errorf("who moved away is shown again after a rebuild, and %d at the desk, %v", len(found), err)
 	}
 }

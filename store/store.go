@@ -114,10 +114,11 @@ type Store struct {
 	peers   []Peer        // as the last transaction left them; nil is not known
 	watch   chan struct{} // closed and renewed at each commit
 	tally   tallied
-	boxed   []func() error   // seal anew what is in boxes
-	gap     uint32           // the last segment in front of which the journal lacks what no backup holds; 0 for none
-	copied  journal.Position // its end when the last backup was made
-	parked  map[uint64]bool  // own changes that upstream did not take, by their order
+	boxed   []func() error         // seal anew what is in boxes
+	gap     uint32                 // the last segment in front of which the journal lacks what no backup holds; 0 for none
+	copied  journal.Position       // its end when the last backup was made
+	parked  map[uint64]bool        // own changes that upstream did not take, by their order
+	waits   map[record.Lineage]int // how many own changes of each wait
 }
 
 // Open opens the store in a folder, making it when it is missing, and replays
@@ -198,7 +199,7 @@ func (s *Store) resume() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.loadParked(), s.loadPeople(), s.loadGap())
+	return errors.Join(s.loadOwn(), s.loadPeople(), s.loadGap())
 }
 
 // Close ends the store after the writes under way.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tram/store"
+	"tram/store/element"
 	"tram/store/record"
 	"tram/sync/wire"
 )
@@ -101,7 +102,7 @@ func TestSameSafetyElementIsAConflictUntilDecided(t *testing.T) {
 			t.Errorf("still contested at %s: %v, %v", n, list, err)
 		}
 		items, err := s.Vault(k, 5)
-		if err != nil || len(items) != 1 || items[0].Lost.Policy != store.Decided || !strings.Contains(string(items[0].Lost.Value), "1962") ||
+		if err != nil || len(items) != 1 || items[0].Lost.Policy != element.Decided || !strings.Contains(string(items[0].Lost.Value), "1962") ||
 			items[0].Lost.By[0].Author != "nurse-a" {
 			t.Errorf("vault of %s: %+v, %v", n, items, err)
 		}

@@ -2,10 +2,13 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"testing"
 
 	"tram/store/record"
+	"tram/sync/engine"
+	"tram/sync/wire"
 )
 
 // madeIs holds that what was made says where it is as asking for it does.
@@ -84,5 +87,113 @@ func TestPointHearsWhatTheCentreDidNotTake(t *testing.T) {
 				t.Errorf("the point still has %+v, %v", c, err)
 			}
 		})
+	}
+}
+
+// refusing lets the centre take nothing while f runs.
+func (w *world) refusing(f func()) {
+	w.admit = func(*record.Version) record.Reason { return record.NotAllowed }
+	defer func() { w.admit = nil }()
+	f()
+}
+
+// p: V, which a took in and the centre refused. However often p hands it in again, since
+// answers were lost or a copy of its request comes late, and also once a took it back, p is
+// told that it is nowhere but here.
+func TestWhatTheCentreRefusedStaysRefused(t *testing.T) {
+	lost := func(w *world, p *station) {
+		ask, serve := w.halves(p)
+		if err := w.pump(ask, serve, nil, func(*wire.Frame) bool { return false }); err != nil && !errors.Is(err, wire.ErrNonsense) {
+			w.t.Fatal(err)
+		}
+	}
+	for name, play := range map[string]func(w *world, p *station){
+		"answers are lost": func(w *world, p *station) {
+			lost(w, p)
+			w.refusing(func() { w.sync("a") })
+			lost(w, p)
+		},
+		"a copy comes late": func(w *world, p *station) {
+			var late []*wire.Frame
+			ask, serve := w.halves(p)
+			if err := w.pump(ask, serve, func(f *wire.Frame) bool { late = append(late, f); return true }, nil); err != nil {
+				w.t.Fatal(err)
+			}
+			w.refusing(func() { w.sync("a") })
+			_, serve = w.halves(p)
+			for _, f := range late {
+				if err := serve.Take(w.t.Context(), f); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, a, p, k := withPerson(t)
+			v := p.edit(t, k, hoa+phone("0912"))
+			play(w, p)
+			w.sync("p", "a", "p")
+			p.madeIs(t, v, record.NeedsUs)
+			p.born(t, hoa) // its lineage goes on
+			w.sync("p", "a", "p", "a", "p")
+			p.madeIs(t, v, record.NeedsUs)
+			if err := a.GiveUp(t.Context(), k, "nurse"); err != nil {
+				t.Fatal(err)
+			}
+			w.sync("a", "p", "a", "p")
+			p.madeIs(t, v, record.NeedsUs)
+			if _, err := w.centre.Version(k, v.Name); !errors.Is(err, record.ErrNotFound) {
+				t.Errorf("the centre has it: %v", err)
+			}
+		})
+	}
+}
+
+// A birth, of a point's or of its station's own making, came down to the point; the centre
+// does not take it, and the station gives it up. The point goes on.
+func TestBirthThatIsGivenUpStopsNoPoint(t *testing.T) {
+	for _, who := range []string{"p", "a"} {
+		w, a, p := withPoint(t)
+		k := w.stations[who].born(t, hoa)
+		w.once("p")
+		w.refusing(func() { w.sync("a") })
+		w.once("p")
+		if err := a.GiveUp(t.Context(), k, "nurse"); err != nil {
+			t.Fatal(err)
+		}
+		later := a.born(t, `,"birthDate":"1999-09-09"`)
+		w.once("p")
+		if _, err := p.Get(later); err != nil {
+			t.Errorf("born at %s: what a made since is not at p: %v", who, err)
+		}
+	}
+}
+
+// p: P1 about somebody who leaves a meanwhile; a has an entry of its own that the centre
+// refused. p, put back, hands P1 in again, and hears that the centre has it.
+func TestPointHearsOfWhatIsBehindARefusedEntryOfItsStation(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		w, a, p, k := withPerson(t)
+		if refused {
+			a.born(t, `,"birthDate":"1999-09-09"`)
+			w.refusing(func() { w.sync("a") })
+		}
+		p1 := p.edit(t, k, hoa+phone("0911"))
+		from := w.snapshot("p")
+		w.once("p")
+		w.leaves(k)
+		w.sync("a", "p", "a", "p")
+		p.isAt(t, p1, record.Nowhere) // receipted, and gone
+		w.restore("p", from)
+		p = w.stations["p"]
+		p.up = a
+		var last engine.Result
+		for range 8 {
+			last = w.once("p")
+			w.once("a")
+		}
+		if c, err := p.Waiting(); err != nil || c.Waiting > 0 || last.Sent > 0 {
+			t.Errorf("refused %t: p sends %d in each exchange, and %d wait, %v", refused, last.Sent, c.Waiting, err)
+		}
 	}
 }
