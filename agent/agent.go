@@ -161,7 +161,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listen.Close())
 	}
-	a.door = a.newDoor(pages)
+	a.door = a.newDoor(here, pages)
 	a.intake.MakeFolder()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return api.Serve(ctx, listen, a.handler(here, pages), a.o.Inside, a.o.Log) })
@@ -199,7 +199,7 @@ func (a *Agent) handler(here Here, pages http.Handler) http.Handler {
 }
 
 func (a *Agent) pages(here Here) (*web.Web, error) {
-	face, err := a.face("http://" + here.Address)
+	face, err := a.face(here, "http://"+here.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (a *Agent) pages(here Here) (*web.Web, error) {
 }
 
 // face is the FHIR face of this station, as it is known under a base address.
-func (a *Agent) face(base string) (http.Handler, error) {
+func (a *Agent) face(here Here, base string) (http.Handler, error) {
 	return rest.New(rest.Options{
 		Backend: a.store, Past: a.store, R4: a.r4, Base: base + "/fhir", Version: Version, Log: a.o.Log,
 		Caller: func(r *http.Request) rest.Caller {
@@ -222,6 +222,13 @@ func (a *Agent) face(base string) (http.Handler, error) {
 			return rest.Caller{Author: author, May: may}
 		},
 		Looked: a.looked, Acts: a.store, Station: a.name,
+		Also: func() []string {
+			out := []string{"http://" + here.Address + "/fhir"}
+			if a.o.Config.API.Listen != "" {
+				out = append(out, a.network().Addresses...)
+			}
+			return out
+		},
 	})
 }
 
@@ -234,7 +241,7 @@ func (a *Agent) name() string {
 
 // newDoor is where programs on the network come in, if the settings say so. Its
 // certificate is sealed anew with all else, whether or not it is in use.
-func (a *Agent) newDoor(pages *web.Web) *api.Server {
+func (a *Agent) newDoor(here Here, pages *web.Web) *api.Server {
 	c := a.o.Config
 	var door *api.Server
 	box := a.store.Box(func() error { return door.Reseal() })
@@ -242,7 +249,7 @@ func (a *Agent) newDoor(pages *web.Web) *api.Server {
 		Listen: c.API.Listen, Names: strings.Fields(c.API.Names), CertFile: c.API.Certificate, KeyFile: c.API.Key,
 		Dir: c.Data.Folder, Box: box, Limits: a.o.Outside, Log: a.o.Log,
 		Handler: func(base string, own func(*http.Request, string) bool) (http.Handler, error) {
-			face, err := a.face(base)
+			face, err := a.face(here, base)
 			if err != nil {
 				return nil, err
 			}

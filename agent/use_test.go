@@ -227,3 +227,16 @@ func TestLongWorkSaysHowFarItIs(t *testing.T) {
 		}
 	}
 }
+
+// Each address of the station means its records, whichever a program was given.
+func TestEachAddressMeansTheRecordsHere(t *testing.T) {
+	gates := siege(t)
+	for _, g := range gates {
+		for _, other := range gates {
+			body := `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"` + other.base() + `/fhir/metadata"}}]}`
+			if code, answer := g.do("POST", "/fhir", strings.NewReader(body)); code != 200 || !strings.Contains(answer, `"CapabilityStatement"`) {
+				t.Errorf("%s, asked for %s: %d %.200s", g.name, other.base(), code, answer)
+			}
+		}
+	}
+}

@@ -232,7 +232,7 @@ func (h *Handler) actsClause(a *actsAsked, q param) (known bool, bad *Problem) {
 // meant is the record that a reference means: relative, absolute under our base, or of
 // a Patient its id alone.
 func (h *Handler) meant(reference, as string) (record.Key, bool) {
-	kind, id, ok := strings.Cut(strings.TrimPrefix(reference, h.o.Base+"/"), "/")
+	kind, id, ok := strings.Cut(relative(h.o.bases(), reference), "/")
 	if !ok && as == "patient" {
 		kind, id = "Patient", kind
 	}

@@ -32,9 +32,10 @@ func (h *Handler) bundle(ctx context.Context, c *call) result {
 // away stops it between two entries; what was answered so far is done.
 func (h *Handler) batch(ctx context.Context, c *call, entries []fhir.Entry) result {
 	left := maxAnswer
+	bases := h.o.bases()
 	answers := make([]*fhir.Value, len(entries))
 	for i, e := range entries {
-		one, p := entryCall(h.o.R4, h.o.Base, e, i)
+		one, p := entryCall(h.o.R4, bases, e, i)
 		var res result
 		switch {
 		case p != nil:
@@ -57,8 +58,9 @@ func (h *Handler) transaction(ctx context.Context, c *call, entries []fhir.Entry
 	calls := make([]*call, len(entries))
 	ops := make([]*op, len(entries))
 	var writes []*op
+	bases := h.o.bases()
 	for i, e := range entries {
-		one, p := entryCall(h.o.R4, h.o.Base, e, i)
+		one, p := entryCall(h.o.R4, bases, e, i)
 		if p != nil {
 			return failed(p)
 		}
@@ -122,8 +124,8 @@ func inBundle(p prefer) prefer {
 }
 
 // entryCall reads Bundle.entry.request as a call.
-func entryCall(r4 *fhir.R4, base string, e fhir.Entry, i int) (*call, *Problem) {
-	c, p := entryRoute(r4, base, e)
+func entryCall(r4 *fhir.R4, bases []string, e fhir.Entry, i int) (*call, *Problem) {
+	c, p := entryRoute(r4, bases, e)
 	if p == nil {
 		c.at, c.fullURL = at(i), e.FullURL
 		p = c.fillEntry(e)
@@ -136,11 +138,8 @@ func entryCall(r4 *fhir.R4, base string, e fhir.Entry, i int) (*call, *Problem) 
 
 // entryRoute reads method and address. An address under our own base is ours;
 // any other server's is not for us to write to.
-func entryRoute(r4 *fhir.R4, base string, e fhir.Entry) (*call, *Problem) {
-	address := e.URL
-	if rest, ok := strings.CutPrefix(address, base+"/"); ok && base != "" {
-		address = rest
-	}
+func entryRoute(r4 *fhir.R4, bases []string, e fhir.Entry) (*call, *Problem) {
+	address := relative(bases, e.URL)
 	if e.Method == "" || address == "" || len(address) > maxURL || strings.Contains(address, "://") && !strings.Contains(address, "?") {
 		return nil, problem("bad-entry")
 	}

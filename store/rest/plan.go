@@ -13,7 +13,7 @@ import (
 // plan finds out which record each op means, whether it may, and what is to be
 // written. It changes nothing but the ops.
 func (d *desk) plan(ops []*op, by Caller) ([]store.Write, *Problem) {
-	n := names{desk: d, by: by, to: map[string]string{}, local: map[string]string{}, asked: map[string]string{}}
+	n := names{desk: d, by: by, bases: d.bases(), to: map[string]string{}, local: map[string]string{}, asked: map[string]string{}}
 	born := map[string]*op{} // conditional creates of this plan, by what they asked
 	taken := map[record.Key]action{}
 	for _, o := range ops {
@@ -41,12 +41,9 @@ func (d *desk) plan(ops []*op, by Caller) ([]store.Write, *Problem) {
 		}
 		w := store.Write{Key: o.key, Base: o.basis(), Author: by.Author, Delete: o.action == doDelete}
 		if !w.Delete {
-			content := named(stripped(o.resource), o.key.ID)
-			if o.refs {
-				var p *Problem
-				if content, p = n.rewrite(content, o); p != nil {
-					return nil, p.in(o.at)
-				}
+			content, p := n.rewrite(named(stripped(o.resource), o.key.ID), o)
+			if p != nil {
+				return nil, p.in(o.at)
 			}
 			if issues := d.r4.Check(content); len(issues) > 0 {
 				return nil, invalid(issues, o.at)
@@ -207,11 +204,12 @@ func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
 // decides what is written.
 func (d *desk) match(kind string, asks []param) (*record.Stand, *Problem) {
 	q := query.Query{Kind: kind, Limit: 2}
+	bases := d.bases()
 	for _, one := range asks {
 		if passive(one.name) {
 			continue
 		}
-		c, known, p := clause(d.r4, d.base, kind, one)
+		c, known, p := clause(d.r4, bases, kind, one)
 		if p != nil {
 			return nil, p
 		}
@@ -268,6 +266,7 @@ func (o *op) basis() string {
 type names struct {
 	desk  *desk
 	by    Caller
+	bases []string
 	to    map[string]string // fullUrl -> Kind/id
 	local map[string]string // Kind/id of a body whose id was not kept -> Kind/id
 	asked map[string]string // Kind?criteria -> Kind/id
@@ -294,8 +293,8 @@ func (n names) learn(o *op) *Problem {
 	return nil
 }
 
-// rewrite makes the references of a transaction's entry point to where the
-// entries are now (FHIR R4 http "transaction", bundle "references").
+// rewrite makes references under our own address relative, and those of a transaction's
+// entry point to where the entries are now (FHIR R4 http "transaction", bundle "references").
 func (n names) rewrite(v *fhir.Value, o *op) (*fhir.Value, *Problem) {
 	var bad *Problem
 	root := strings.TrimSuffix(o.fullURL, o.resource.Str("resourceType")+"/"+o.resource.Str("id"))
@@ -315,6 +314,7 @@ func (n names) rewrite(v *fhir.Value, o *op) (*fhir.Value, *Problem) {
 				return to + fragment
 			}
 		}
+		literal, plain = relative(n.bases, literal), relative(n.bases, plain)
 		// A relative reference means the entry of that name only where no record here bears it.
 		if to, ok := n.local[plain]; ok {
 			if key, err := record.ParseKey(plain); err == nil {
@@ -323,7 +323,7 @@ func (n names) rewrite(v *fhir.Value, o *op) (*fhir.Value, *Problem) {
 				}
 			}
 		}
-		if !strings.Contains(literal, "?") {
+		if !o.refs || !strings.Contains(literal, "?") {
 			return literal
 		}
 		to, p := n.conditional(literal)

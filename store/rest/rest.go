@@ -91,6 +91,9 @@ type Options struct {
 	// "http://127.0.0.1:8642/fhir". Links are made from it, never from a request.
 	// Its path is cut off a request's path where it stands in front.
 	Base string
+	// Also are further addresses of the same records now, such as that on the network; nil
+	// tells none.
+	Also func() []string
 	// Caller tells who asks; nil tells nobody.
 	Caller func(*http.Request) Caller
 	// Looked is told who is about to be shown which records ("read", "search",
@@ -134,13 +137,39 @@ func New(o Options) (*Handler, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Base = strings.TrimRight(o.Base, "/")
-	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, base: o.Base}, maker: maker, bundles: make(chan struct{}, maxBundles)}
+	h := &Handler{o: o, desk: &desk{b: o.Backend, r4: o.R4, bases: o.bases}, maker: maker, bundles: make(chan struct{}, maxBundles)}
 	if u, err := url.Parse(o.Base); err == nil {
 		h.prefix = u.Path
 	}
 	h.caps = capabilities(o)
 	h.capsLen = len(h.caps.Bytes())
 	return h, nil
+}
+
+// bases are the addresses under which the records here are known.
+func (o Options) bases() (out []string) {
+	if o.Base == "" {
+		return nil
+	}
+	out = append(out, o.Base)
+	if o.Also != nil {
+		out = append(out, o.Also()...)
+	}
+	for _, base := range out {
+		out = append(out, strings.Replace(base, "//127.0.0.1:", "//localhost:", 1))
+	}
+	return out
+}
+
+// relative is a reference as it stands in a record here: one under our own address names what
+// is here (FHIR R4 references.html#literal), and by it alone that would not be found.
+func relative(bases []string, literal string) string {
+	for _, base := range bases {
+		if rest, ok := strings.CutPrefix(literal, base+"/"); ok {
+			return rest
+		}
+	}
+	return literal
 }
 
 // ServeHTTP answers one request.

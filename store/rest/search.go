@@ -214,12 +214,12 @@ func (h *Handler) oneClause(ctx context.Context, c *call, kind string, p param, 
 	case p.modifier == "in" || p.modifier == "not-in":
 		return h.inSet(c, kind, p)
 	}
-	return clause(h.o.R4, h.o.Base, kind, p)
+	return clause(h.o.R4, h.o.bases(), kind, p)
 }
 
 // clause makes a search parameter a clause. known is false for one that R4
 // does not define for the kind.
-func clause(r4 *fhir.R4, base, kind string, p param) (c query.Clause, known bool, bad *Problem) {
+func clause(r4 *fhir.R4, bases []string, kind string, p param) (c query.Clause, known bool, bad *Problem) {
 	if unserved(p.name) || isJoined(p) {
 		return c, false, problem("unsupported-parameter").in(p.name)
 	}
@@ -234,9 +234,9 @@ func clause(r4 *fhir.R4, base, kind string, p param) (c query.Clause, known bool
 	if len(c.Values) > maxValues {
 		return c, true, problem("too-many-params").in(p.name)
 	}
-	if def.Type == "reference" && base != "" { // our own address names a record here
+	if def.Type == "reference" {
 		for i, v := range c.Values {
-			c.Values[i] = strings.TrimPrefix(v, base+"/")
+			c.Values[i] = relative(bases, v)
 		}
 	}
 	return c, true, nil

@@ -17,9 +17,9 @@ const tries = 8
 // record moved in between, the plan is made again: that finds a precondition
 // broken, or a write that asked for none goes over the newer state.
 type desk struct {
-	b    Backend
-	r4   *fhir.R4
-	base string
+	b     Backend
+	r4    *fhir.R4
+	bases func() []string // under which references mean records here
 	// only lets a conditional write search and write with no other write of this
 	// desk in between; plain writes share it.
 	only sync.RWMutex
