@@ -281,6 +281,45 @@ func TestWhoLookedIsToldFirst(t *testing.T) {
 	}
 }
 
+// Who asks about a person by way of another record is heard of, also where only a number comes back.
+func TestAskingByWayOfAnotherRecordIsTold(t *testing.T) {
+	var seen []string
+	f := serve(t, func(o *rest.Options) {
+		o.Looked = func(_ context.Context, _, _ string, keys []record.Key) error {
+			for _, k := range keys {
+				seen = append(seen, k.String())
+			}
+			return nil
+		}
+	})
+	f.want(201, "PUT", "/Practitioner/d", `{"resourceType":"Practitioner","id":"d"}`)
+	f.want(201, "PUT", "/Organization/o", `{"resourceType":"Organization","id":"o","name":"x"}`)
+	f.want(201, "PUT", "/Patient/p1", `{"resourceType":"Patient","id":"p1","birthDate":"1961-02-03","managingOrganization":{"reference":"Organization/o"}}`)
+	f.want(201, "PUT", "/Observation/hiv", `{"resourceType":"Observation","id":"hiv","status":"final","code":{"coding":[{"code":"HIV"}]},"subject":{"reference":"Patient/p1"},"performer":[{"reference":"Practitioner/d"}]}`)
+	f.want(201, "PUT", "/Group/hiv", `{"resourceType":"Group","id":"hiv","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/p1"}}]}`)
+	for asks, want := range map[string]string{
+		"/Practitioner?_has:Observation:performer:patient=p1&_summary=count":    "Patient/p1",
+		"/Practitioner?_has:Observation:performer:subject=p1":                   "Practitioner/d,Patient/p1",
+		"/Practitioner?_has:Observation:performer:patient.identifier=1":         "/",
+		"/Practitioner?_has:Observation:performer:code=HIV&_summary=count":      "Observation/hiv",
+		"/Organization?_has:Patient:organization:birthdate=1961-02-03&_count=0": "Patient/p1",
+		"/Observation?code=none&patient.birthdate=1961-02-03":                   "Patient/p1",
+		"/Group?_id=hiv&member=Patient/p1&_summary=count":                       "Patient/p1",
+		"/Group?_id=hiv&member:Patient=p1&_summary=count":                       "Patient/p1",
+		"/Group?_id=hiv&member=p1":                                              "Group/hiv,Patient/p1",
+		"/Group?_id=hiv&member=Patient/nobody":                                  "Patient/nobody",
+		"/Group?member:identifier=urn:s|1&_summary=count":                       "/",
+		"/Group?member=Device/d&_summary=count":                                 "",
+		"/Organization?name=x&_summary=count":                                   "",
+	} {
+		seen = nil
+		f.want(200, "GET", asks, "")
+		if got := strings.Join(seen, ","); got != want {
+			t.Errorf("%s: told %s, want %s", asks, got, want)
+		}
+	}
+}
+
 func TestClient31PagesOfOtherOrigins(t *testing.T) {
 	f := serve(t)
 	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))

@@ -67,7 +67,22 @@ func (h *Handler) joinedTo(ctx context.Context, c *call, kind string, inner para
 		}
 		out, q.Page = append(out, found.Stands...), found.Next
 	}
+	c.told = append(c.told, h.toldBy(q, out)...)
 	return out, q, nil
+}
+
+// toldBy is of whom a step of a chain tells: of those whom it names, or else of the few that it
+// found. What is true of many tells of nobody more than of others.
+func (h *Handler) toldBy(q query.Query, found []*record.Stand) []record.Key {
+	named := h.about(q)
+	if len(named) == 0 || !named[0].IsZero() || len(found) == 0 || len(found) > maxAbout {
+		return named
+	}
+	keys := make([]record.Key, len(found))
+	for i, s := range found {
+		keys[i] = s.Key
+	}
+	return keys
 }
 
 // rest asks what stands behind a reference.

@@ -20,11 +20,12 @@ import (
 type call struct {
 	action  action
 	method  string
-	key     record.Key // ID is "" for a kind
-	version string     // of a vread
-	within  string     // the Patient in whose compartment a search looks; "" for all
-	job     string     // of an export
-	joins   int        // records that its chains looked at
+	key     record.Key   // ID is "" for a kind
+	version string       // of a vread
+	within  string       // the Patient in whose compartment a search looks; "" for all
+	job     string       // of an export
+	joins   int          // records that its chains looked at
+	told    []record.Key // of whom the answer tells beside the records that it shows
 	by      Caller
 
 	query           []param

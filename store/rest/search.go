@@ -295,8 +295,13 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 			fhir.Field{Name: "resource", Value: content},
 			fhir.Field{Name: "search", Value: fhir.NewObject(fhir.Field{Name: "mode", Value: fhir.NewString(mode)})}))
 	}
-	if len(keys) == 0 {
-		keys = h.about(a.query)
+	if len(keys) == 0 || !h.personal(a.query.Kind) {
+		c.told = append(c.told, h.about(a.query)...)
+	}
+	for _, key := range c.told {
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
 	}
 	if p := h.looked(ctx, c, "search", keys...); p != nil {
 		return failed(p)
@@ -316,22 +321,20 @@ func (h *Handler) search(ctx context.Context, c *call) result {
 // maxAbout is how many people are named of whom a search asked.
 const maxAbout = 100
 
-// about is of whom a search asked that shows no record: a count, or that there is nothing,
-// tells something too. It is the zero key where nobody is named, and none for what tells of
+// about is of whom a search asked that shows no record of theirs: a count, or that there is
+// nothing, tells something too. It is the zero key where nobody is named, and none for what tells of
 // nobody: what is new, or a kind that is about no person.
 func (h *Handler) about(q query.Query) (out []record.Key) {
-	_, patient := h.o.R4.Param(q.Kind, "patient")
-	_, subject := h.o.R4.Param(q.Kind, "subject")
-	if q.Kind != "Patient" && !patient && !subject {
-		return nil
-	}
-	asks := false
+	asks, personal := false, h.personal(q.Kind)
 	for _, c := range q.Clauses {
-		asks = asks || c.Param != "_lastUpdated"
-		named := c.Param == query.Compartment || c.Param == "patient" || c.Param == "subject" || q.Kind == "Patient" && c.Param == "_id"
-		for i := 0; named && i < len(c.Values) && len(out) < maxAbout; i++ {
+		def, _ := h.o.R4.Param(q.Kind, c.Param)
+		refers := def.Type == "reference" && (len(def.Targets) == 0 || slices.Contains(def.Targets, "Patient"))
+		asks = asks || personal && c.Param != "_lastUpdated" || refers && c.Modifier == "identifier"
+		bare := c.Param == query.Compartment || c.Param == "patient" || q.Kind == "Patient" && c.Param == "_id" || c.Modifier == "Patient"
+		for i := 0; (refers || bare) && i < len(c.Values) && len(out) < maxAbout; i++ {
 			id, is := strings.CutPrefix(c.Values[i], "Patient/")
-			if key := (record.Key{Kind: "Patient", ID: id}); key.Valid() && (is || c.Param != "subject") {
+			key := record.Key{Kind: "Patient", ID: id}
+			if key.Valid() && (is || bare || h.isHere(key)) { // an id alone may be anything's
 				out = append(out, key)
 			}
 		}
@@ -340,6 +343,19 @@ func (h *Handler) about(q query.Query) (out []record.Key) {
 		out = []record.Key{{}}
 	}
 	return out
+}
+
+// personal says whether a record of a kind is about a person, and leads to it by its own key.
+func (h *Handler) personal(kind string) bool {
+	_, patient := h.o.R4.Param(kind, "patient")
+	_, subject := h.o.R4.Param(kind, "subject")
+	return kind == "Patient" || patient || subject
+}
+
+// isHere says whether a record is shown here.
+func (h *Handler) isHere(key record.Key) bool {
+	_, p := current(h.o.Backend, key)
+	return p == nil
 }
 
 // links are made from the configured base alone: a Host header is anybody's.
