@@ -175,6 +175,37 @@ func TestClient11ConditionalReferenceToWhatTheTransactionCreates(t *testing.T) {
 	}
 }
 
+// Two conditional writes of a transaction that mean one person do not make it twice (FHIR R4
+// http.html#trules): identities that overlap refuse the whole.
+func TestConditionalWritesOfATransactionMakeOne(t *testing.T) {
+	const asked, path = "identifier=urn:s|07901", "/Patient?identifier=urn:s|07901&_summary=count"
+	f := serve(t)
+	put := entry("", "PUT", "Patient?"+asked, identified("Patient", "1"))
+	again := entry("", "PUT", "Patient?_format=json&identifier=urn:s%7C07901", identified("Patient", "1"))
+	post := entry("", "POST", "Patient", identified("Patient", "1"), "ifNoneExist", asked)
+	patch := entry("", "PATCH", "Patient?"+asked, `{"resourceType":"Binary","contentType":"application/json-patch+json","data":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL2FjdGl2ZSIsInZhbHVlIjp0cnVlfV0="}`)
+	for name, entries := range map[string][]string{
+		"updates": {put, put}, "written otherwise": {put, again}, "create and update": {post, put}, "update and create": {put, post}, "create and patch": {post, patch},
+	} {
+		if r := f.do("POST", "/", bundle("transaction", entries...)); r.status != 400 || r.problem() != "twice" {
+			t.Errorf("%s: %d %s, want 400 twice", name, r.status, r.problem())
+		}
+		if got := f.want(200, "GET", path, "").body.Get("total").Text; got != "0" {
+			t.Errorf("%s: %s Patients", name, got)
+		}
+	}
+	// What a conditional update makes is what a condition means.
+	f.want(200, "POST", "/", bundle("transaction", put, entry("", "POST", "Observation", observation("Patient?"+asked))))
+	id := first(f.want(200, "GET", "/Patient?"+asked, "").body.Get("entry")).Get("resource").Str("id")
+	if got := f.want(200, "GET", "/Observation?patient="+id, ""); len(entries(got)) != 1 {
+		t.Errorf("%d Observations of the person, want 1", len(entries(got)))
+	}
+	f.want(200, "POST", "/", bundle("batch", put, put))
+	if got := f.want(200, "GET", path, "").body.Get("total").Text; got != "1" {
+		t.Errorf("a batch made it %s times", got)
+	}
+}
+
 func TestClient11RefusedTransactionWritesNothing(t *testing.T) {
 	f := serve(t)
 	f.want(201, "PUT", "/Patient/p1", withID(patient, "p1"))

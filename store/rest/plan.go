@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"tram/store"
@@ -14,7 +15,7 @@ import (
 // written. It changes nothing but the ops.
 func (d *desk) plan(ops []*op, by Caller) ([]store.Write, *Problem) {
 	n := names{desk: d, by: by, bases: d.bases(), to: map[string]string{}, local: map[string]string{}, asked: map[string]string{}}
-	born := map[string]*op{} // conditional creates of this plan, by what they asked
+	born := map[string]*op{} // births of this plan under a condition, by what they asked
 	taken := map[record.Key]action{}
 	for _, o := range ops {
 		if p := d.meet(o, born); p != nil {
@@ -59,7 +60,7 @@ func (d *desk) plan(ops []*op, by Caller) ([]store.Write, *Problem) {
 // meet settles an op's key, its status and whether it writes (write 0) or not
 // (write -1).
 func (d *desk) meet(o *op, born map[string]*op) *Problem {
-	o.write, o.shown, o.joins = 0, nil, nil
+	o.write, o.shown, o.joins, o.asked = 0, nil, nil, ""
 	if o.action == doCreate || o.action == doUpdate {
 		if p := d.fits(o); p != nil {
 			return p
@@ -69,7 +70,7 @@ func (d *desk) meet(o *op, born map[string]*op) *Problem {
 		return d.meetCreate(o, born)
 	}
 	if o.key.ID == "" || o.found {
-		if done, p := d.meetMatch(o); done || p != nil {
+		if done, p := d.meetMatch(o, born); done || p != nil {
 			return p
 		}
 	} else {
@@ -132,16 +133,16 @@ func (d *desk) meetCreate(o *op, born map[string]*op) *Problem {
 	o.status = http.StatusCreated
 	if o.ifNoneExist != "" {
 		o.key.ID = ""
-		asked := o.key.Kind + "?" + o.ifNoneExist
 		asks, p := parseQuery(o.ifNoneExist)
 		if p != nil {
 			return p
 		}
+		o.asked = condition(o.key.Kind, asks)
 		s, p := d.match(o.key.Kind, asks)
 		if p != nil {
 			return p
 		}
-		switch first := born[asked]; {
+		switch first := born[o.asked]; {
 		case s != nil:
 			o.key, o.shown, o.status, o.write = s.Key, s, http.StatusOK, -1
 			return nil
@@ -149,7 +150,7 @@ func (d *desk) meetCreate(o *op, born map[string]*op) *Problem {
 			o.key, o.joins, o.status, o.write = first.key, first, http.StatusOK, -1
 			return nil
 		}
-		born[asked] = o
+		born[o.asked] = o
 	}
 	if o.born == "" {
 		o.born = d.b.NewID()
@@ -160,9 +161,10 @@ func (d *desk) meetCreate(o *op, born map[string]*op) *Problem {
 
 // meetMatch finds the one record that a conditional update or delete means
 // (FHIR R4 http "cond-update"). Where none matches, an update is a birth, under
-// the id of the resource if it has one; done says that nothing is left to do.
-func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
-	o.found, o.key.ID = true, ""
+// the id of the resource if it has one; done says that nothing is left to do. What the plan
+// bears already under the condition is what matches: to write it a second time is refused.
+func (d *desk) meetMatch(o *op, born map[string]*op) (done bool, p *Problem) {
+	o.found, o.key.ID, o.asked = true, "", condition(o.key.Kind, o.query)
 	s, p := d.match(o.key.Kind, o.query)
 	if p != nil {
 		return true, p
@@ -180,9 +182,12 @@ func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
 	case o.action == doDelete:
 		o.status, o.write = http.StatusNoContent, -1
 		return true, nil
+	case born[o.asked] != nil:
+		return true, problem("twice")
 	case o.action == doPatch:
 		return true, problem("not-found")
-	case id == "":
+	}
+	if born[o.asked] = o; id == "" {
 		if o.born == "" {
 			o.born = d.b.NewID()
 		}
@@ -198,6 +203,18 @@ func (d *desk) meetMatch(o *op) (done bool, p *Problem) {
 		return true, p
 	}
 	return false, nil
+}
+
+// condition names what a conditional write asks, however it is written.
+func condition(kind string, asks []param) string {
+	var parts []string
+	for _, q := range asks {
+		if !passive(q.name) {
+			parts = append(parts, q.name+":"+q.modifier+"="+q.value)
+		}
+	}
+	slices.Sort(parts)
+	return kind + "?" + strings.Join(parts, "\x00") // which no value holds
 }
 
 // match finds at most one record by a search. Nothing in it may be ignored: it
@@ -269,7 +286,7 @@ type names struct {
 	bases []string
 	to    map[string]string // fullUrl -> Kind/id
 	local map[string]string // Kind/id of a body whose id was not kept -> Kind/id
-	asked map[string]string // Kind?criteria -> Kind/id
+	asked map[string]string // a condition -> Kind/id
 }
 
 // learn notes what an entry is called.
@@ -284,8 +301,8 @@ func (n names) learn(o *op) *Problem {
 		}
 		n.to[o.fullURL] = here
 	}
-	if o.ifNoneExist != "" {
-		n.asked[o.key.Kind+"?"+o.ifNoneExist] = here
+	if o.asked != "" {
+		n.asked[o.asked] = here
 	}
 	if id := o.resource.Str("id"); id != "" && id != o.key.ID {
 		n.local[o.key.Kind+"/"+id] = here
@@ -338,18 +355,19 @@ func (n names) rewrite(v *fhir.Value, o *op) (*fhir.Value, *Problem) {
 // conditional resolves "Kind?criteria" to the one record that meets it, or that
 // the transaction creates under the same condition. Another literal stays.
 func (n names) conditional(literal string) (string, *Problem) {
-	if to, ok := n.asked[literal]; ok {
-		return to, nil
-	}
 	kind, criteria, _ := strings.Cut(literal, "?")
 	if !n.desk.r4.IsKind(kind) {
 		return literal, nil
 	}
-	if p := (&call{by: n.by}).may('s', kind); p != nil {
-		return literal, p
-	}
 	asks, p := parseQuery(criteria)
 	if p != nil {
+		return literal, p
+	}
+	asked := condition(kind, asks)
+	if to, ok := n.asked[asked]; ok {
+		return to, nil
+	}
+	if p := (&call{by: n.by}).may('s', kind); p != nil {
 		return literal, p
 	}
 	s, p := n.desk.match(kind, asks)
@@ -359,8 +377,8 @@ func (n names) conditional(literal string) (string, *Problem) {
 	if s == nil {
 		return literal, problem("no-match")
 	}
-	n.asked[literal] = s.Key.String()
-	return n.asked[literal], nil
+	n.asked[asked] = s.Key.String()
+	return n.asked[asked], nil
 }
 
 // asksForRefs says whether a resource holds a conditional reference.

@@ -31,6 +31,7 @@ type op struct {
 	refs  bool // rewrite references, as a transaction does
 	found bool // the key comes from a search, which every try repeats
 
+	asked   string // its condition; "" for none
 	born    string // the id drawn for a birth, the same in every try
 	status  int
 	shown   *record.Stand // before the write; nil where there was none
