@@ -277,6 +277,28 @@ func TestClient14Patch(t *testing.T) {
 	patch(410, `[{"op":"remove","path":"/valueQuantity"}]`)
 }
 
+// A patch is of what a read shows (RFC 5789), meta with it; what is ours of that is not stored.
+func TestPatchOfMeta(t *testing.T) {
+	f := serve(t)
+	id, tag := f.create("Patient", patient)
+	patch := func(want int, body string) reply {
+		t.Helper()
+		return f.want(want, "PATCH", "/Patient/"+id, body, "Content-Type", "application/json-patch+json")
+	}
+	if same := patch(200, `[{"op":"test","path":"/meta/versionId","value":"`+tag[3:len(tag)-1]+`"},{"op":"replace","path":"/meta/lastUpdated","value":"1990-01-01T00:00:00Z"}]`); same.head.Get("ETag") != tag {
+		t.Errorf("a patch of what is the server's made the version %s", same.head.Get("ETag"))
+	}
+	patch(200, `[{"op":"add","path":"/meta/tag","value":[{"system":"urn:a","code":"b"},{"system":"urn:tram:state","code":"conflict"}]}]`)
+	s, err := f.store.Get(record.Key{Kind: "Patient", ID: id})
+	if want := `"meta":{"tag":[{"system":"urn:a","code":"b"}]}`; err != nil || !strings.Contains(string(s.Shown.Content), want) {
+		t.Errorf("stored %s, %v; want %s in it", s.Shown.Content, err, want)
+	}
+	patch(200, `[{"op":"remove","path":"/meta/tag"}]`)
+	if got := f.want(200, "GET", "/Patient/"+id, ""); got.body.Get("meta").Get("tag") != nil {
+		t.Errorf("the tag stays: %s", got.raw)
+	}
+}
+
 func TestClient30Binary(t *testing.T) {
 	f := serve(t)
 	made := f.want(201, "POST", "/Binary?_filename=note.txt", "Mạch 80\n", "Content-Type", "text/plain; charset=utf-8", "Prefer", "return=representation")

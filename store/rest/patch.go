@@ -75,14 +75,18 @@ func patchIn(v *fhir.Value) (jsonpatch.Patch, *Problem) {
 	return parsePatch(b)
 }
 
-// patched is what a record's shown content becomes. Its digits are those that were written,
-// and its kind and id stay.
+// patched is what a record becomes, as a read shows it: what is ours of its meta is taken away
+// again before it is written. Its digits are those that were written, and its kind and id stay.
 func patched(s *record.Stand, patch jsonpatch.Patch) (*fhir.Value, *Problem) {
 	o := jsonpatch.NewApplyOptions()
 	o.SupportNegativeIndices = false
 	o.AccumulatedCopySizeLimit = maxBody
 	o.EscapeHTML = false
-	b, err := patch.ApplyWithOptions(s.Shown.Content, o)
+	before, p := shown(s.Shown, s.Tag())
+	if p != nil {
+		return nil, p
+	}
+	b, err := patch.ApplyWithOptions(before.Bytes(), o)
 	if err != nil {
 		return nil, problem("patch-failed") // its text may quote the record
 	}
