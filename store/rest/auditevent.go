@@ -247,7 +247,7 @@ func (h *Handler) ofPatient(id string) (keys []record.Key, p *Problem) {
 	if p != nil {
 		return nil, p
 	}
-	for _, one := range append([]string{id}, h.o.Backend.Linked(id)...) {
+	for _, one := range h.joinedWith(id) {
 		keys = append(keys, record.Key{Kind: "Patient", ID: one})
 		for _, kind := range kinds {
 			q := query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{{Param: query.Compartment, Values: []string{one}}}}

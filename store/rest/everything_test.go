@@ -123,3 +123,28 @@ func TestSummaryOfAPerson(t *testing.T) {
 	f.want(400, "GET", "/Patient/$summary?name=hoa", "")
 	f.want(400, "GET", "/Patient/p1/$summary?profile=urn:x", "")
 }
+
+// A person with two records is one also for a search in the compartment, and for a summary
+// under a number that both bear.
+func TestJoinedRecordsAreOnePerson(t *testing.T) {
+	const asked = "/Patient/$summary?identifier=urn:x|1"
+	of := func(id, link string) string {
+		return `{"resourceType":"Patient","id":"` + id + `","identifier":[{"system":"urn:x","value":"1"}]` + link + `}`
+	}
+	f := serve(t)
+	f.want(201, "PUT", "/Patient/a", of("a", ""))
+	f.want(201, "PUT", "/Patient/b", of("b", ""))
+	f.want(201, "POST", "/AllergyIntolerance", `{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"},"patient":{"reference":"Patient/b"}}`)
+	if r := f.want(412, "GET", asked, ""); r.problem() != "many-matches" {
+		t.Errorf("two persons with one number: %s", r.problem())
+	}
+	f.want(200, "PUT", "/Patient/b", of("b", `,"link":[{"other":{"reference":"Patient/a"},"type":"seealso"}]`))
+	for _, id := range []string{"a", "b"} {
+		if got := f.want(200, "GET", "/Patient/"+id+"/AllergyIntolerance", ""); len(entries(got)) != 1 {
+			t.Errorf("a search in the compartment of %s finds %d, want 1", id, len(entries(got)))
+		}
+	}
+	if got := f.want(200, "GET", asked, ""); !strings.Contains(got.raw, "Penicillin") {
+		t.Errorf("the summary lacks the allergy: %s", got.raw)
+	}
+}

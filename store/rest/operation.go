@@ -40,7 +40,7 @@ func (h *Handler) gather(key record.Key, kinds []string) (*gathered, *Problem) {
 		return nil, p
 	}
 	b := &gathered{seen: map[record.Key]bool{}, base: h.o.Base}
-	for _, id := range append([]string{key.ID}, h.o.Backend.Linked(key.ID)...) {
+	for _, id := range h.joinedWith(key.ID) {
 		if st, p := current(h.o.Backend, record.Key{Kind: "Patient", ID: id}); p == nil && slices.Contains(kinds, "Patient") {
 			if p := b.add(st); p != nil {
 				return nil, p
@@ -53,6 +53,11 @@ func (h *Handler) gather(key record.Key, kinds []string) (*gathered, *Problem) {
 		}
 	}
 	return b, nil
+}
+
+// joinedWith are the ids of all records of a person, the one that is asked about first.
+func (h *Handler) joinedWith(id string) []string {
+	return append([]string{id}, h.o.Backend.Linked(id)...)
 }
 
 // summary answers the International Patient Summary of a person (HL7 IPS 2.0.0, operation
@@ -127,14 +132,21 @@ func (h *Handler) summarised(c *call) (record.Key, *Problem) {
 	if p := c.may('s', "Patient"); p != nil {
 		return c.key, p
 	}
-	s, p := h.desk.match("Patient", asks)
-	if p == nil && s == nil {
+	found, p := h.desk.found("Patient", asks, someCount) // more than one person has records
+	if p == nil && len(found.Stands) == 0 {
 		p = problem("not-found")
 	}
 	if p != nil {
 		return c.key, p
 	}
-	return s.Key, nil
+	key := found.Stands[0].Key
+	one := h.joinedWith(key.ID)
+	for _, s := range found.Stands {
+		if !slices.Contains(one, s.Key.ID) {
+			return c.key, problem("many-matches")
+		}
+	}
+	return key, nil
 }
 
 // ipsProfile begins the names of the only profile that a summary is made by.

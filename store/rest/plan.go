@@ -217,10 +217,24 @@ func condition(kind string, asks []param) string {
 	return kind + "?" + strings.Join(parts, "\x00") // which no value holds
 }
 
-// match finds at most one record by a search. Nothing in it may be ignored: it
-// decides what is written.
+// match finds at most one record by a condition.
 func (d *desk) match(kind string, asks []param) (*record.Stand, *Problem) {
-	q := query.Query{Kind: kind, Limit: 2}
+	found, p := d.found(kind, asks, 2)
+	switch {
+	case p != nil:
+		return nil, p
+	case found.Total > 1 || len(found.Stands) > 1:
+		return nil, problem("many-matches")
+	case len(found.Stands) == 1:
+		return found.Stands[0], nil
+	}
+	return nil, nil
+}
+
+// found is what meets a condition. Nothing in it may be ignored: it decides what is
+// written.
+func (d *desk) found(kind string, asks []param, limit int) (none store.Result, p *Problem) {
+	q := query.Query{Kind: kind, Limit: limit}
 	bases := d.bases()
 	for _, one := range asks {
 		if passive(one.name) {
@@ -228,26 +242,21 @@ func (d *desk) match(kind string, asks []param) (*record.Stand, *Problem) {
 		}
 		c, known, p := clause(d.r4, bases, kind, one)
 		if p != nil {
-			return nil, p
+			return none, p
 		}
 		if !known || one.value == "" {
-			return nil, problem("bad-condition")
+			return none, problem("bad-condition")
 		}
 		q.Clauses = append(q.Clauses, c)
 	}
 	if len(q.Clauses) == 0 {
-		return nil, problem("bad-condition")
+		return none, problem("bad-condition")
 	}
 	found, err := d.b.Search(q)
-	switch {
-	case err != nil:
-		return nil, fromStore(err)
-	case found.Total > 1 || len(found.Stands) > 1:
-		return nil, problem("many-matches")
-	case len(found.Stands) == 1:
-		return found.Stands[0], nil
+	if err != nil {
+		return none, fromStore(err)
 	}
-	return nil, nil
+	return found, nil
 }
 
 // preconditions checks If-Match and If-None-Match (RFC 9110, 13.1).

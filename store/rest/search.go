@@ -116,7 +116,7 @@ type asked struct {
 func (h *Handler) ask(ctx context.Context, c *call, strict bool) (a asked, p *Problem) {
 	a.query = query.Query{Kind: c.key.Kind, Limit: someCount}
 	if c.within != "" {
-		a.query.Clauses = []query.Clause{{Param: query.Compartment, Values: []string{c.within}}}
+		a.query.Clauses = []query.Clause{{Param: query.Compartment, Values: h.joinedWith(c.within)}}
 	}
 	a.total = true
 	var used []param
