@@ -12,6 +12,7 @@ import (
 
 	"tram/store"
 	"tram/store/audit"
+	"tram/store/query"
 	"tram/store/record"
 	"tram/store/seal"
 	"tram/sync/trust"
@@ -160,7 +161,7 @@ const maxListed = 100_000
 var ErrManyActs = errors.New("too many entries")
 
 // Acts lists who did and who looked as far as stations handed it in: of one replica, or all
-// where that is ""; about one person's record, or all where person is "".
+// where that is ""; about one person's records, as they are here, or all where person is "".
 func (c *Centre) Acts(replica, person string) ([]Act, error) {
 	c.mu.Lock()
 	known := replica == "" || c.fleet[replica] != nil
@@ -172,6 +173,10 @@ func (c *Centre) Acts(replica, person string) ([]Act, error) {
 		replica = "*"
 	}
 	names, err := c.segments(replica)
+	if err != nil {
+		return nil, err
+	}
+	about, err := c.recordsOf(person)
 	if err != nil {
 		return nil, err
 	}
@@ -193,13 +198,40 @@ func (c *Centre) Acts(replica, person string) ([]Act, error) {
 			at = audit.LinkText(at, e, seg.Acts[i]).Chain
 			again := ends[at] // the answer was lost, and it came once more
 			ends[at] = true
-			if again || person != "" && e.Key != (record.Key{Kind: "Patient", ID: person}) {
+			if again || person != "" && !about[e.Key] {
 				continue
 			}
 			if len(out) == maxListed {
 				return nil, ErrManyActs
 			}
 			out = append(out, Act{of, seg.From + uint64(i), e, broken})
+		}
+	}
+	return out, nil
+}
+
+// recordsOf are the records of a person, those that links join with it, and what is in their
+// compartments (FHIR R4 compartmentdefinition-patient.html); none where person is "".
+func (c *Centre) recordsOf(person string) (map[record.Key]bool, error) {
+	if person == "" {
+		return nil, nil
+	}
+	ids := append(c.store.Linked(person), person)
+	out := map[record.Key]bool{}
+	for _, id := range ids {
+		out[record.Key{Kind: "Patient", ID: id}] = true
+	}
+	for _, kind := range c.r4.Kinds() {
+		q := query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{{Param: query.Compartment, Values: ids}}}
+		for more := true; more; more = q.Page != "" {
+			found, err := c.store.Search(q)
+			if err != nil {
+				return nil, err
+			}
+			for _, st := range found.Stands {
+				out[st.Key] = true
+			}
+			q.Page = found.Next
 		}
 	}
 	return out, nil

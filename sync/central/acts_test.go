@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"tram/store"
 	"tram/store/audit"
 	"tram/store/record"
 )
@@ -37,6 +38,37 @@ func TestEntriesThatCameTwiceAreListedOnce(t *testing.T) {
 	must(t, err)
 	if len(list) != 3 || list[2].Who != "mai" || list[2].N != 3 || list[0].Broken || list[2].Broken {
 		t.Errorf("listed: %+v", list)
+	}
+}
+
+// Who asks for what was done with a person's record hears of what belongs to it, also where the
+// person was registered twice.
+func TestActsOfAPersonAreThoseOfItsRecords(t *testing.T) {
+	s := newSite(t)
+	a := s.enrolledPC("tram-a")
+	k, other := a.born(""), a.born("")
+	twin := record.Key{Kind: "Patient", ID: "twin"}
+	test := record.Key{Kind: "Observation", ID: "o1"}
+	_, err := a.Store.Put(t.Context(),
+		store.Write{Key: twin, Author: "lan", Content: []byte(`{"resourceType":"Patient","id":"twin","link":[{"other":{"reference":"` + k.String() + `"},"type":"seealso"}]}`)},
+		store.Write{Key: test, Author: "lan", Content: []byte(`{"resourceType":"Observation","id":"o1","status":"final","code":{"text":"HIV"},"subject":{"reference":"` + k.String() + `"}}`)})
+	must(t, err)
+	a.sync()
+	var seg audit.Segment
+	seg.From = 1
+	for _, key := range []record.Key{test, other, twin, {}} {
+		text, err := json.Marshal(audit.Entry{At: 1, Who: "program:x", Action: audit.Read, Key: key})
+		must(t, err)
+		seg.Acts = append(seg.Acts, text)
+		seg.After = audit.LinkText(seg.After, audit.Entry{}, text).Chain
+	}
+	must(t, acts{s.Centre}.Keep(t.Context(), "tram-a", seg))
+	for _, id := range []string{k.ID, twin.ID} {
+		list, err := s.Acts("", id)
+		must(t, err)
+		if len(list) != 2 || list[0].Key != test || list[1].Key != twin {
+			t.Errorf("of %s: %+v", id, list)
+		}
 	}
 }
 
