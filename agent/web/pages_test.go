@@ -177,7 +177,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 	for _, r := range account.Roles() {
 		used["role."+string(r)] = true
 	}
-	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Export, audit.GiveUp, audit.Dismiss, audit.Date, audit.Review} {
+	for _, a := range []audit.Action{audit.Read, audit.Search, audit.Create, audit.Update, audit.Delete, audit.Decide, audit.SignIn, audit.Refuse, audit.Export, audit.GiveUp, audit.Dismiss, audit.Date, audit.Review} {
 		used["action."+string(a)] = true
 	}
 	for _, p := range []string{"later", "further", "edit-lives", "referred", "derived", "decided", "replaced"} {

@@ -1,10 +1,15 @@
 package account
 
 import (
+	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tram/store/audit"
@@ -16,9 +21,11 @@ const (
 	firstWait      = 5 * time.Second
 	longestWait    = 15 * time.Minute
 
-	// Wrong tries are counted by account; all names that are none share one count.
-	nobody = "?"
-	setup  = "!setup"
+	// Wrong tries are counted by account, and alike by names that are none.
+	setup          = "!setup"
+	strange        = "?" // begins the count of such a name
+	strangeSetting = "web strange names"
+	maxStrange     = 256 // of them are counted, those last tried
 )
 
 // LockedError says that there were too many wrong tries.
@@ -59,20 +66,46 @@ func (b *Book) SignIn(ctx context.Context, user, secret string) (Account, error)
 	a, err := b.Find(user)
 	count := user
 	if errors.Is(err, ErrUnknown) {
-		count = nobody
-	} else if err != nil {
+		count, err = b.stranger(ctx, user)
+	}
+	if err != nil {
 		return Account{}, err
 	}
 	if err := b.try(ctx, count); err != nil {
 		return Account{}, err
 	}
 	if !b.matches(a.Hash, secret) || a.Disabled {
-		return Account{}, ErrWrong
+		return Account{}, cmp.Or(b.refuse(ctx, a.User), ErrWrong)
 	}
 	if err := b.forgive(ctx, count); err != nil {
 		return Account{}, err
 	}
 	return a, b.store.Audit(ctx, audit.Entry{Who: a.User, Action: audit.SignIn})
+}
+
+// refuse leaves word that somebody tried to be a user. Of a name that is none, which may be a
+// PIN in the wrong field, nothing is told; it writes as well, or the time would tell so.
+func (b *Book) refuse(ctx context.Context, user string) error {
+	if user == "" {
+		return b.forgive(ctx, user)
+	}
+	return b.store.Audit(ctx, audit.Entry{Who: user, Action: audit.Refuse})
+}
+
+// stranger is what a name that is no user's is counted by: it says nothing to whom reads it
+// without the key.
+func (b *Book) stranger(ctx context.Context, name string) (string, error) {
+	var key string
+	err := b.read(strangeSetting, &key)
+	if err == nil && key == "" {
+		err = update(ctx, b.store, strangeSetting, func(have string) (string, error) {
+			key = cmp.Or(have, draw())
+			return key, nil
+		})
+	}
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(name))
+	return strange + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12]), err
 }
 
 // Setup compares the one-time secret of the set-up page, under the same count of
@@ -107,12 +140,29 @@ func (b *Book) try(ctx context.Context, count string) error {
 			return all, nil
 		}
 		all[count] = miss{m.N + 1, now}
+		forget(all)
 		return all, nil
 	})
 	if err == nil && locked != nil {
 		return locked
 	}
 	return err
+}
+
+// forget drops the count of the name longest untried, where too many are no user's.
+func forget(all map[string]miss) {
+	n, oldest := 0, ""
+	for name, m := range all {
+		if !strings.HasPrefix(name, strange) {
+			continue
+		}
+		if n++; oldest == "" || m.At < all[oldest].At {
+			oldest = name
+		}
+	}
+	if n > maxStrange {
+		delete(all, oldest)
+	}
 }
 
 func (b *Book) forgive(ctx context.Context, count string) error {

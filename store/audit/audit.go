@@ -25,6 +25,8 @@ const (
 	Decide Action = "decide"
 	SignIn Action = "sign-in"
 	Export Action = "export"
+	// Refuse is a sign-in under somebody's name with a wrong PIN.
+	Refuse Action = "sign-in-refused"
 	// GiveUp takes back what upstream did not take; Dismiss lets go of what was kept of
 	// a record that left.
 	GiveUp  Action = "give-up"

@@ -60,6 +60,7 @@ func TestActsInCodes(t *testing.T) {
 		{"delete", audit.Entry{Who: "lan", Action: audit.Delete, Key: obs}, nil, `BasicAudit.Delete … "action":"D"`, "Patient"},
 		{"decide", audit.Entry{Who: "lan", Action: audit.Decide, Key: obs}, []string{"p1"}, `PatientUpdate … "system":"urn:tram:audit-action","code":"decide" … "action":"U"`, ""},
 		{"history", audit.Entry{Who: "lan", Action: "history", Key: obs}, []string{"p1"}, `"code":"history" … "action":"R"`, ""},
+		{"wrong PIN", audit.Entry{Who: "lan", Action: audit.Refuse}, nil, `"code":"110114" … "code":"110122" … "action":"E" … "outcome":"4"`, `"entity"`},
 		{"sign-in", audit.Entry{Who: "lan", Action: audit.SignIn}, nil, `"code":"110114" … "code":"110122" … "action":"E"`, `"entity"`},
 		{"token", audit.Entry{Who: "trang", Action: audit.Create, Purpose: "program-token"}, nil, `"code":"110113" … "code":"110137" … "action":"C"`, `"meta"`},
 		{"review", audit.Entry{Who: "trang", Action: audit.Review, Key: pat}, []string{"p1"}, `"code":"110101" … "action":"R"`, `"meta"`},

@@ -10,7 +10,7 @@ type meaning struct {
 	kind    *fhir.Value   // AuditEvent.type
 	sub     []*fhir.Value // AuditEvent.subtype, beside our own code
 	action  string        // C, R, U, D or E
-	outcome string        // "0" is success, "8" a serious failure
+	outcome string        // "0" is success, "4" a minor failure such as a wrong password, "8" a serious one
 	pattern string        // of IHE's, without "Patient"; "" for none
 }
 
@@ -46,6 +46,10 @@ func meaningOf(e audit.Entry) meaning {
 		return rest("update", "U", "Update")
 	case audit.SignIn:
 		return other("110114", "User Authentication", "E", coding(dicom, "110122", "Login"))
+	case audit.Refuse:
+		m := other("110114", "User Authentication", "E", coding(dicom, "110122", "Login"))
+		m.outcome = "4"
+		return m
 	case audit.Export:
 		return other("110106", "Export", "R")
 	case audit.Review:
