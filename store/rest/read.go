@@ -130,6 +130,8 @@ func (h *Handler) past(c *call) (out past, p *Problem) {
 			out.used = append(out.used, q)
 		case q.name == pageParam:
 			out.page = q.value
+		case q.name == "_at" || q.name == "_list": // to ignore them would answer another question
+			return out, problem("unsupported-parameter").in(q.name)
 		case !passive(q.name) && c.prefer.strict:
 			return out, problem("unknown-parameter")
 		}

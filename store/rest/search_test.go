@@ -74,6 +74,11 @@ func TestClient09History(t *testing.T) {
 	}
 	f.want(400, "GET", "/Patient/p1/_history?_since=soon", "")
 	f.want(400, "GET", "/Patient/p1/_history?_page=soon", "")
+	for _, path := range []string{"/Patient/p1/_history?_at=2020", "/Patient/_history?_at=2020", "/_history?_list=List/l"} {
+		if r := f.want(400, "GET", path, ""); r.problem() != "unsupported-parameter" {
+			t.Errorf("%s: %s", path, r.problem())
+		}
+	}
 }
 
 func TestClient15SearchByGetAndPost(t *testing.T) {
