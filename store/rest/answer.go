@@ -14,7 +14,10 @@ import (
 
 // stateSystem is the system of the tag that marks a record with an open
 // conflict. Tags of this system are ours: they are never taken in.
-const stateSystem = "urn:tram:state"
+const (
+	stateSystem  = "urn:tram:state"
+	contestedTag = stateSystem + "|conflict"
+)
 
 // result is the answer to a call, before it becomes HTTP or a Bundle's entry.
 type result struct {

@@ -4,7 +4,7 @@ import "tram/store/fhir"
 
 // faceDate is when the face last changed what it can, for
 // CapabilityStatement.date.
-const faceDate = "2026-11-28"
+const faceDate = "2026-11-29"
 
 // capabilities is the CapabilityStatement (FHIR R4 capabilitystatement.html). It
 // names what is served and nothing else.

@@ -92,6 +92,20 @@ func TestConflictsAreToldAndDecided(t *testing.T) {
 		t.Errorf("listed for who may not read it: %s", got)
 	}
 	f.want(403, "GET", "/$conflicts", "", "X-May", "r Patient")
+	for _, id := range []string{"p1", "p2"} {
+		if _, err := d.Store.Put(t.Context(), store.Write{Key: record.Key{Kind: "Patient", ID: id}, Author: "hoa", Content: []byte(withID(patient, id))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The tag that a read shows is one by which a search finds.
+	if got := all(f.want(200, "GET", "/Patient?gender=female&_tag=urn:tram:state|conflict", "")); got != "Patient/p1" {
+		t.Errorf("by the tag: %s", got)
+	}
+	for _, path := range []string{"/Patient?_tag:not=urn:tram:state|conflict", "/Patient?_tag=urn:tram:state|conflict,mine", "/Patient?_tag=urn:tram:state|"} {
+		if r := f.want(400, "GET", path, ""); r.problem() != "unsupported-parameter" {
+			t.Errorf("%s: %s", path, r.problem())
+		}
+	}
 	r := f.want(200, "GET", "/Patient/p1/$conflicts", "")
 	if issues := f.r4.Check(r.body); len(issues) > 0 || !strings.Contains(r.raw, `{\"birthDate\":\"1962-02-03\"}`) || !strings.Contains(r.raw, b.String()) {
 		t.Errorf("told: %v %s", issues, r.raw)

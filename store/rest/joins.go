@@ -310,6 +310,22 @@ func (h *Handler) referring(c *call, from []*record.Stand, d directive, add func
 	return nil
 }
 
+// contested is the clause of the tag that a record with an open conflict is shown with.
+func (h *Handler) contested(kind string) (out query.Clause, known bool, bad *Problem) {
+	stands, err := h.o.Backend.Contested(maxJoined+1, kind)
+	switch {
+	case err != nil:
+		return out, true, fromStore(err)
+	case len(stands) > maxJoined:
+		return out, true, problem("too-wide").in("_tag")
+	}
+	out.Param = "_id"
+	for _, s := range stands {
+		out.Values = append(out.Values, s.Key.ID)
+	}
+	return out, true, nil
+}
+
 // inSet makes a clause of "code:in=ValueSet/x", or of a value set's canonical URL (FHIR R4
 // search.html#token): its codes, where the set is held here and lists them.
 func (h *Handler) inSet(c *call, kind string, p param) (out query.Clause, known bool, bad *Problem) {

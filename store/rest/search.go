@@ -213,6 +213,8 @@ func (h *Handler) oneClause(ctx context.Context, c *call, kind string, p param, 
 		return h.joined(ctx, c, kind, p, steps)
 	case p.modifier == "in" || p.modifier == "not-in":
 		return h.inSet(c, kind, p)
+	case p.name == "_tag" && p.modifier == "" && p.value == contestedTag:
+		return h.contested(kind)
 	}
 	return clause(h.o.R4, h.o.bases(), kind, p)
 }
@@ -220,7 +222,8 @@ func (h *Handler) oneClause(ctx context.Context, c *call, kind string, p param, 
 // clause makes a search parameter a clause. known is false for one that R4
 // does not define for the kind.
 func clause(r4 *fhir.R4, bases []string, kind string, p param) (c query.Clause, known bool, bad *Problem) {
-	if unserved(p.name) || isJoined(p) {
+	// A tag of ours is in no record, see shown.
+	if unserved(p.name) || isJoined(p) || p.name == "_tag" && strings.Contains(p.value, stateSystem) {
 		return c, false, problem("unsupported-parameter").in(p.name)
 	}
 	def, ok := r4.Param(kind, p.name)
