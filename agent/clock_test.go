@@ -69,12 +69,13 @@ func TestClockThreeYearsBehind(t *testing.T) {
 	if day, err := health.Certify(w.a.Store(), w.a.Report(), carried, proof.Last{}); err != nil || day.Entries != 3 || day.Doubtful != 3 {
 		t.Errorf("three years before: %d entries, %d of them in doubt, want 3 and 3: %v", day.Entries, day.Doubtful, err)
 	}
-	f := w.filled(w.get("mai", "/clock/1"), "/clock/1")
+	f, late := w.filled(w.get("mai", "/clock/1"), "/clock/1"), w.filled(w.get("hoa", "/clock/1"), "/clock/1")
 	f.Set("choice", "likely")
+	late.Set("choice", "likely")
 	if code, page := w.post("mai", "/clock/1", f); code != http.StatusOK || !strings.Contains(page, "Recorded when these entries were made.") {
 		t.Fatalf("said: %d", code)
 	}
-	if code, page := w.post("hoa", "/clock/1", f); code != http.StatusConflict || !strings.Contains(page, "Somebody else has just said") {
+	if code, page := w.post("hoa", "/clock/1", late); code != http.StatusConflict || !strings.Contains(page, "Somebody else has just said") {
 		t.Errorf("said over what somebody else said: %d", code)
 	}
 
