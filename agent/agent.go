@@ -222,13 +222,7 @@ func (a *Agent) face(here Here, base string) (http.Handler, error) {
 			return rest.Caller{Author: author, May: may}
 		},
 		Looked: a.looked, Acts: a.store, Station: a.name,
-		Also: func() []string {
-			out := []string{"http://" + here.Address + "/fhir"}
-			if a.o.Config.API.Listen != "" {
-				out = append(out, a.network().Addresses...)
-			}
-			return out
-		},
+		Also: func() []string { return a.addresses(here) },
 	})
 }
 
