@@ -343,7 +343,7 @@ func (t *tx) void(known record.Link) error {
 	if err := t.Table(layout.Receipts).Delete(at); err != nil {
 		return err
 	}
-	if err := errors.Join(t.forgetPassed(known), t.countVoid()); err != nil {
+	if err := errors.Join(t.forgetPassed(known), t.Table(layout.Meta).Put([]byte(layout.Voided), u64(t.voided()+1))); err != nil {
 		return err
 	}
 	c := t.Table(layout.Order).Cursor()
@@ -363,20 +363,17 @@ func (t *tx) void(known record.Link) error {
 	return nil
 }
 
-// countVoid counts it, and takes back since when the centre has all of a segment.
-func (t *tx) countVoid() error {
-	meta := t.Table(layout.Meta)
-	var since [][]byte
-	c := meta.Cursor()
-	for k, _ := c.Seek([]byte(layout.Settled)); bytes.HasPrefix(k, []byte(layout.Settled)); k, _ = c.Next() {
-		since = append(since, slices.Clone(k))
-	}
-	for _, k := range since {
-		if err := meta.Delete(k); err != nil {
+// unsettleSegments takes back since when the centre has all of a segment of the journal.
+func (t *tx) unsettleSegments() error {
+	for meta, of := t.Table(layout.Meta), []byte(layout.Settled); ; {
+		k, _ := meta.Cursor().Seek(of)
+		if !bytes.HasPrefix(k, of) {
+			return nil
+		}
+		if err := meta.Delete(slices.Clone(k)); err != nil {
 			return err
 		}
 	}
-	return meta.Put([]byte(layout.Voided), u64(t.voided()+1))
 }
 
 // reoffer lets a version wait for upstream again. One that it parked is asked about once
@@ -390,10 +387,14 @@ func (t *tx) reoffer(n []byte, p layout.Past) error {
 		have.Verdict, have.Reason = "", ""
 		return t.putOwn(p.At, have)
 	}
+	v, err := t.versionAt(n, p.At)
+	if err != nil {
+		return err
+	}
 	before, _ := t.linkBefore(p.Ref.Name)
-	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N}
+	e := layout.OwnEntry{Number: num(n), Ref: p.Ref, Prev: before.N, Urgent: urgent(v.Content)}
 	e.Foreign = t.Table(layout.Links).Get(linkKey(p.Ref.Name.Lineage, p.Ref.Name.N)) == nil
-	if err := t.putOwn(p.At, e); err != nil {
+	if err := errors.Join(t.putOwn(p.At, e), t.unsettleSegments()); err != nil {
 		return err
 	}
 	return t.handDownAgain(n, p.Ref)

@@ -170,3 +170,23 @@ func TestAllowanceIsToldWhereItDiffers(t *testing.T) {
 		}
 	}
 }
+
+// The centre is put back to before an urgent question: it goes first once more.
+func TestUrgentQuestionIsUrgentAgain(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.stations["a"]
+	k := a.born(t, hoa)
+	w.sync("a")
+	old := w.copyOfCentre()
+	q := a.asks(t, k, "urgent")
+	w.sync("a")
+	w.restoreCentre(old)
+	w.once("a") // which reveals it
+	if list, err := a.Urgent(10); err != nil || !slices.ContainsFunc(list, func(c record.Change) bool { return c.Key == q }) {
+		t.Errorf("%d changes are urgent, without the question: %v", len(list), err)
+	}
+	w.sync("a")
+	if _, err := w.centre.Get(q); err != nil {
+		t.Error(err)
+	}
+}
