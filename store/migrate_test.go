@@ -106,6 +106,26 @@ func TestKeptStoresAreBroughtUpToDate(t *testing.T) {
 	}
 }
 
+// TestKeptStoresAreRebuilt rebuilds the store that was kept of each older schema, as one
+// that is damaged is: its journal is read as it was written then.
+func TestKeptStoresAreRebuilt(t *testing.T) {
+	for schema := uint64(2); schema < layout.Schema; schema++ {
+		t.Run(fmt.Sprint(schema), func(t *testing.T) {
+			dir := unpacked(t, fmt.Sprintf("schema%d.tar.gz", schema))
+			s := storetest.Open(t, store.Options{Name: "a", Dir: dir, Top: true, Rebuild: true})
+			if r, err := s.Search(query.Query{Kind: "Patient"}); err != nil || r.Total != 5 {
+				t.Errorf("%d people, %v; want 5", r.Total, err)
+			}
+			for _, p := range observed[min(schema, 3)] {
+				of, err := s.Search(query.Query{Kind: "Observation", Clauses: []query.Clause{{Param: "patient", Values: []string{"Patient/" + p}}}})
+				if err != nil || of.Total != 1 {
+					t.Errorf("%d observations of %s, %v; want 1", of.Total, p, err)
+				}
+			}
+		})
+	}
+}
+
 // TestMigrationLeavesTheOldWhereItIsCut begins with what a cut left of the copy.
 func TestMigrationLeavesTheOldWhereItIsCut(t *testing.T) {
 	dir := unpacked(t, "schema2.tar.gz")

@@ -16,7 +16,8 @@ const (
 	// Peer is a replica below, as JSON.
 	Peer = 'e'
 	// Whole, the first of its transaction, says that the entries behind it make all of
-	// the transaction: its number in the database, 8 bytes.
+	// the transaction: its number in the database, 8 bytes. Journals of schema 3 to 5 may
+	// have it without; then the number is empty, which no transaction has.
 	Whole = 'w'
 )
 
@@ -66,6 +67,9 @@ func DecodeEntries(stored []byte) ([]Entry, error) {
 		n := parts(e.Kind)
 		if n < 0 {
 			return nil, ErrForm
+		}
+		if e.Kind == Whole && (len(b.b) == 0 || b.b[0] != 8) {
+			e.Parts, n = [][]byte{nil}, 0
 		}
 		for range n {
 			e.Parts = append(e.Parts, b.take(b.number()))
