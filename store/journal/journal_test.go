@@ -379,3 +379,34 @@ func TestSegmentsAreReadAsTheyAreReplayed(t *testing.T) {
 		})
 	}
 }
+
+// Upkeep lists and reads segments while the one writer begins another; the race detector
+// holds it.
+func TestSegmentsAreListedWhileOneBegins(t *testing.T) {
+	j := open(t, t.TempDir())
+	done := make(chan error)
+	go func() {
+		var err error
+		for range 20 {
+			err = errors.Join(err, j.Next())
+		}
+		done <- err
+	}()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+			segs, err := j.Segments()
+			if err == nil {
+				err = j.Read(segs[0], func(Position, []byte) error { return nil })
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

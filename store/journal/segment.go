@@ -41,7 +41,7 @@ func (j *Journal) begin(n uint32, first start) error {
 	if err := errors.Join(fresh.write(startPlace(n), start), seal.SyncDir(j.dir)); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	*j = *fresh
+	j.file, j.end, j.size = fresh.file, fresh.end, fresh.size // others read the rest meanwhile
 	return nil
 }
 
