@@ -319,9 +319,12 @@ func (c *checker) attached() error {
 	})
 }
 
-// backUpBlob copies an attachment as it is on the disk, in parts.
+// backUpBlob copies an attachment as it is on the disk, in parts; none that went meanwhile.
 func (s *Store) backUpBlob(ctx context.Context, out *backup.Writer, name string) error {
 	f, err := os.Open(filepath.Join(s.opt.Dir, layout.BlobFolder, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"tram/store"
@@ -91,6 +93,61 @@ func TestBackupOpensAsANewLineage(t *testing.T) {
 		t.Errorf("the attachment: %d bytes, %v", picture.Len(), err)
 	}
 	born(t, again, hoa)
+}
+
+// meanwhile is a backup's file; with its first bytes something is done beside it.
+type meanwhile struct {
+	bytes.Buffer
+	do sync.Once
+	f  func()
+}
+
+func (m *meanwhile) Write(b []byte) (int, error) {
+	m.do.Do(func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			m.f()
+		}()
+		<-done
+	})
+	return m.Buffer.Write(b)
+}
+
+// TestBackupHasTheAttachmentsOfItsRecords keeps a photo, and a record that refers to it,
+// while a backup is made; another goes.
+func TestBackupHasTheAttachmentsOfItsRecords(t *testing.T) {
+	t.Parallel()
+	s := station(t, "a")
+	large := make([]byte, 1<<20) // more than the backup's buffer holds
+	rand.NewChaCha8([32]byte{}).Read(large)
+	for range 3 { // and room for what is written meanwhile: a file does not grow while it is read
+		if err := s.SetSetting(t.Context(), "large", large); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := photo(t, s, "another photo")
+	doc := key("DocumentReference", s.NewID())
+	var id string
+	file := &meanwhile{f: func() {
+		id = photo(t, s, "a photo")
+		put(t, s, store.Write{Key: doc, Content: docAbout(doc.ID, "", id)})
+		if err := s.Blobs().Remove(gone); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := s.Backup(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	open := seal.KeyFile(filepath.Join(s.Dir(), store.KeyFile))
+	if err := backup.Restore(t.Context(), dir, &file.Buffer, open); err != nil {
+		t.Fatal(err)
+	}
+	again := storetest.Open(t, store.Options{Name: "a", Dir: dir, Keys: []seal.Opener{open}})
+	if _, err := again.Get(doc); err != nil || !again.Blobs().Has(id) {
+		t.Errorf("the record: %v; its photo is there %t", err, again.Blobs().Has(id))
+	}
 }
 
 // TestRotationSealsEverythingAnew rotates the keys twice while others write. What is at

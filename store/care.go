@@ -456,14 +456,15 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("back up: %w", err)
 	}
 	var at journal.Position
-	names, err := s.blobs.Names() // before the records that may name them no longer
-	if err == nil {
-		err = s.db.Copy(ctx, entries{out}, func(last func() error) error {
-			return s.alone(ctx, func() error {
-				at = s.journal.End()
-				return last()
-			})
+	var names []string
+	err = s.db.Copy(ctx, entries{out}, func(last func() error) error {
+		return s.alone(ctx, func() error {
+			at = s.journal.End()
+			return last()
 		})
+	})
+	if err == nil {
+		names, err = s.blobs.Names() // behind the records: what they name is there before them
 	}
 	for _, name := range names {
 		if err == nil {
