@@ -360,6 +360,14 @@ func (s *Store) AddKeySlot(o seal.Opener) error {
 	return s.copySlots()
 }
 
+// secondSlots is where the copy of the slots lies: beside the journal, which may be on
+// another disk.
+func (s *Store) secondSlots() string { return filepath.Join(s.opt.Journal, SlotsFile) }
+
+func (s *Store) copySlots() error {
+	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
+}
+
 // Box seals small values that are kept in files of their own.
 type Box struct{ keys *seal.Keys }
 

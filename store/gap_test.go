@@ -281,3 +281,89 @@ func TestAJournalThatLacksMoreThanWasLostIsRefused(t *testing.T) {
 		t.Errorf("opened %v, %v; want ErrRotten", s, err)
 	}
 }
+
+// onAnotherDisk is a store whose journal and key do not lie on the disk of its records, and
+// its second copy of the slots.
+func onAnotherDisk(t *testing.T) (o store.Options, second string) {
+	t.Helper()
+	o = store.Options{Name: "a", Dir: t.TempDir(), Journal: t.TempDir(), R4: storetest.R4(t), Clock: storetest.Clock()}
+	o.Keys = []seal.Opener{seal.KeyFile(filepath.Join(t.TempDir(), "key"))}
+	return o, filepath.Join(o.Journal, store.SlotsFile)
+}
+
+// holds opens a store, which has the records.
+func holds(t *testing.T, o store.Options, keys ...record.Key) {
+	t.Helper()
+	reopened(t, o, 0, func(s *store.Store) {
+		for _, k := range keys {
+			if _, err := s.Get(k); err != nil {
+				t.Errorf("%s, which was acknowledged: %v", k, err)
+			}
+		}
+	})
+}
+
+// TestAJournalOnAnotherDiskKeepsItsKey loses the disk with the database and the slots.
+func TestAJournalOnAnotherDiskKeepsItsKey(t *testing.T) {
+	o, second := onAnotherDisk(t)
+	keys := reopened(t, o, 2, nil)
+	copied, err := os.ReadFile(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuses := func(name string, keys []seal.Opener, want error) {
+		t.Helper()
+		o := o
+		o.Dir, o.Keys = t.TempDir(), keys
+		if _, err := store.Open(o); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if _, err := os.Stat(filepath.Join(o.Dir, store.SlotsFile)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: there is a file of slots, %v", name, err)
+		}
+	}
+	refuses("its key is not at hand", []seal.Opener{seal.KeyFile(filepath.Join(t.TempDir(), "key"))}, seal.ErrNoKey)
+	if err := os.Remove(second); err != nil {
+		t.Fatal(err)
+	}
+	refuses("its slots are lost", o.Keys, seal.ErrNoSlots)
+	if err := os.WriteFile(second, copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Dir = t.TempDir()
+	holds(t, o, keys...)
+}
+
+// TestABackupIsPutBackBesideAJournalOfANewerKey loses the disk with the database after the
+// keys were rotated; the backup that is put back is of before.
+func TestABackupIsPutBackBesideAJournalOfANewerKey(t *testing.T) {
+	o, second := onAnotherDisk(t)
+	var file bytes.Buffer
+	var keys []record.Key
+	keys = append(keys, reopened(t, o, 2, func(s *store.Store) {
+		id := photo(t, s, "a photo")
+		doc := key("DocumentReference", s.NewID())
+		put(t, s, store.Write{Key: doc, Content: docAbout(doc.ID, "", id)})
+		if err := errors.Join(s.Backup(t.Context(), &file), s.Rotate(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, doc, born(t, s, hoa).Key)
+	})...)
+	o.Dir = t.TempDir()
+	if err := backup.Restore(t.Context(), o.Dir, &file, o.Keys...); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, o, keys...)
+	reopened(t, o, 0, func(s *store.Store) {
+		if err := s.Upkeep(t.Context()); err != nil { // all is under the newer key again
+			t.Error(err)
+		}
+	})
+	holds(t, o, keys...)
+	if err := os.Remove(second); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, o, keys...)
+	o.Dir = t.TempDir() // and once more
+	holds(t, o, keys...)
+}

@@ -68,7 +68,10 @@ func (s *Store) begin() error {
 	if err := s.openDatabase(state); err != nil {
 		return errors.Join(err, s.journal.Close())
 	}
-	if err := s.resume(); err != nil {
+	if err = s.resume(); err == nil {
+		err = s.copySlots() // not before all is open: the copy may be the only key to it
+	}
+	if err != nil {
 		return errors.Join(err, s.db.Close(), s.journal.Close())
 	}
 	return nil
@@ -239,11 +242,17 @@ func (t *tx) countKeys() error {
 }
 
 // unlock opens the key and what is kept beside the database. Records without
-// their key are never given a new one.
+// their key are never given a new one, nor is a journal.
 func (s *Store) unlock(state fileState) error {
 	slots := filepath.Join(s.opt.Dir, SlotsFile)
-	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) && state.used && seal.Revive(slots, s.secondSlots(), s.opt.Keys...) != nil {
-		return seal.ErrNoSlots
+	if _, err := os.Stat(slots); errors.Is(err, os.ErrNotExist) {
+		err := seal.Revive(slots, s.secondSlots(), s.opt.Keys...)
+		if err != nil && (state.used || journal.Kept(s.opt.Journal) || !errors.Is(err, seal.ErrNoSlots)) {
+			return err
+		}
+	}
+	if err := seal.Join(slots, s.secondSlots(), s.opt.Keys...); err != nil {
+		s.opt.Log.Warn("the two files of key slots are not alike", "err", err)
 	}
 	var err error
 	s.keys, err = seal.Unlock(slots, s.opt.Keys...)
@@ -254,9 +263,6 @@ func (s *Store) unlock(state fileState) error {
 	if err != nil {
 		return err
 	}
-	if err := s.copySlots(); err != nil {
-		return err
-	}
 	admit := func() error { return s.admit(space.NoBlobs) }
 	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, layout.BlobFolder), s.keys, admit); err != nil {
 		return err
@@ -265,14 +271,6 @@ func (s *Store) unlock(state fileState) error {
 		err = s.journal.Renew() // as the database: nobody knows what of it the disk holds
 	}
 	return err
-}
-
-// secondSlots is where the copy of the slots lies: beside the journal, which may be on
-// another disk.
-func (s *Store) secondSlots() string { return filepath.Join(s.opt.Journal, SlotsFile) }
-
-func (s *Store) copySlots() error {
-	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
 }
 
 // pass returns up to where the database has the journal. Where the journal does not reach

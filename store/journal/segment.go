@@ -216,6 +216,12 @@ func (j *Journal) Trim(keep Position) error {
 	return err
 }
 
+// Kept reports whether a journal was begun in a folder; nothing of it is opened.
+func Kept(dir string) bool {
+	segs, err := (&Journal{dir: dir}).segments()
+	return len(segs) > 0 || err != nil && !errors.Is(err, os.ErrNotExist)
+}
+
 const suffix = ".journal"
 
 func (j *Journal) path(n uint32) string {

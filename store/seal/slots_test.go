@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -237,4 +238,85 @@ func contents(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// TestJoinedSlotsOpenWhatEitherOpens rotates two copies of one file apart.
+func TestJoinedSlotsOpenWhatEitherOpens(t *testing.T) {
+	at := []byte("versions/1")
+	for name, c := range map[string]struct {
+		own, second int // how often it was rotated, its older keys retired
+		want        []byte
+	}{
+		"alike":                          {0, 0, []byte{1}},
+		"the copy is newer":              {0, 1, []byte{1, 2}},
+		"the copy is older":              {1, 0, []byte{1, 2}},
+		"much newer":                     {0, 3, []byte{1, 4}},
+		"the numbers of keys went round": {254, 256, []byte{255, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, path, key := made(t)
+			second := filepath.Join(dir, "second")
+			if err := Copy(path, second); err != nil {
+				t.Fatal(err)
+			}
+			sealed := map[string][]byte{}
+			for path, times := range map[string]int{path: c.own, second: c.second} {
+				k := unlock(t, path, key)
+				for range times {
+					old := k.Ring()[0]
+					if err := errors.Join(k.Rotate(), k.Retire(old)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				sealed[path] = k.Seal(at, []byte("one"))
+			}
+			for range 2 { // twice is once
+				if err := Join(path, second, key); err != nil {
+					t.Fatal(err)
+				}
+				k := unlock(t, path, key)
+				if got := k.Ring(); !slices.Equal(got, c.want) {
+					t.Errorf("ring %v, want %v", got, c.want)
+				}
+				for path, sealed := range sealed {
+					if got, err := k.Open(at, sealed); err != nil || string(got) != "one" {
+						t.Errorf("what %s opened: %q, %v", filepath.Base(path), got, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSlotsOfTwoStoresAreNotJoined(t *testing.T) {
+	dir, path, key := made(t)
+	_, other, _ := made(t)
+	another := filepath.Join(dir, "another")
+	unlock(t, another, key)
+	forked := filepath.Join(dir, "forked")
+	if err := Copy(path, forked); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, forked} {
+		if err := unlock(t, p, key).Rotate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := contents(t, dir)
+	for name, c := range map[string]struct {
+		second string
+		want   error
+	}{
+		"missing":               {filepath.Join(dir, "missing"), nil},
+		"of another key":        {other, ErrWrongKey},
+		"of another store":      {another, errApart},
+		"of a ring that forked": {forked, errApart},
+	} {
+		if err := Join(path, c.second, key); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if contents(t, dir) != before {
+		t.Error("something was changed")
+	}
 }
