@@ -99,6 +99,16 @@ func (w way) opener(t *tool, kind string) (seal.Opener, error) {
 
 func (t *tool) slotsFile() string { return filepath.Join(t.conf.Data.Folder, store.SlotsFile) }
 
+func (t *tool) secondSlots() string { return filepath.Join(t.conf.JournalFolder(), store.SlotsFile) }
+
+// kept reports whether there are records, or a journal of them.
+func (t *tool) kept() bool { return there(t.slotsFile()) || there(t.secondSlots()) }
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // withSlots runs f on the unlocked slots while no program has the records open. A
 // passphrase is asked for when nothing else opens them.
 func (t *tool) withSlots(f func(*seal.Slots) error) error {
@@ -111,16 +121,24 @@ func (t *tool) withSlots(f func(*seal.Slots) error) error {
 	})
 }
 
+// keysAlone runs f on the file of slots, which is its second copy where it is lost.
 func (t *tool) keysAlone(f func() error) error {
-	if _, err := os.Stat(t.slotsFile()); errors.Is(err, fs.ErrNotExist) {
+	if !t.kept() {
 		return fmt.Errorf(words(t.lang(), "no-records"), t.conf.Data.Folder)
 	}
+	slots, second := t.slotsFile(), t.secondSlots()
 	err := store.Alone(t.conf.Data.Folder, func() error {
-		if err := f(); err != nil {
-			return err
+		if !there(slots) {
+			if err := seal.Copy(second, slots); err != nil {
+				return err
+			}
+		}
+		apart := seal.Join(slots, second, openers(t.conf)...)
+		if err := f(); err != nil || apart != nil {
+			return err // what may be the only key to a journal is left to the next start
 		}
 		// A way that was taken out must not come back with the second copy.
-		return seal.Copy(t.slotsFile(), filepath.Join(t.conf.JournalFolder(), store.SlotsFile))
+		return seal.Copy(slots, second)
 	})
 	if errors.Is(err, store.ErrLocked) {
 		return errors.New(words(t.lang(), "keys-running"))

@@ -19,7 +19,7 @@ import (
 // damaged is rebuilt by it, and told of.
 func (t *tool) alone(o store.Options, f func(*store.Store) error) error {
 	c := t.conf
-	if _, err := os.Stat(filepath.Join(c.Data.Folder, layout.SlotsFile)); err != nil {
+	if !t.kept() {
 		return fmt.Errorf(words(t.lang(), "no-records"), c.Data.Folder)
 	}
 	r4, err := fhir.Load()
