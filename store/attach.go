@@ -93,6 +93,26 @@ func (t *tx) unsettleAll() error {
 	return err
 }
 
+// comeAgain lets a damaged attachment wait, by the name of its file: what upstream has of it
+// comes down again.
+func (s *Store) comeAgain(name string) error {
+	s.opt.Log.Error("an attachment is damaged and set aside", "file", name)
+	return s.update(context.Background(), func(t *tx) error {
+		var id string
+		err := t.Table(layout.Attached).ForEach(func(k, v []byte) error {
+			raw, err := t.unseal(layout.Attached, k, v)
+			if some := hex.EncodeToString(raw); s.blobs.Name(some) == name {
+				id = some
+			}
+			return err
+		})
+		if err != nil || id == "" || t.Table(layout.Unsettled).Get(t.attachedAt(id)) != nil {
+			return err
+		}
+		return t.unsettle(unsettled{ID: id})
+	})
+}
+
 // listAttached notes what every version refers to, which schema 4 did not, and that nothing
 // else waits.
 func (t *tx) listAttached() error {
@@ -318,6 +338,11 @@ func (c *checker) attached() error {
 		return nil
 	})
 }
+
+// entries takes the copy of a database into a backup.
+type entries struct{ out *backup.Writer }
+
+func (e entries) Take(key, stored []byte) error { return e.out.Piece(backup.Entry, key, stored) }
 
 // backUpBlob copies an attachment as it is on the disk, in parts; none that went meanwhile.
 func (s *Store) backUpBlob(ctx context.Context, out *backup.Writer, name string) error {

@@ -5,13 +5,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"tram/store"
+	"tram/store/layout"
 	"tram/store/record"
+	"tram/store/seal"
 	"tram/store/storetest"
 )
 
@@ -209,5 +215,48 @@ func TestAttachmentsAreListedAgain(t *testing.T) {
 	s = storetest.Open(t, store.Options{Name: "a", Dir: dir, Rebuild: true})
 	if got := waits(t, s); len(got) != 1 || !slices.Equal(got, before) {
 		t.Errorf("waiting %q, before the rebuild %q", got, before)
+	}
+}
+
+// TestDamagedAttachmentComesDownAgain alters the beginning of an attachment that is here and
+// upstream. Whether it is read or the keys rotate, it waits from then on.
+func TestDamagedAttachmentComesDownAgain(t *testing.T) {
+	ctx := context.Background()
+	for name, find := range map[string]func(s *store.Store, id string) error{
+		"read": func(s *store.Store, id string) error {
+			if err := s.Blobs().Get(id, io.Discard); !errors.Is(err, seal.ErrAltered) {
+				return fmt.Errorf("read: %v, want ErrAltered", err)
+			}
+			return nil
+		},
+		"sealed anew": func(s *store.Store, _ string) error { return s.Rotate(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := station(t, "a")
+			id, whole := photo(t, s, strings.Repeat("a photo", 20_000)), photo(t, s, "a whole one")
+			doc := key("DocumentReference", s.NewID())
+			put(t, s, store.Write{Key: doc, Content: docAbout(doc.ID, "", id, whole)})
+			if err := errors.Join(s.Settle(ctx, id), s.Settle(ctx, whole)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(s.Dir(), layout.BlobFolder, s.Blobs().Name(id))
+			b := read(t, path)
+			b[100] ^= 1
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := find(s, id); err != nil {
+				t.Error(err)
+			}
+			if got, want := waits(t, s), []string{id[:4] + " 0 false 1"}; !slices.Equal(got, want) {
+				t.Errorf("waiting %q, want %q", got, want)
+			}
+			if err := errors.Join(s.Rotate(ctx), s.Blobs().Get(whole, io.Discard)); err != nil {
+				t.Error(err)
+			}
+			if again := photo(t, s, strings.Repeat("a photo", 20_000)); again != id || s.Blobs().Get(id, io.Discard) != nil {
+				t.Errorf("put again: %s, want %s", again, id)
+			}
+		})
 	}
 }

@@ -331,10 +331,12 @@ func (s *Store) Upkeep(ctx context.Context) error {
 	if s.wasteful() {
 		steps = append(steps, s.Compact)
 	}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return fmt.Errorf("upkeep: %w", err)
-		}
+	var err error
+	for _, step := range steps { // one that fails keeps no other back
+		err = errors.Join(err, step(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("upkeep: %w", err)
 	}
 	return nil
 }
@@ -493,8 +495,3 @@ func (s *Store) CheckBackup(ctx context.Context, r io.Reader) error {
 	}
 	return nil
 }
-
-// entries takes the copy of a database into a backup.
-type entries struct{ out *backup.Writer }
-
-func (e entries) Take(key, stored []byte) error { return e.out.Piece(backup.Entry, key, stored) }

@@ -264,7 +264,7 @@ func (s *Store) unlock(state fileState) error {
 		return err
 	}
 	admit := func() error { return s.admit(space.NoBlobs) }
-	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, layout.BlobFolder), s.keys, admit); err != nil {
+	if s.blobs, err = blob.New(filepath.Join(s.opt.Dir, layout.BlobFolder), s.keys, admit, s.comeAgain); err != nil {
 		return err
 	}
 	if s.journal, err = journal.Open(s.opt.Journal, s.keys); err == nil && s.marked() {

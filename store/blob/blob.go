@@ -37,6 +37,8 @@ type Blobs struct {
 	dir   string
 	keys  *seal.Keys
 	admit func() error
+	// rotten is told the name of a file that does not open any more, before it is set aside.
+	rotten func(name string) error
 	// fresh is held for reading by what is written: it may be under an older key.
 	fresh sync.RWMutex
 
@@ -45,15 +47,19 @@ type Blobs struct {
 }
 
 // New makes the folder when it is missing. admit is asked before each attachment
-// whether there is room for any; nil is always.
-func New(dir string, keys *seal.Keys, admit func() error) (*Blobs, error) {
+// whether there is room for any; nil is always. rotten is told the name of a file that is
+// damaged, before it is set aside; nil for nobody.
+func New(dir string, keys *seal.Keys, admit func() error, rotten func(name string) error) (*Blobs, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open attachments: %w", err)
 	}
 	if admit == nil {
 		admit = func() error { return nil }
 	}
-	return &Blobs{dir: dir, keys: keys, admit: admit, parts: map[string]*part{}}, nil
+	if rotten == nil {
+		rotten = func(string) error { return nil }
+	}
+	return &Blobs{dir: dir, keys: keys, admit: admit, rotten: rotten, parts: map[string]*part{}}, nil
 }
 
 // Put keeps what r gives, at most max bytes, and returns its id: the SHA-256 in hex.
@@ -116,30 +122,37 @@ func (b *Blobs) Has(id string) bool {
 	return err == nil
 }
 
-// Get writes the attachment to w. It fails when the attachment is not whole; what
-// was written until then must not be used.
+// Get writes the attachment to w. It fails when the attachment is not whole, which is set
+// aside then; what was written until then must not be used.
 func (b *Blobs) Get(id string, w io.Writer) error {
 	f, err := b.open(id)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	sum := sha256.New()
-	for n := uint32(0); ; n++ {
-		plain, last, err := b.next(f, n)
-		if err != nil {
-			return fmt.Errorf("read attachment: %w", err)
-		}
-		sum.Write(plain)
-		if _, err := w.Write(plain); err != nil {
-			return fmt.Errorf("read attachment: %w", err)
-		}
-		if last {
-			break
-		}
+	err = errors.Join(b.copy(io.MultiWriter(sum, w), f), f.Close())
+	if errors.Is(err, seal.ErrAltered) {
+		err = errors.Join(err, b.setAside(b.Name(id)))
+	} else if err == nil && hex.EncodeToString(sum.Sum(nil)) != id {
+		err = seal.ErrAltered
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != id {
-		return fmt.Errorf("read attachment: %w", seal.ErrAltered)
+	if err != nil {
+		return fmt.Errorf("read attachment: %w", err)
+	}
+	return nil
+}
+
+// copy writes what a file holds, to its end.
+func (b *Blobs) copy(w io.Writer, r io.Reader) error {
+	for n, last := uint32(0), false; !last; n++ {
+		var plain []byte
+		var err error
+		if plain, last, err = b.next(r, n); err != nil {
+			return err
+		}
+		if _, err := w.Write(plain); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -156,10 +169,13 @@ func (b *Blobs) next(r io.Reader, n uint32) (plain []byte, last bool, err error)
 	return plain, true, err
 }
 
-// path hides the content's digest, by which a known picture could be recognised.
-func (b *Blobs) path(id string) string {
+func (b *Blobs) path(id string) string { return filepath.Join(b.dir, b.Name(id)) }
+
+// Name is the name of an attachment's file. It hides the content's digest, by which a known
+// picture could be recognised.
+func (b *Blobs) Name(id string) string {
 	name := b.keys.Blind("blob", id)
-	return filepath.Join(b.dir, hex.EncodeToString(name[:]))
+	return hex.EncodeToString(name[:])
 }
 
 func place(n uint32, last bool) []byte { return fmt.Appendf(nil, "blob/%d/%t", n, last) }

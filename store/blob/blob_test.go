@@ -24,7 +24,7 @@ func blobs(t *testing.T) *Blobs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(filepath.Join(t.TempDir(), "blobs"), k, nil)
+	b, err := New(filepath.Join(t.TempDir(), "blobs"), k, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -300,14 +300,20 @@ func frame(w io.Writer, sealed []byte) error {
 	return err
 }
 
+// framed fails with seal.ErrAltered where it is not whole, and as reading does: a disk that
+// does not answer has damaged nothing.
 func framed(r io.Reader, most uint32) ([]byte, error) {
 	var size uint32
-	if err := binary.Read(r, binary.LittleEndian, &size); err != nil || size > most {
+	err := binary.Read(r, binary.LittleEndian, &size)
+	if err == nil && size > most {
 		return nil, seal.ErrAltered
 	}
 	sealed := make([]byte, size)
-	if _, err := io.ReadFull(r, sealed); err != nil {
-		return nil, seal.ErrAltered
+	if err == nil {
+		_, err = io.ReadFull(r, sealed)
 	}
-	return sealed, nil
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = seal.ErrAltered
+	}
+	return sealed, err
 }

@@ -21,7 +21,7 @@ func idOf(c []byte) string {
 // again opens the same folder anew, as after a restart.
 func again(t *testing.T, b *Blobs) *Blobs {
 	t.Helper()
-	fresh, err := New(b.dir, b.keys, nil)
+	fresh, err := New(b.dir, b.keys, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

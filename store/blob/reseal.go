@@ -32,7 +32,7 @@ func (b *Blobs) Names() ([]string, error) {
 }
 
 // Reseal seals every attachment anew that is not under the newest key. Each is
-// changed whole or not at all.
+// changed whole or not at all; one that is damaged is set aside.
 func (b *Blobs) Reseal(ctx context.Context) error {
 	b.fresh.Lock() // until all that was on its way is there
 	names, err := b.Names()
@@ -44,7 +44,11 @@ func (b *Blobs) Reseal(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := b.reseal(filepath.Join(b.dir, name)); err != nil {
+		err := b.reseal(filepath.Join(b.dir, name))
+		if errors.Is(err, seal.ErrAltered) {
+			err = b.setAside(name)
+		}
+		if err != nil {
 			return fmt.Errorf("seal attachment anew: %w", err)
 		}
 	}
@@ -83,11 +87,38 @@ func (b *Blobs) reseal(path string) error {
 	return seal.SyncDir(b.dir)
 }
 
+// setAside takes a file that does not open any more out of the way of a whole one.
+func (b *Blobs) setAside(name string) error {
+	b.fresh.Lock()
+	defer b.fresh.Unlock()
+	path := filepath.Join(b.dir, name)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(b.copy(io.Discard, f), f.Close()); !errors.Is(err, seal.ErrAltered) {
+		return err // it was put again meanwhile
+	}
+	if err := b.rotten(name); err != nil {
+		return err
+	}
+	aside := filepath.Join(b.dir, "damaged")
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(path, filepath.Join(aside, name)), seal.SyncDir(aside), seal.SyncDir(b.dir))
+}
+
 // newest tells by its first chunk whether a file is under the newest key.
 func (b *Blobs) newest(f *os.File) (bool, error) {
 	head := make([]byte, 5)
-	if _, err := io.ReadFull(f, head); err != nil {
+	if _, err := io.ReadFull(f, head); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return false, seal.ErrAltered
+	} else if err != nil {
+		return false, err
 	}
 	_, err := f.Seek(0, io.SeekStart)
 	return b.keys.Newest(head[4:]), err
