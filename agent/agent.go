@@ -79,7 +79,7 @@ type Agent struct {
 	nudge  chan struct{} // asks for an exchange now
 	lane   lane
 
-	exchanging sync.Mutex // one exchange with the centre at a time, whatever carries it
+	exchanging turns // one exchange with the centre at a time, whatever carries it
 
 	box     store.Box  // of what is kept in the folder of the identity
 	storing sync.Mutex // who writes there

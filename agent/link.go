@@ -198,6 +198,8 @@ func (a *Agent) round(ctx context.Context) (pause time.Duration, up bool) {
 		hurried := a.hurried()
 		res, err := a.exchange(ctx, urgent)
 		switch {
+		case errors.Is(err, errCut):
+			return redial, false
 		case err != nil:
 			return max(a.pause(every), after(err)), false
 		case res.Later > 0:
@@ -298,17 +300,17 @@ func (a *Agent) hangUp() {
 
 // exchange runs one exchange, of what is urgent or of everything, and notes how it went.
 func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error) {
-	a.exchanging.Lock()
-	defer a.exchanging.Unlock()
+	call, end := a.exchanging.call(ctx)
+	defer end()
 	began := time.Now()
 	a.lane.clear = false
-	ask, sent, err := a.ask(ctx, urgent)
+	ask, sent, err := a.ask(call, urgent)
 	switch {
 	case errors.Is(err, engine.ErrWhole):
 		a.link.carry = a.link.carry.Whole()
-		ask, sent, err = a.ask(ctx, urgent)
+		ask, sent, err = a.ask(call, urgent)
 	case errors.Is(err, carry.ErrOlder):
-		ask, sent, err = a.ask(ctx, urgent)
+		ask, sent, err = a.ask(call, urgent)
 	}
 	if errors.Is(err, engine.ErrWhole) || errors.Is(err, carry.ErrOlder) { // once more: it makes no sense
 		err = &carry.Error{Failure: status.FailNonsense, Err: err}
@@ -323,6 +325,12 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 	res := ask.Result()
 	if ctx.Err() != nil {
 		return res, ctx.Err()
+	}
+	if err != nil && call.Err() != nil { // that says nothing of the link
+		if carry.Sent(err) {
+			a.link.carry = ask.AfterCut()
+		}
+		return res, errCut
 	}
 	if res.Time != 0 {
 		a.measured(ctx, sent, got, res.Time)
@@ -341,7 +349,7 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 		}
 	}
 	if err != nil && carry.FailureOf(err) != status.FailLink {
-		a.tell(ctx)
+		a.tell(call)
 	}
 	return res, err
 }
@@ -431,24 +439,6 @@ func (a *Agent) failedHere(err error) {
 		a.o.Log.Error("link", "state", stateOf(status.FailHere), "err", errText(err))
 	}
 	a.sync = a.sync.After(a.clock.Stamp().Unix, status.FailHere)
-}
-
-// What is saved meanwhile, and urgent, waits for an exchange that is under way: one takes
-// no longer than a few seconds where the link is thin.
-const (
-	quick = 5 * time.Second
-	slow  = 15 * time.Second
-)
-
-// paced is the pace after an exchange that went through, took so long and moved so many.
-func paced(p engine.Pace, took time.Duration, moved int) engine.Pace {
-	switch {
-	case took < quick && moved > p.Stretch:
-		return p.Faster()
-	case took > slow:
-		return p.Slower()
-	}
-	return p
 }
 
 func errText(err error) string {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -20,6 +21,47 @@ import (
 	"tram/sync/status"
 	"tram/sync/trust"
 )
+
+// turns lets one exchange with the centre go on at a time. A stick does not wait for a call,
+// which takes minutes where the link is half dead: it cuts it, as a link does that breaks.
+type turns struct {
+	one sync.Mutex
+
+	mu     sync.Mutex
+	sticks int                // that wait for their turn, or have it
+	cut    context.CancelFunc // of the call under way
+}
+
+// errCut says that a call was cut for a stick.
+var errCut = errors.New("cut for a stick")
+
+// call waits for the turn of a call over the link. Its context ends when a stick wants it.
+func (t *turns) call(ctx context.Context) (call context.Context, end func()) {
+	t.one.Lock()
+	call, cut := context.WithCancel(ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cut = cut; t.sticks > 0 {
+		cut()
+	}
+	return call, func() { cut(); t.one.Unlock() }
+}
+
+// stick cuts the call under way and waits for its end.
+func (t *turns) stick() (end func()) {
+	t.mu.Lock()
+	if t.sticks++; t.cut != nil {
+		t.cut()
+	}
+	t.mu.Unlock()
+	t.one.Lock()
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.sticks--
+		t.one.Unlock()
+	}
+}
 
 // desk is this station at a stick: what it makes and takes goes on beside no other
 // exchange.
@@ -39,8 +81,7 @@ func (d desk) station() (*stick.Station, error) {
 
 // Make makes the next request.
 func (d desk) Make(ctx context.Context) (stick.File, error) {
-	d.a.exchanging.Lock()
-	defer d.a.exchanging.Unlock()
+	defer d.a.exchanging.stick()()
 	s, err := d.station()
 	if err != nil {
 		return stick.File{}, err
@@ -50,8 +91,7 @@ func (d desk) Make(ctx context.Context) (stick.File, error) {
 
 // Take takes an answer, and notes when the centre gave it.
 func (d desk) Take(ctx context.Context, b []byte) (stick.Result, error) {
-	d.a.exchanging.Lock()
-	defer d.a.exchanging.Unlock()
+	defer d.a.exchanging.stick()()
 	s, err := d.station()
 	if err != nil {
 		return stick.Result{}, err
@@ -72,8 +112,7 @@ func (d desk) Take(ctx context.Context, b []byte) (stick.Result, error) {
 
 // Note keeps that a file yielded nothing.
 func (d desk) Note(ctx context.Context, code status.Stick) error {
-	d.a.exchanging.Lock()
-	defer d.a.exchanging.Unlock()
+	defer d.a.exchanging.stick()()
 	s, err := d.station()
 	if err != nil {
 		return err
@@ -83,8 +122,7 @@ func (d desk) Note(ctx context.Context, code status.Stick) error {
 
 // Replaced keeps which requests are on no stick any more.
 func (d desk) Replaced(ctx context.Context, n []uint64) error {
-	d.a.exchanging.Lock()
-	defer d.a.exchanging.Unlock()
+	defer d.a.exchanging.stick()()
 	s, err := d.station()
 	if err != nil {
 		return err

@@ -107,6 +107,31 @@ func TestStickByCommand(t *testing.T) {
 	}
 }
 
+// The centre's answer stands still in its midst, for minutes: the stick is written at once,
+// and the call goes on when the link does.
+func TestStickCutsACallThatStandsStill(t *testing.T) {
+	dir := t.TempDir()
+	c, at := startCentre(t)
+	k := startLink(t, strings.TrimPrefix(at.address, "https://"))
+	enrol(t, c, "https://"+k.Address(), dir, "tram-a")
+	a, _ := startStation(t, dir)
+	eventually(t, "the station has called", func() bool { return a.Report().Synced > 0 })
+	hold := k.HoldAfter(-1, 6000)
+	<-hold.Reached
+	who := bornAt(t, a)
+	mount := t.TempDir()
+	began := time.Now()
+	command(t, tramMain, ExitFine, "stick", "write", mount, "--data", dir)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %s to write the stick", took)
+	}
+	if n := a.Report().Failures; n > 0 {
+		t.Errorf("the cut counts as %d failures of the link", n)
+	}
+	k.Mend()
+	eventually(t, "the entry is at the centre", func() bool { _, err := c.Store().Get(who); return err == nil })
+}
+
 func TestStickIsSeen(t *testing.T) {
 	media := t.TempDir()
 	c, a, _ := byStick(t, func(conf *config.Config) { conf.Stick.Folder = media })

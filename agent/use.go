@@ -169,3 +169,21 @@ func (a *Agent) went(res engine.Result) {
 		a.progress.Time = time.Duration(float64(time.Since(w.began)) * float64(left) / float64(w.done))
 	}
 }
+
+// What is saved meanwhile, and urgent, waits for an exchange that is under way: one takes
+// no longer than a few seconds where the link is thin.
+const (
+	quick = 5 * time.Second
+	slow  = 15 * time.Second
+)
+
+// paced is the pace after an exchange that went through, took so long and moved so many.
+func paced(p engine.Pace, took time.Duration, moved int) engine.Pace {
+	switch {
+	case took < quick && moved > p.Stretch:
+		return p.Faster()
+	case took > slow:
+		return p.Slower()
+	}
+	return p
+}
