@@ -151,7 +151,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s (choose another address under [page] in the settings, or stop the program that uses it): %w", c.Page.Listen, err)
 	}
-	here, err := a.announce(listen.Addr().String())
+	here, err := a.announce(ctx, listen.Addr().String())
 	if err != nil {
 		return errors.Join(err, listen.Close())
 	}

@@ -2,8 +2,10 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/pelletier/go-toml/v2"
 
 	"tram/agent/config"
 	"tram/agent/intake"
@@ -36,8 +39,9 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Config string `help:"Settings file." type:"path" placeholder:"FILE"`
-	Data   string `help:"Data folder; goes before that of the settings." type:"path" placeholder:"DIR"`
+	Config   string `help:"Settings file." type:"path" placeholder:"FILE"`
+	Data     string `help:"Data folder; goes before that of the settings." type:"path" placeholder:"DIR"`
+	Language string `help:"vi or en; else that of the settings, or of the running station." enum:",vi,en" default:""`
 
 	Run       runCmd       `cmd:"" help:"Run the station until it is stopped."`
 	Status    statusCmd    `cmd:"" help:"Say how the running station is."`
@@ -55,6 +59,7 @@ type cli struct {
 	Backup    backupCmd    `cmd:"" help:"Write all records into one sealed file."`
 	Restore   restoreCmd   `cmd:"" help:"Put a backup into an empty data folder."`
 	Keys      keysCmd      `cmd:"" help:"Ways to open the records: list, add, remove, recover. While the station is stopped."`
+	Staff     staffCmd     `cmd:"" help:"Accounts, for who administers this PC."`
 	Practice  practiceCmd  `cmd:"" help:"Fill a data folder with made-up people, to train with."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
@@ -62,6 +67,7 @@ type cli struct {
 // tool is what the commands work with.
 type tool struct {
 	out, err io.Writer
+	language string // that was asked for; "" for none
 	file     string
 	conf     config.Config
 }
@@ -81,7 +87,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 			fmt.Fprintln(errOut, "tram:", err)
 			return ExitUsage
 		}
-		t := &tool{out: out, err: errOut}
+		t := &tool{out: out, err: errOut, language: c.Language}
 		if t.conf, err = t.settings(c.Config, c.Data); err == nil {
 			err = k.Run(t)
 		}
@@ -134,11 +140,16 @@ func (t *tool) settings(file, data string) (config.Config, error) {
 	return c, err
 }
 
+// lang is the language of all that a command says: the one asked for; that of the
+// settings; where none are found, that of the station that runs.
 func (t *tool) lang() string {
-	if t.conf.Station.Language == "" {
-		return "vi"
+	if t.language != "" {
+		return t.language
 	}
-	return t.conf.Station.Language
+	if h, err := ReadHere(t.conf.Data.Folder); err == nil && h.Language != "" && t.file == "" {
+		return h.Language
+	}
+	return cmp.Or(t.conf.Station.Language, "vi")
 }
 
 // explain says an error in one sentence that says what to do.
@@ -187,7 +198,7 @@ func (runCmd) Run(ctx context.Context, t *tool) error {
 	return service.Run(ctx, func(ctx context.Context, ready func()) error {
 		a, err := New(Options{Config: t.conf, File: t.file, Log: log, Level: level, Practice: IsPractice(t.conf.Data.Folder), Progress: t.progress(time.Now),
 			Ready: func(h Here) {
-				fmt.Fprintf(t.out, words(t.lang(), "page")+"\n", h.Address)
+				t.greet(h)
 				ready()
 			}})
 		if err != nil {
@@ -203,14 +214,15 @@ type statusCmd struct {
 
 func (c statusCmd) Run(t *tool) error {
 	var s State
-	if err := call(t.conf.Data.Folder, "GET", "/local/status", "", nil, &s); err != nil {
+	if err := t.call("GET", "/local/status", "", nil, &s); err != nil {
 		return err
 	}
 	if c.JSON {
 		return printJSON(t.out, s)
 	}
 	r := s.Report
-	fmt.Fprintf(t.out, words(t.lang(), "counts")+"\n", r.Station, r.Records, r.People, r.Waiting, r.Parked, r.Conflicts)
+	t.saySetup(s.Setup)
+	fmt.Fprintf(t.out, words(t.lang(), "counts")+"\n", cmp.Or(r.Station, words(t.lang(), "no-name")), r.Records, r.People, r.Waiting, r.Parked, r.Conflicts)
 	if r.Synced > 0 {
 		fmt.Fprintf(t.out, words(t.lang(), "synced")+"\n", time.UnixMilli(r.Synced).Local().Format("02/01/2006 15:04:05"))
 	}
@@ -229,7 +241,7 @@ type syncNowCmd struct{}
 
 func (syncNowCmd) Run(t *tool) error {
 	var none struct{}
-	if err := call(t.conf.Data.Folder, "POST", "/local/sync", "", nil, &none); err != nil {
+	if err := t.call("POST", "/local/sync", "", nil, &none); err != nil {
 		return err
 	}
 	fmt.Fprintln(t.out, words(t.lang(), "asked"))
@@ -254,7 +266,7 @@ func (c importCmd) Run(t *tool) error {
 			Waits    int               `json:"waits"`
 			Assigned []intake.Assigned `json:"assigned"`
 		}
-		if err := call(t.conf.Data.Folder, "POST", "/local/import", importName(file), bytes.NewReader(b), &res); err != nil {
+		if err := t.call("POST", "/local/import", importName(file), bytes.NewReader(b), &res); err != nil {
 			return err
 		}
 		if res.Refusal != "" {
@@ -296,7 +308,7 @@ type dropCmd struct {
 // Run prints a day's report and the waiting list.
 func (c dropCmd) Run(t *tool) error {
 	var s dropState
-	if err := call(t.conf.Data.Folder, "GET", "/local/drop?day="+c.Day, "", nil, &s); err != nil {
+	if err := t.call("GET", "/local/drop?day="+c.Day, "", nil, &s); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -322,7 +334,7 @@ type conflictsCmd struct{}
 
 func (conflictsCmd) Run(t *tool) error {
 	var list []Conflict
-	if err := call(t.conf.Data.Folder, "GET", "/local/conflicts", "", nil, &list); err != nil {
+	if err := t.call("GET", "/local/conflicts", "", nil, &list); err != nil {
 		return err
 	}
 	for _, c := range list {
@@ -337,4 +349,28 @@ type versionCmd struct{}
 func (versionCmd) Run(t *tool) error {
 	_, err := fmt.Fprintln(t.out, Version)
 	return err
+}
+
+//go:embed words.toml
+var wordsTable []byte
+
+// words finds a sentence of the command line in a language; English where there
+// is none, the key where there is no such sentence.
+func words(lang, key string) string {
+	var table map[string]map[string]string
+	if err := toml.Unmarshal(wordsTable, &table); err != nil {
+		return key
+	}
+	for _, l := range []string{lang, "en"} {
+		if s := table[l][key]; s != "" {
+			return s
+		}
+	}
+	return key
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }

@@ -221,7 +221,7 @@ type keysRotateCmd struct{}
 // it is stopped a new master key too, and the sealing follows when it works again.
 func (keysRotateCmd) Run(t *tool) error {
 	var none struct{}
-	err := call(t.conf.Data.Folder, "POST", "/local/rotate", "", nil, &none)
+	err := t.call("POST", "/local/rotate", "", nil, &none)
 	if err == nil {
 		fmt.Fprintln(t.out, words(t.lang(), "keys-rotated-live"))
 	}
@@ -318,15 +318,21 @@ func (t *tool) askPassphrase() slot.Passphrase {
 
 // newPassphrase has a new one typed twice.
 func (t *tool) newPassphrase() (slot.Passphrase, error) {
-	text, err := t.typed("type-new-passphrase")
+	text, err := t.typedTwice("type-new-passphrase")
+	return slot.Passphrase{Ask: func() (string, error) { return text, nil }}, err
+}
+
+// typedTwice has a new secret typed, and typed once more.
+func (t *tool) typedTwice(prompt string) (string, error) {
+	text, err := t.typed(prompt)
 	if err != nil {
-		return slot.Passphrase{}, err
+		return "", err
 	}
 	again, err := t.typed("type-again")
 	if err == nil && again != text {
 		err = errors.New(words(t.lang(), "typed-apart"))
 	}
-	return slot.Passphrase{Ask: func() (string, error) { return text, nil }}, err
+	return text, err
 }
 
 // typed has a secret typed that is not shown.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,17 +25,22 @@ import (
 // Here is how the command line finds the running program: a private file in the
 // data folder.
 type Here struct {
-	PID     int    `json:"pid"`
-	Address string `json:"address"` // of the page
-	Token   string `json:"token"`   // what the command line shows to be let in
-	Setup   string `json:"setup"`   // what the first page asks for while there is no account
+	PID      int    `json:"pid"`
+	Address  string `json:"address"` // of the page
+	Token    string `json:"token"`   // what the command line shows to be let in
+	Setup    string `json:"setup"`   // what the first page asks for while there is no account
+	Language string `json:"language"`
 }
 
 const hereFile = "run.json"
 
 // announce writes the file.
-func (a *Agent) announce(address string) (Here, error) {
-	h := Here{PID: os.Getpid(), Address: address, Token: rand.Text(), Setup: rand.Text()[:8]}
+func (a *Agent) announce(ctx context.Context, address string) (Here, error) {
+	h := Here{PID: os.Getpid(), Address: address, Token: rand.Text(), Language: a.o.Config.Station.Language}
+	var err error
+	if h.Setup, err = a.setupCode(ctx); err != nil {
+		return h, err
+	}
 	b, err := json.Marshal(h)
 	if err != nil {
 		return h, err
@@ -64,6 +71,7 @@ func ReadHere(folder string) (Here, error) {
 type State struct {
 	Report status.Report   `json:"report"`
 	Health []status.Health `json:"health"`
+	Setup  string          `json:"setup,omitempty"` // the set-up code, while there is no account
 }
 
 // Conflict is one open conflict as the command line shows it: names only.
@@ -78,8 +86,9 @@ func (a *Agent) local(token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /local/status", func(w http.ResponseWriter, r *http.Request) {
 		rep := a.Report()
-		values := status.In(a.settings().Station.Language, status.Judge(rep, a.clock.Stamp().Corrected()))
-		answer(w, State{rep, values}, nil)
+		values := status.In(a.lang(r), status.Judge(rep, a.clock.Stamp().Corrected()))
+		setup, err := a.setupCode(r.Context())
+		answer(w, State{rep, values, setup}, err)
 	})
 	mux.HandleFunc("POST /local/sync", func(w http.ResponseWriter, r *http.Request) {
 		a.SyncNow()
@@ -107,6 +116,7 @@ func (a *Agent) local(token string) http.Handler {
 	mux.HandleFunc("GET /local/drop", a.dropFace)
 	a.stickFace(mux)
 	a.pointFace(mux)
+	a.staffFace(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(got), []byte(token)) != 1 {
@@ -153,7 +163,7 @@ func (a *Agent) importFile(w http.ResponseWriter, r *http.Request) {
 		Assigned []intake.Assigned `json:"assigned,omitempty"`
 	}{Taken: ev.Taken, Waits: ev.Waits, Assigned: ev.Assigned}
 	if ev.Refusal != nil {
-		out.Refusal = ev.Refusal.Text(a.settings().Station.Language)
+		out.Refusal = ev.Refusal.Text(a.lang(r))
 	}
 	answer(w, out, nil)
 }
@@ -178,7 +188,7 @@ func (a *Agent) dropFace(w http.ResponseWriter, r *http.Request) {
 		date = a.intake.Today()
 	}
 	if _, err := time.Parse("2006-01-02", date); err != nil {
-		http.Error(w, words(a.settings().Station.Language, "proof-day"), http.StatusBadRequest)
+		http.Error(w, words(a.lang(r), "proof-day"), http.StatusBadRequest)
 		return
 	}
 	day, err := a.intake.Day(date)
@@ -194,6 +204,14 @@ func (a *Agent) dropFace(w http.ResponseWriter, r *http.Request) {
 	answer(w, out, err)
 }
 
+// lang is the language in which the command line asks, else that of the settings.
+func (a *Agent) lang(r *http.Request) string {
+	if l := r.Header.Get("Accept-Language"); slices.Contains(status.Languages(), l) {
+		return l
+	}
+	return a.settings().Station.Language
+}
+
 func answer(w http.ResponseWriter, v any, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -207,8 +225,8 @@ func answer(w http.ResponseWriter, v any, err error) {
 var errNotRunning = errors.New("the station's program is not running: start the service, or run `tram run`")
 
 // call asks the running program and reads its answer into v.
-func call(folder, method, path, file string, body io.Reader, v any) error {
-	h, err := ReadHere(folder)
+func (t *tool) call(method, path, file string, body io.Reader, v any) error {
+	h, err := ReadHere(t.conf.Data.Folder)
 	if err != nil {
 		return errNotRunning
 	}
@@ -217,6 +235,7 @@ func call(folder, method, path, file string, body io.Reader, v any) error {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+h.Token)
+	req.Header.Set("Accept-Language", t.lang())
 	req.Header.Set("X-File-Name", file)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -74,13 +74,13 @@ func (a *Agent) servePoints(ctx context.Context) error {
 
 // pointFace is what the command line asks about points.
 func (a *Agent) pointFace(mux *http.ServeMux) {
-	say := func(w http.ResponseWriter, v any, err error) {
+	say := func(w http.ResponseWriter, r *http.Request, v any, err error) {
 		for _, known := range []struct {
 			err error
 			key string
 		}{{trust.ErrName, "point-name"}, {central.ErrNoCentre, "point-not-enrolled"}, {central.ErrUnknown, "point-unknown"}, {errNoPoints, "point-none"}} {
 			if errors.Is(err, known.err) {
-				err = errors.New(words(a.settings().Station.Language, known.key))
+				err = errors.New(words(a.lang(r), known.key))
 			}
 		}
 		answer(w, v, err)
@@ -88,15 +88,15 @@ func (a *Agent) pointFace(mux *http.ServeMux) {
 	open := func(do func(w http.ResponseWriter, r *http.Request) (any, error)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if a.points == nil {
-				say(w, nil, errNoPoints)
+				say(w, r, nil, errNoPoints)
 				return
 			}
 			v, err := do(w, r)
-			say(w, v, err)
+			say(w, r, v, err)
 		}
 	}
 	mux.HandleFunc("GET /local/points", open(func(w http.ResponseWriter, r *http.Request) (any, error) {
-		return a.points.Fleet(a.settings().Station.Language)
+		return a.points.Fleet(a.lang(r))
 	}))
 	mux.HandleFunc("POST /local/point/{name}", open(func(w http.ResponseWriter, r *http.Request) (any, error) {
 		return a.points.Enrol(r.Context(), r.PathValue("name"), "", "https://"+a.o.Config.Points.Address)
@@ -122,7 +122,7 @@ type pointAddCmd struct {
 
 func (c pointAddCmd) Run(t *tool) error {
 	var kit trust.Kit
-	if err := call(t.conf.Data.Folder, "POST", "/local/point/"+url.PathEscape(c.Name), "", nil, &kit); err != nil {
+	if err := t.call("POST", "/local/point/"+url.PathEscape(c.Name), "", nil, &kit); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(kit, "", "  ")
@@ -140,13 +140,13 @@ type pointListCmd struct{}
 
 func (pointListCmd) Run(t *tool) error {
 	var list []central.Station
-	if err := call(t.conf.Data.Folder, "GET", "/local/points", "", nil, &list); err != nil {
+	if err := t.call("GET", "/local/points", "", nil, &list); err != nil {
 		return err
 	}
 	for _, p := range list {
 		seen := words(t.lang(), "point-never")
 		if p.Seen > 0 {
-			seen = time.UnixMilli(p.Seen).Local().Format("02/01/2006 15:04:05")
+			seen = fmt.Sprintf(words(t.lang(), "point-seen"), time.UnixMilli(p.Seen).Local().Format("02/01/2006 15:04:05"))
 		}
 		fmt.Fprintf(t.out, words(t.lang(), "point-line")+"\n", p.Name, seen, p.Report.Waiting)
 		for _, h := range p.Health {
@@ -168,5 +168,5 @@ func (c pointDenyCmd) Run(t *tool) error {
 		access = "back"
 	}
 	var none struct{}
-	return call(t.conf.Data.Folder, "POST", "/local/point/"+url.PathEscape(c.Name)+"/"+access, "", nil, &none)
+	return t.call("POST", "/local/point/"+url.PathEscape(c.Name)+"/"+access, "", nil, &none)
 }

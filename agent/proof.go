@@ -89,7 +89,7 @@ func (c proofCmd) Run(t *tool) error {
 		return errors.New(words(t.lang(), "proof-day"))
 	}
 	var raw json.RawMessage
-	if err := call(t.conf.Data.Folder, "GET", "/local/proof?day="+c.Day, "", nil, &raw); err != nil {
+	if err := t.call("GET", "/local/proof?day="+c.Day, "", nil, &raw); err != nil {
 		return err
 	}
 	cert, digest, err := proof.Decode(raw)

@@ -76,7 +76,7 @@ type checkCmd struct{}
 // Run checks through the running program, or by itself where none runs.
 func (checkCmd) Run(ctx context.Context, t *tool) error {
 	var found []store.Finding
-	err := call(t.conf.Data.Folder, "GET", "/local/check", "", nil, &found)
+	err := t.call("GET", "/local/check", "", nil, &found)
 	if errors.Is(err, errNotRunning) {
 		return t.alone(store.Options{}, func(s *store.Store) error { return t.check(ctx, s) })
 	}
@@ -128,7 +128,7 @@ func (compactCmd) Run(ctx context.Context, t *tool) error {
 	file := filepath.Join(t.conf.Data.Folder, layout.DatabaseFile)
 	before := sizeOf(file)
 	var none struct{}
-	err := call(t.conf.Data.Folder, "POST", "/local/compact", "", nil, &none)
+	err := t.call("POST", "/local/compact", "", nil, &none)
 	if errors.Is(err, errNotRunning) {
 		err = t.alone(store.Options{}, func(s *store.Store) error { return s.Compact(ctx) })
 	}

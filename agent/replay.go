@@ -48,7 +48,7 @@ func (c replayCmd) Run(ctx context.Context, t *tool) error {
 		return err
 	}
 	var report *replay.Report
-	err = call(t.conf.Data.Folder, "POST", "/local/replay", "", bytes.NewReader(b), &report)
+	err = t.call("POST", "/local/replay", "", bytes.NewReader(b), &report)
 	if errors.Is(err, errNotRunning) {
 		err = t.alone(store.Options{}, func(s *store.Store) error {
 			report, err = asked.replay(ctx, s)

@@ -154,7 +154,7 @@ func (a *Agent) sticks() status.Sticks {
 func (a *Agent) stickFace(mux *http.ServeMux) {
 	mux.HandleFunc("POST /local/stick/make", func(w http.ResponseWriter, r *http.Request) {
 		f, err := desk{a}.Make(r.Context())
-		a.answerStick(w, f, err)
+		a.answerStick(w, r, f, err)
 	})
 	mux.HandleFunc("POST /local/stick/take", func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, stick.MaxFile+1))
@@ -163,10 +163,10 @@ func (a *Agent) stickFace(mux *http.ServeMux) {
 			return
 		}
 		res, err := desk{a}.Take(r.Context(), b)
-		a.answerStick(w, res, err)
+		a.answerStick(w, r, res, err)
 	})
 	mux.HandleFunc("POST /local/stick/note", func(w http.ResponseWriter, r *http.Request) {
-		a.answerStick(w, struct{}{}, desk{a}.Note(r.Context(), status.Stick(r.URL.Query().Get("code"))))
+		a.answerStick(w, r, struct{}{}, desk{a}.Note(r.Context(), status.Stick(r.URL.Query().Get("code"))))
 	})
 	mux.HandleFunc("POST /local/stick/replaced", func(w http.ResponseWriter, r *http.Request) {
 		var n []uint64
@@ -174,37 +174,37 @@ func (a *Agent) stickFace(mux *http.ServeMux) {
 			http.Error(w, "no list of numbers", http.StatusBadRequest)
 			return
 		}
-		a.answerStick(w, struct{}{}, desk{a}.Replaced(r.Context(), n))
+		a.answerStick(w, r, struct{}{}, desk{a}.Replaced(r.Context(), n))
 	})
 }
 
-func (a *Agent) answerStick(w http.ResponseWriter, v any, err error) {
+func (a *Agent) answerStick(w http.ResponseWriter, r *http.Request, v any, err error) {
 	for _, known := range []struct {
 		err error
 		key string
 	}{{trust.ErrNotEnrolled, "stick-not-enrolled"}, {stick.ErrNoKey, "stick-no-key"}} {
 		if errors.Is(err, known.err) {
-			err = errors.New(words(a.settings().Station.Language, known.key))
+			err = errors.New(words(a.lang(r), known.key))
 		}
 	}
 	answer(w, v, err)
 }
 
 // remote is the running station at a stick, for the command line.
-type remote struct{ folder string }
+type remote struct{ t *tool }
 
 func (r remote) Make(context.Context) (stick.File, error) {
 	var f stick.File
-	return f, call(r.folder, "POST", "/local/stick/make", "", nil, &f)
+	return f, r.t.call("POST", "/local/stick/make", "", nil, &f)
 }
 
 func (r remote) Take(_ context.Context, b []byte) (stick.Result, error) {
 	var res stick.Result
-	return res, call(r.folder, "POST", "/local/stick/take", "", bytes.NewReader(b), &res)
+	return res, r.t.call("POST", "/local/stick/take", "", bytes.NewReader(b), &res)
 }
 
 func (r remote) Note(_ context.Context, code status.Stick) error {
-	return call(r.folder, "POST", "/local/stick/note?code="+url.QueryEscape(string(code)), "", nil, &struct{}{})
+	return r.t.call("POST", "/local/stick/note?code="+url.QueryEscape(string(code)), "", nil, &struct{}{})
 }
 
 func (r remote) Replaced(_ context.Context, n []uint64) error {
@@ -212,7 +212,7 @@ func (r remote) Replaced(_ context.Context, n []uint64) error {
 	if err != nil {
 		return err
 	}
-	return call(r.folder, "POST", "/local/stick/replaced", "", bytes.NewReader(b), &struct{}{})
+	return r.t.call("POST", "/local/stick/replaced", "", bytes.NewReader(b), &struct{}{})
 }
 
 type stickCmd struct {
@@ -229,7 +229,7 @@ func (c stickWriteCmd) Run(ctx context.Context, t *tool) error {
 	if err != nil {
 		return err
 	}
-	file, err := stick.Write(ctx, c.Dir, name, remote{t.conf.Data.Folder})
+	file, err := stick.Write(ctx, c.Dir, name, remote{t})
 	if err != nil {
 		return t.stickTrouble(err)
 	}
@@ -246,7 +246,7 @@ func (c stickReadCmd) Run(ctx context.Context, t *tool) error {
 	if err != nil {
 		return err
 	}
-	files, err := stick.Read(ctx, c.Dir, name, remote{t.conf.Data.Folder})
+	files, err := stick.Read(ctx, c.Dir, name, remote{t})
 	refused := 0
 	for _, f := range files {
 		if !f.Code.Fine() {
@@ -270,7 +270,7 @@ func (c stickReadCmd) Run(ctx context.Context, t *tool) error {
 // stationName asks the running station for its name.
 func (t *tool) stationName() (string, error) {
 	var s State
-	if err := call(t.conf.Data.Folder, "GET", "/local/status", "", nil, &s); err != nil {
+	if err := t.call("GET", "/local/status", "", nil, &s); err != nil {
 		return "", err
 	}
 	return s.Report.Station, nil

@@ -87,7 +87,7 @@ func (w *ward) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	here, err := a.announce(listen.Addr().String())
+	here, err := a.announce(context.Background(), listen.Addr().String())
 	if err != nil {
 		w.t.Fatal(err)
 	}
