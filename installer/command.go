@@ -3,7 +3,6 @@ package installer
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 
 	"tram/agent/config"
 	"tram/installer/kit"
-	"tram/installer/place"
 	"tram/installer/words"
 	"tram/sync/trust"
 )
@@ -180,23 +178,18 @@ func (s session) install(ctx context.Context, g grammar) int {
 		return exitFine
 	}
 	s.say("done.install", "listen", found.Port.Listen)
-	if code := firstCode(on, found.Records.Folder); code != "" && !found.Records.Database {
-		s.say("done.first", "code", code)
-	}
+	s.sayFirst(ctx, found)
 	return exitFine
 }
 
-// firstCode is what the agent's page asks for before it makes the first
-// account; the agent says it in a private file in its data folder.
-func firstCode(on Target, folder string) string {
-	var here struct {
-		Setup string `json:"setup"`
+// sayFirst tells what the first account takes, while there is none.
+func (s session) sayFirst(ctx context.Context, found Found) {
+	if found.Image {
+		return
 	}
-	raw, err := place.Read(filepath.Join(on.at(folder), "run.json"), maxText)
-	if err != nil || json.Unmarshal(raw, &here) != nil {
-		return ""
+	if code := firstCode(ctx, found.Records.Folder); code != "" {
+		s.say("done.first", "code", code)
 	}
-	return here.Setup
 }
 
 // complete asks for what neither the kit nor the PC says.
@@ -311,6 +304,7 @@ func (s session) carryOut(ctx context.Context, plan Plan, on Target, found Found
 func (s session) status(ctx context.Context, g grammar) int {
 	found := Look(ctx, Where{Target: target(g.Status.Root)})
 	s.show(found)
+	s.sayFirst(ctx, found)
 	if found.Agent.Answers && found.Agent.State == Running {
 		return exitFine
 	}

@@ -5,6 +5,9 @@ package installer
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,6 +121,54 @@ func TestOneStickForManyStations(t *testing.T) {
 		if e, bad := lookEnrol(stick, c.station); bad || e == nil || e.Station != c.want {
 			t.Errorf("station %q: enrolment of %v, bad %v; want %s", c.station, e, bad, c.want)
 		}
+	}
+}
+
+func TestEnrolmentBesideTheKitIsFound(t *testing.T) {
+	stick := t.TempDir()
+	folder := filepath.Join(stick, "kit")
+	for _, c := range []struct{ name, station, put, want string }{
+		{"beside the kit, for one station of many", "tram-c", "enrol/tram-c.json", "tram-c"},
+		{"beside the kit", "", "enrol.json", "tram-b"},
+		{"in the kit goes first", "", "kit/enrol.json", "tram-a"},
+	} {
+		if err := place.Write(filepath.Join(stick, c.put), []byte(enrolText(t, c.want)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if e, bad := lookEnrol(folder, c.station); bad || e == nil || e.Station != c.want {
+			t.Errorf("%s: enrolment of %v, bad %v; want %s", c.name, e, bad, c.want)
+		}
+	}
+}
+
+// The agent tells its code to who may read its private file, until there is an account.
+func TestFirstCodeIsTheAgentsOfThisMoment(t *testing.T) {
+	folder, code := t.TempDir(), "ABCD2345"
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/local/status" || r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		fmt.Fprintf(w, `{"setup":%q}`, code)
+	}))
+	defer agent.Close()
+	look := func() string { return firstCode(t.Context(), folder) }
+	if got := look(); got != "" {
+		t.Errorf("without an agent the code is %q", got)
+	}
+	here := fmt.Sprintf(`{"address":%q,"token":"secret","setup":"OLD"}`, strings.TrimPrefix(agent.URL, "http://"))
+	if err := place.Write(filepath.Join(folder, "run.json"), []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != code {
+		t.Errorf("the code is %q, want %s", got, code)
+	}
+	code = ""
+	if got := look(); got != "" {
+		t.Errorf("with an account the code is %q", got)
 	}
 }
 

@@ -84,9 +84,18 @@ func lookRecords(on Target, lay Layout, s SettingsFound) Records {
 	return r
 }
 
-// lookEnrol takes the kit's enrol.json, or enrol/<station>.json where one
-// stick serves many stations.
+// lookEnrol takes the enrol.json that lies in the kit, else the one beside it, or
+// enrol/<station>.json where one stick serves many stations.
 func lookEnrol(dir, station string) (found *kit.Enrol, bad bool) {
+	for _, at := range []string{dir, filepath.Dir(dir)} {
+		if found, bad = enrolIn(at, station); found != nil || bad {
+			break
+		}
+	}
+	return found, bad
+}
+
+func enrolIn(dir, station string) (found *kit.Enrol, bad bool) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, false
@@ -161,31 +170,51 @@ type health struct {
 	Values  []Value `json:"values"`
 }
 
-// askHealth asks whatever listens whether it is an agent; it waits 3 seconds
-// at most and reads 64 KB at most.
+// askHealth asks whatever listens whether it is an agent.
 func askHealth(ctx context.Context, listen string) (health, error) {
 	var h health
+	err := ask(ctx, "http://"+listen+"/health", "", &h)
+	// Many programs answer JSON to anything; a version is in every agent's answer.
+	if err == nil && h.Version == "" {
+		err = errors.New("answer is not an agent's")
+	}
+	return h, err
+}
+
+// firstCode is what the agent's page asks for before it makes the first account. It is ""
+// once there is one, and to who may not read the private file by which the agent is asked.
+func firstCode(ctx context.Context, folder string) string {
+	var here struct{ Address, Token string }
+	raw, err := place.Read(filepath.Join(folder, "run.json"), maxText)
+	if err != nil || json.Unmarshal(raw, &here) != nil {
+		return ""
+	}
+	var state struct{ Setup string }
+	if ask(ctx, "http://"+here.Address+"/local/status", here.Token, &state) != nil {
+		return ""
+	}
+	return state.Setup
+}
+
+// ask reads an agent's answer into v; it waits 3 seconds at most and reads 64 KB at most.
+func ask(ctx context.Context, url, token string, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listen+"/health", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return h, err
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	// No proxy of the PC's may stand between this program and its own loopback.
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
-		return h, err
+		return err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&h); err != nil {
-		return h, err
-	}
-	// Many programs answer JSON to anything; a version is in every agent's answer.
-	if h.Version == "" {
-		return h, errors.New("answer is not an agent's")
-	}
-	return h, nil
+	return json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(v)
 }
 
 // nearest is name, or the closest folder above it that exists.
