@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"tram/agent/health"
+	"tram/agent/web/show"
 	"tram/store/account"
+	"tram/store/fhir"
 	"tram/store/seal"
 	"tram/sync/proof"
 	"tram/sync/status"
@@ -109,10 +111,27 @@ func (c proofCmd) Run(t *tool) error {
 	if c.JSON {
 		return printJSON(t.out, raw)
 	}
-	sections, err := proof.Sections(cert, digest, t.lang(), nil)
+	kinds, err := t.kinds()
+	if err != nil {
+		return err
+	}
+	sections, err := proof.Sections(cert, digest, t.lang(), kinds)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprint(t.out, proof.Text(sections))
 	return err
+}
+
+// kinds says what a kind of record is called, as the page does.
+func (t *tool) kinds() (func(string) string, error) {
+	r4, err := fhir.Load()
+	if err != nil {
+		return nil, err
+	}
+	s, err := show.New(r4, t.lang(), time.Local)
+	if err != nil {
+		return nil, err
+	}
+	return s.Kind, nil
 }

@@ -41,7 +41,7 @@ func TestCertificateFromStationToCentre(t *testing.T) {
 	}
 	day := time.Now().Format(time.DateOnly)
 	code, text := tram("proof", "--day", day, "--out", file)
-	for _, want := range []string{"tram-a", "Ghi 1 mục, trung tâm đã nhận 1, còn chờ 0.", "Patient 1", "hai bên giống nhau"} {
+	for _, want := range []string{"tram-a", "Ghi 1 mục, trung tâm đã nhận 1, còn chờ 0.", "Người dân 1", "hai bên giống nhau"} {
 		if code != ExitFine || !strings.Contains(text, want) {
 			t.Errorf("%d, lacks %q in\n%s", code, want, text)
 		}

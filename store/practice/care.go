@@ -38,7 +38,7 @@ func (v *visit) inject(i int) {
 		"lotNumber", number, "expirationDate", expiry.String(),
 		"site", siteCode, "route", hl7("v3-RouteOfAdministration", ways, ""),
 		"doseQuantity", ucum(raw(one.ml), "ml", "mL"),
-		"performer", list(object("function", hl7("v2-0443", "AP", "Administering Provider"), "actor", v.by(vaccinator))),
+		"performer", list(object("function", object("coding", list(coding("http://terminology.hl7.org/CodeSystem/v2-0443", "AP", "Administering Provider")), "text", "Người tiêm"), "actor", v.by(vaccinator))),
 		"note", v.note(vaccinator, "shot"),
 		"isSubpotent", false,
 		"protocolApplied", list(object("series", one.name, "targetDisease", list(targets...),

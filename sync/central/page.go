@@ -358,19 +358,19 @@ func (p *pages) signOut(w http.ResponseWriter, r *http.Request) {
 }
 
 // ago is a span in the largest unit that fits: "5 min", "3 h", "2 d".
-func ago(now, at int64) string {
+func ago(words map[string]string, now, at int64) string {
 	d := time.Duration(now-at) * time.Millisecond
 	switch {
 	case at == 0:
 		return "–"
 	case d < time.Minute:
-		return "< 1 min"
+		return words["ago-moment"]
 	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
+		return fmt.Sprintf(words["ago-minutes"], int(d.Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
+		return fmt.Sprintf(words["ago-hours"], int(d.Hours()))
 	}
-	return fmt.Sprintf("%d d", int(d.Hours()/24))
+	return fmt.Sprintf(words["ago-days"], int(d.Hours()/24))
 }
 
 // size is a number of bytes in GB.

@@ -145,7 +145,7 @@ func TestFleetPage(t *testing.T) {
 	for lang, w := range words {
 		title, todo := status.Words(lang, string(status.CentreNonsense))
 		code, text := b.get("/?lang=" + lang)
-		for _, want := range []string{`lang="` + lang + `"`, w["title"], w["oldest"], w["never"], "tram-a", "tram-quiet", title, todo, "3 h", ">41<", ">2<", ">5<", "512.0 GB", "0.1.0"} {
+		for _, want := range []string{`lang="` + lang + `"`, w["title"], w["oldest"], w["never"], "tram-a", "tram-quiet", title, todo, strings.ReplaceAll(w["ago-hours"], "%d", "3"), ">41<", ">2<", ">5<", "512.0 GB", "0.1.0"} {
 			if code != 200 || !strings.Contains(html.UnescapeString(text), want) {
 				t.Errorf("%s: %d, lacks %q", lang, code, want)
 			}
@@ -252,6 +252,26 @@ func TestFleetForPrograms(t *testing.T) {
 		}
 		if name == "its token" && strings.TrimSpace(text) != allWords(t)["vi"]["unknown-station"] {
 			t.Errorf("in Vietnamese: %q", text)
+		}
+	}
+}
+
+// How long ago a thing was is said in the page's language.
+func TestSpansAreInTheLanguageOfThePage(t *testing.T) {
+	const now = int64(1_800_000_000_000)
+	for _, c := range []struct {
+		span   time.Duration
+		vi, en string
+	}{
+		{8 * time.Second, "dưới 1 phút", "< 1 min"},
+		{8 * time.Minute, "8 phút", "8 min"},
+		{47 * time.Hour, "47 giờ", "47 h"},
+		{72 * time.Hour, "3 ngày", "3 d"},
+	} {
+		for lang, want := range map[string]string{"vi": c.vi, "en": c.en} {
+			if got := ago(allWords(t)[lang], now, now-c.span.Milliseconds()); got != want {
+				t.Errorf("%s, %s: %q, want %q", lang, c.span, got, want)
+			}
 		}
 	}
 }
