@@ -25,6 +25,9 @@ type backupCmd struct {
 // Run backs up through the running program, which has the key, or by itself where
 // none runs. It says done only when the whole file was read back.
 func (c backupCmd) Run(ctx context.Context, t *tool) error {
+	if dir := filepath.Dir(c.File); missing(dir) != nil {
+		return fmt.Errorf(words(t.lang(), "backup-nowhere"), dir)
+	}
 	err := backup.Save(c.File, func(w io.Writer) error { return t.stream(ctx, "GET", "/local/backup", nil, w) },
 		func(r io.Reader) error { return t.stream(ctx, "POST", "/local/backup", r, io.Discard) })
 	if errors.Is(err, errNotRunning) {
@@ -69,9 +72,9 @@ func (t *tool) sayOpens(file string) error {
 
 // stream asks the running program, with a body or for one of any length.
 func (t *tool) stream(ctx context.Context, method, path string, body io.Reader, out io.Writer) error {
-	h, err := ReadHere(t.conf.Data.Folder)
+	h, err := t.running()
 	if err != nil {
-		return errNotRunning
+		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+h.Address+path, body)
 	if err != nil {
@@ -109,15 +112,18 @@ func (a *Agent) checkBackup(w http.ResponseWriter, r *http.Request) {
 }
 
 type restoreCmd struct {
-	File           string `arg:"" help:"The backup." type:"existingfile"`
-	Key            string `help:"The key file of the station that was backed up; it is put beside the records." type:"existingfile" placeholder:"FILE"`
-	PassphraseFile string `help:"Read the passphrase from this file's first line; else it is typed." type:"existingfile" placeholder:"FILE"`
-	CodeFile       string `help:"Read the centre's recovery code from this file; a new key file is made." type:"existingfile" placeholder:"FILE"`
+	File           string `arg:"" help:"The backup." type:"path"`
+	Key            string `help:"The key file of the station that was backed up; it is put beside the records." type:"path" placeholder:"FILE"`
+	PassphraseFile string `help:"Read the passphrase from this file's first line; else it is typed." type:"path" placeholder:"FILE"`
+	CodeFile       string `help:"Read the centre's recovery code from this file; a new key file is made." type:"path" placeholder:"FILE"`
 }
 
 // Run puts a backup into the data folder, which holds no records.
 func (c restoreCmd) Run(ctx context.Context, t *tool) error {
 	dir := t.conf.Data.Folder
+	if err := missing(c.File, c.Key, c.PassphraseFile, c.CodeFile); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

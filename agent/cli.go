@@ -155,6 +155,7 @@ func (t *tool) lang() string {
 // explain says an error in one sentence that says what to do.
 func (t *tool) explain(err error) string {
 	var bad *config.Error
+	var path *fs.PathError
 	for _, known := range []struct {
 		err  error
 		code status.Code
@@ -180,6 +181,10 @@ func (t *tool) explain(err error) string {
 		return t.explainKey(err)
 	case errors.Is(err, errNotRunning):
 		return fmt.Sprintf(words(t.lang(), "not-running"), t.conf.Data.Folder)
+	case errors.As(err, &path) && errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf(words(t.lang(), "no-file"), path.Path)
+	case errors.As(err, &path) && errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf(words(t.lang(), "no-rights"), path.Path)
 	}
 	return err.Error()
 }
@@ -249,7 +254,7 @@ func (syncNowCmd) Run(t *tool) error {
 }
 
 type importCmd struct {
-	Files []string `arg:"" help:"FHIR JSON, Bundle or NDJSON files, or HL7 messages." type:"existingfile"`
+	Files []string `arg:"" help:"FHIR JSON, Bundle or NDJSON files, or HL7 messages." type:"path"`
 	Map   bool     `help:"Print the ids that were given, a line each: file, place, id."`
 }
 

@@ -63,12 +63,15 @@ type keysCmd struct {
 
 // way is what a new slot is made with.
 type way struct {
-	PassphraseFile string `help:"passphrase: read it from this file's first line; else it is typed." type:"existingfile" placeholder:"FILE"`
-	Credential     string `help:"systemd: the file that LoadCredential= names; else what systemd gave." type:"existingfile" placeholder:"FILE"`
-	Recovery       string `help:"escrow: the centre's public recovery key." type:"existingfile" placeholder:"FILE"`
+	PassphraseFile string `help:"passphrase: read it from this file's first line; else it is typed." type:"path" placeholder:"FILE"`
+	Credential     string `help:"systemd: the file that LoadCredential= names; else what systemd gave." type:"path" placeholder:"FILE"`
+	Recovery       string `help:"escrow: the centre's public recovery key." type:"path" placeholder:"FILE"`
 }
 
 func (w way) opener(t *tool, kind string) (seal.Opener, error) {
+	if err := missing(w.PassphraseFile, w.Credential, w.Recovery); err != nil {
+		return nil, err
+	}
 	switch kind {
 	case slot.KindPassphrase:
 		if w.PassphraseFile != "" {
@@ -95,6 +98,16 @@ func (w way) opener(t *tool, kind string) (seal.Opener, error) {
 		return slot.ParseEscrow(string(b))
 	}
 	return keyFile(t.conf), nil
+}
+
+// missing fails where one of the files that were named is not there.
+func missing(files ...string) error {
+	for _, f := range files {
+		if _, err := os.Stat(f); f != "" && err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tool) slotsFile() string { return filepath.Join(t.conf.Data.Folder, store.SlotsFile) }
@@ -185,7 +198,7 @@ func (c keysAddCmd) Run(t *tool) error {
 		}
 		added, err := s.Add(o)
 		if err != nil {
-			return err
+			return t.unable(c.Kind, err)
 		}
 		fmt.Fprintf(t.out, words(t.lang(), "keys-added")+"\n", t.describe(added))
 		return nil
@@ -244,7 +257,7 @@ func (keysRotateCmd) Run(t *tool) error {
 }
 
 type keysRecoverCmd struct {
-	CodeFile string `help:"Read the code from this file; else it is typed." type:"existingfile" placeholder:"FILE"`
+	CodeFile string `help:"Read the code from this file; else it is typed." type:"path" placeholder:"FILE"`
 	To       string `help:"The kind of the new way." enum:"key-file,passphrase,systemd,dpapi,tpm" default:"key-file"`
 	way
 }
@@ -279,7 +292,7 @@ func (c keysRecoverCmd) Run(t *tool) error {
 		}
 		dropped, err := seal.Recover(t.slotsFile(), master, []seal.Opener{o}, openers(t.conf)...)
 		if err != nil {
-			return err
+			return t.unable(c.To, err)
 		}
 		fmt.Fprintln(t.out, words(t.lang(), "keys-recovered"))
 		for _, s := range dropped {
@@ -366,12 +379,26 @@ func keyTrouble(err error) string {
 	return ""
 }
 
+// unable says of a kind of way why this PC has not got it.
+func (t *tool) unable(kind string, err error) error {
+	switch {
+	case !errors.Is(err, seal.ErrUnable):
+	case kind == slot.KindTPM && errors.Is(err, fs.ErrPermission):
+		return errors.New(words(t.lang(), "unable-tpm-rights"))
+	case kind == slot.KindTPM && errors.Is(err, fs.ErrNotExist), kind == slot.KindDPAPI:
+		return errors.New(words(t.lang(), "unable-"+kind))
+	}
+	return err
+}
+
 // explainKey adds the reason where it says more than the sentence: it names slots
 // and devices, and no secret.
 func (t *tool) explainKey(err error) string {
 	said := words(t.lang(), keyTrouble(err))
-	if errors.Is(err, seal.ErrUnable) || errors.Is(err, seal.ErrNotAtHand) {
-		said += " [" + err.Error() + "]"
+	for _, known := range []error{seal.ErrUnable, seal.ErrNotAtHand} {
+		if errors.Is(err, known) {
+			said += " [" + strings.TrimPrefix(err.Error(), known.Error()+": ") + "]"
+		}
 	}
 	return said
 }

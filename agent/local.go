@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -224,11 +225,20 @@ func answer(w http.ResponseWriter, v any, err error) {
 // errNotRunning is told with what to do.
 var errNotRunning = errors.New("the station's program is not running: start the service, or run `tram run`")
 
+// running finds the running program. Who may not read its file is told so.
+func (t *tool) running() (Here, error) {
+	h, err := ReadHere(t.conf.Data.Folder)
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		err = errNotRunning
+	}
+	return h, err
+}
+
 // call asks the running program and reads its answer into v.
 func (t *tool) call(method, path, file string, body io.Reader, v any) error {
-	h, err := ReadHere(t.conf.Data.Folder)
+	h, err := t.running()
 	if err != nil {
-		return errNotRunning
+		return err
 	}
 	req, err := http.NewRequest(method, "http://"+h.Address+path, body)
 	if err != nil {

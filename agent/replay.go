@@ -19,7 +19,7 @@ type mergeCmd struct {
 }
 
 type replayCmd struct {
-	Classes string    `required:"" help:"The table to try: on each line an element, its class and the order of its codes." type:"existingfile" placeholder:"FILE"`
+	Classes string    `required:"" help:"The table to try: on each line an element, its class and the order of its codes." type:"path" placeholder:"FILE"`
 	Since   time.Time `help:"Leave out merges before this day, as 2026-01-31." format:"2006-01-02" placeholder:"DATE"`
 }
 

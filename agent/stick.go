@@ -221,7 +221,7 @@ type stickCmd struct {
 }
 
 type stickWriteCmd struct {
-	Dir string `arg:"" help:"Where the stick is." type:"existingdir"`
+	Dir string `arg:"" help:"Where the stick is." type:"path"`
 }
 
 func (c stickWriteCmd) Run(ctx context.Context, t *tool) error {
@@ -238,7 +238,7 @@ func (c stickWriteCmd) Run(ctx context.Context, t *tool) error {
 }
 
 type stickReadCmd struct {
-	Dir string `arg:"" help:"Where the stick is." type:"existingdir"`
+	Dir string `arg:"" help:"Where the stick is." type:"path"`
 }
 
 func (c stickReadCmd) Run(ctx context.Context, t *tool) error {
