@@ -329,7 +329,10 @@ func (c *Centre) Fleet(lang string) ([]Station, error) {
 				rep.Codes = m.trees(rep.Codes, now)
 				// The station's own time, and what has passed here since: its clock is
 				// never held against this one.
-				s.Health = status.In(lang, status.Judge(rep, rep.Made+rep.Offset+now-m.Seen))
+				values := status.Judge(rep, rep.Made+rep.Offset+now-m.Seen)
+				if s.Health = status.AtCentre(lang, values); c.above != nil { // a station's people look after its points
+					s.Health = status.In(lang, values)
+				}
 			}
 			s.Stick = stickOf(lang, sticks[i], m, s.Report.Stick.Taken)
 		}

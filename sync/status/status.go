@@ -47,9 +47,14 @@ type Health struct {
 	Params map[string]string `json:"-"`
 }
 
-// In returns h with its words in a language ("vi" or "en").
-func (h Health) In(lang string) Health {
-	title, todo := Words(lang, string(h.Code))
+// In returns h with its words in a language ("vi" or "en"), for a station's people.
+func (h Health) In(lang string) Health { return h.said(lang, Words) }
+
+// AtCentre is the same for those whom a station's people are told to call.
+func (h Health) AtCentre(lang string) Health { return h.said(lang, centreWords) }
+
+func (h Health) said(lang string, words func(lang, code string) (title, todo string)) Health {
+	title, todo := words(lang, string(h.Code))
 	params := h.Params
 	if h.Code == RefusedStick {
 		why, what := StickWords(lang, Stick(params["stick"]))
@@ -64,6 +69,15 @@ func In(lang string, values []Health) []Health {
 	out := make([]Health, len(values))
 	for i, h := range values {
 		out[i] = h.In(lang)
+	}
+	return out
+}
+
+// AtCentre is the same for the centre.
+func AtCentre(lang string, values []Health) []Health {
+	out := make([]Health, len(values))
+	for i, h := range values {
+		out[i] = h.AtCentre(lang)
 	}
 	return out
 }

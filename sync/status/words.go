@@ -32,6 +32,15 @@ func Words(lang, code string) (title, todo string) {
 	return title, todo
 }
 
+// centreWords are Words for the centre, which has its own where a station's people are
+// told to call it.
+func centreWords(lang, code string) (title, todo string) {
+	if title, todo, ok := lookup(lang, "centre."+code); ok {
+		return title, todo
+	}
+	return Words(lang, code)
+}
+
 // PlaceWords tells where an entry is: a badge of a few words, and what it means.
 func PlaceWords(lang string, p record.Place) (badge, meaning string) {
 	return listed(lang, "place", string(p))

@@ -79,6 +79,11 @@ func expected(t *testing.T) []string {
 	for _, c := range findings(t) {
 		out = append(out, "finding."+c)
 	}
+	for _, c := range Codes() { // of those that read otherwise at the centre
+		if _, _, ok := lookup("en", "centre."+string(c)); ok {
+			out = append(out, "centre."+string(c))
+		}
+	}
 	return out
 }
 
@@ -195,6 +200,26 @@ func TestVietnameseIsWrittenWithItsMarks(t *testing.T) {
 	}
 }
 
+// Whoever a station's people are told to call reads other words at the centre.
+func TestTheCentreIsNotToldToCallItself(t *testing.T) {
+	calls := 0
+	for _, c := range Codes() {
+		if _, todo := Words("en", string(c)); !strings.Contains(todo, "central IT") {
+			continue
+		}
+		calls++
+		for lang, not := range map[string]string{"vi": "tin học ở trung tâm|Bạn vẫn|lưu ở đây|trên máy này", "en": "central IT|You can go|saved here|this PC"} {
+			title, todo := centreWords(lang, string(c))
+			if m := regexp.MustCompile(not).FindString(title + " " + todo); m != "" {
+				t.Errorf("%s: [%s] says %q at the centre: %s. %s", lang, c, m, title, todo)
+			}
+		}
+	}
+	if calls == 0 {
+		t.Error("nobody is told to call the central IT")
+	}
+}
+
 func TestWords(t *testing.T) {
 	unknownEN, _ := Words("en", "unknown")
 	for _, c := range []struct{ name, lang, code, want string }{
@@ -203,6 +228,7 @@ func TestWords(t *testing.T) {
 		{"a language without words reads English", "km", "no-link", "No link to the centre"},
 		{"a code of tomorrow", "en", "sunspots", unknownEN},
 		{"a place is no code", "en", "place.here", unknownEN},
+		{"nor is what only the centre reads", "en", "centre.no-link", unknownEN},
 		{"a code that tries to leave its line", "en", "fine]\nx\n[no-link", unknownEN},
 		{"no code", "en", "", unknownEN},
 	} {
