@@ -107,6 +107,7 @@ func TestBadFilesSayWhereAndWhat(t *testing.T) {
 		"in the wrong group":  {"[page]\npoll = \"3s\"", Error{Code: DidYouMean, Line: 2, Key: "page.poll", Hint: "drop.poll"}},
 		"without a group":     {"listen = \"127.0.0.1:1\"", Error{Code: DidYouMean, Line: 1, Key: "listen", Hint: "page.listen"}},
 		"misspelt group":      {"[statoin]\nname = \"a\"", Error{Code: DidYouMean, Line: 1, Key: "statoin", Hint: "[station]"}},
+		"no group is near":    {"[foo]\nname = \"a\"", Error{Code: UnknownKey, Line: 1, Key: "foo"}},
 		"nothing like it":     {"[log]\ncolour = \"blue\"", Error{Code: UnknownKey, Line: 2, Key: "log.colour"}},
 		"deeper than it goes": {"[log.level]\nx = 1", Error{Code: WrongType, Line: 1, Key: "log.level", Hint: "debug"}},
 		"group is a text":     {"\nlog = \"info\"", Error{Code: DidYouMean, Line: 2, Key: "log", Hint: "[log]"}},

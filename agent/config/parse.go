@@ -150,7 +150,7 @@ func nearest(known []setting, key string) string {
 	if best == "" {
 		for _, s := range known { // a misspelt group
 			group, _, _ := strings.Cut(s.key, ".")
-			if wrote, _, _ := strings.Cut(key, "."); distance(wrote, group) < 3 && !ok {
+			if wrote, _, _ := strings.Cut(key, "."); 2*distance(wrote, group) < len(group) && !ok {
 				return "[" + group + "]"
 			}
 		}
