@@ -1,6 +1,8 @@
 package rehearse
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -86,5 +88,30 @@ func TestMainRefusesWrongUsage(t *testing.T) {
 		if got := Main(t.Context(), c.args, &out, &trouble); got != c.want || trouble.Len() == 0 {
 			t.Errorf("%q: exit %d (%s), want %d", c.args, got, trouble.String(), c.want)
 		}
+	}
+}
+
+// The second of two says that the first one runs, and nothing of ports that it does not use.
+func TestASecondRunSaysThatTheFirstRuns(t *testing.T) {
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listen.Close()
+	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", centrePage)) // or something else has it
+	if err == nil {
+		defer taken.Close()
+	}
+	c := &Cast{Work: t.TempDir()}
+	dir := c.Station("tram-a").Dir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "run.json"), []byte(`{"address":"`+listen.Addr().String()+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := Run(t.Context(), c, &out); err == nil || !strings.Contains(err.Error(), listen.Addr().String()) || out.Len() > 0 {
+		t.Errorf("it says %q, %v", out.String(), err)
 	}
 }

@@ -35,6 +35,10 @@ type stage struct {
 // the next run goes on with the same records.
 func Run(ctx context.Context, c *Cast, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, c.Close()) }()
+	st := c.Station("tram-a")
+	if here, err := agent.ReadHere(st.Dir); err == nil && listens(here.Address) {
+		return fmt.Errorf(NewWords("vi").Get("already")+" "+NewWords("en").Get("already"), here.Address, here.Address)
+	}
 	var addresses [3]string
 	// Another port is better than none: whoever trains need not know of ports.
 	for i, port := range []int{stationPort, centrePort, centrePage} {
@@ -51,10 +55,6 @@ func Run(ctx context.Context, c *Cast, out io.Writer) (err error) {
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !fresh {
 		return fmt.Errorf("read %s (start anew with --fresh): %w", file, err)
-	}
-	st := c.Station("tram-a")
-	if here, err := agent.ReadHere(st.Dir); err == nil && listens(here.Address) {
-		return fmt.Errorf(NewWords("vi").Get("already")+" "+NewWords("en").Get("already"), here.Address, here.Address)
 	}
 	centre := &Centre{Account: kept.Centre, Dir: filepath.Join(c.Work, "centre"), Listen: addresses[1], Page: addresses[2], cast: c}
 	// The settings name the centre anew each time, since its port may be another.
