@@ -95,6 +95,7 @@ func (w *ward) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	a.door = a.newDoor(here, pages)
 	srv := httptest.NewUnstartedServer(a.handler(here, pages))
 	srv.Listener.Close()
 	srv.Listener = listen
