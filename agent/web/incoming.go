@@ -77,8 +77,9 @@ type messagePage struct {
 	Text   string
 	Cut    bool // there is more of the text
 	Chosen string
-	Keep   bool   // remember the number
-	Fault  string // in words
+	Asked  *personLine // chosen, though name or birth date differ: it is asked once more
+	Keep   bool        // remember the number
+	Fault  string      // in words
 }
 
 // personLine is a person beside the one of whom a message speaks.
@@ -243,6 +244,12 @@ func (c *call) attach(p messagePage) error {
 		}
 		if c.r.PostForm.Get("base-"+p.Chosen) != all[i].Base {
 			return c.messageAgain(http.StatusConflict, p, c.say("incoming.changed"))
+		}
+		// The answer names whom it was given for: another choice is asked anew.
+		if all[i].Name.Differs || all[i].Birth.Differs {
+			if p.Asked = &all[i]; c.r.PostForm.Get("sure") != p.Chosen {
+				return c.messageAgain(http.StatusUnprocessableEntity, p, c.say("incoming.other-person"))
+			}
 		}
 		by.Person = record.Key{Kind: "Patient", ID: p.Chosen}
 		about = append(about, by.Person)

@@ -187,7 +187,16 @@ func TestSomebodyElseIsFoundForAMessage(t *testing.T) {
 	form := with(hidden(t, page, at), "q", "nobody at all", "person", hers.Key.ID)
 	_, page, _ = b.post(at, with(form, "act", "search"))
 	want(t, "sought again", page, "Không tìm thấy ai", `value="`+hers.Key.ID+`" checked`)
-	if code, _, to := b.post(at, with(form, "act", "attach")); code != http.StatusSeeOther || to != "/person/"+hers.Key.ID+"?said=attached" {
+	// Name and birth date differ: that is asked once more, for this person alone.
+	other := s.born("Patient", `,"name":[{"text":"Trần Tám"}],"birthDate":"1955"`, "quang")
+	for _, sure := range []string{"", "1", other.Key.ID} {
+		code, page, _ := b.post(at, with(form, "act", "attach", "sure", sure))
+		if code != http.StatusUnprocessableEntity || len(s.waits()) != 1 {
+			t.Fatalf("another name, %q: %d, waits %v", sure, code, s.waits())
+		}
+		want(t, "asked", page, "khác với trong tin", `name="sure" value="`+hers.Key.ID+`"`, "đúng là Đặng Thị Hoà, 03/02/1961")
+	}
+	if code, _, to := b.post(at, with(form, "act", "attach", "sure", hers.Key.ID)); code != http.StatusSeeOther || to != "/person/"+hers.Key.ID+"?said=attached" {
 		t.Errorf("attach: %d to %s", code, to)
 	}
 	if strings.Contains(s.content(hers.Key), "079001") {
