@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"time"
 
 	"tram/agent/intake/hl7v2"
+	"tram/store/fhir"
 	"tram/store/record"
 )
 
@@ -31,6 +33,9 @@ func (in *Intake) Attach(ctx context.Context, id string, by Choice) (Taken, erro
 	in.taken.Lock()
 	defer in.taken.Unlock()
 	e, err := in.retake(ctx, id, by)
+	if err == nil && e.What == Took {
+		in.noted(ctx, e)
+	}
 	return e.Taken, err
 }
 
@@ -62,6 +67,7 @@ func (in *Intake) retake(ctx context.Context, id string, by Choice) (Event, erro
 		case err != nil || out.Waits > 0:
 			return out, err
 		default:
+			in.settled(ctx, w)
 			return out, in.keepWaiting(ctx, rest)
 		}
 	}
@@ -122,6 +128,54 @@ func (in *Intake) reread(raw []byte) (*hl7v2.Message, *hl7v2.Content, error) {
 	return all[0], c, asRefusal(err)
 }
 
+// Original names what was kept of the message that a document is; false where it is none.
+func Original(document *fhir.Value) (raw string, ok bool) {
+	if document.Str("resourceType") != "DocumentReference" || document.Get("content") == nil {
+		return "", false
+	}
+	a := document.Get("content").Items[0].Get("attachment")
+	raw, ok = strings.CutPrefix(a.Str("url"), "Binary/")
+	return raw, ok && a.Str("contentType") == rawType
+}
+
+// Back names a message that was kept under raw and taken, as it would wait once more;
+// ErrNotTaken where it was not taken here.
+func (in *Intake) Back(raw string) (Waiting, error) {
+	text, err := in.o.Kept(raw)
+	if err != nil {
+		return Waiting{}, ErrNotTaken
+	}
+	l := &letter{raw: raw}
+	if l.msg, l.content, err = in.reread(text); err != nil {
+		return Waiting{}, ErrNotTaken
+	}
+	l.label = labelOf(l.msg, l.content)
+	if l.memory, err = in.recall(l.label); err != nil {
+		return Waiting{}, err
+	}
+	if _, _, err := in.waits(l.label); err != nil && !l.memory.Taken { // on the list: Return was cut off
+		return Waiting{}, ErrNotTaken
+	}
+	return in.waiting(l, found{why: TakenBack}), nil
+}
+
+// Return puts a message that was taken on the list again: somebody said that it is not that
+// person's. What it brought is for the caller to withdraw, afterwards, so that a crash
+// between the two loses nothing and the same act ends it.
+func (in *Intake) Return(ctx context.Context, w Waiting) error {
+	in.taken.Lock()
+	defer in.taken.Unlock()
+	list, err := in.listed([]Waiting{w})
+	if err != nil {
+		return err
+	}
+	if err := in.keepWaiting(ctx, list); err != nil {
+		return err
+	}
+	in.noted(ctx, Event{What: Waits, Source: HL7, Kind: w.Kind, Waits: 1})
+	return in.unshelve(ctx, w.ID)
+}
+
 // Reject takes a message off the list: a person said that it belongs to nobody here. It is
 // put into aside/, and taken anew when it comes again.
 func (in *Intake) Reject(ctx context.Context, id string) error {
@@ -142,8 +196,11 @@ func (in *Intake) Reject(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := in.setAside(w.ID+".hl7", raw, &Refusal{Code: Rejected}); err != nil && !errors.Is(err, fs.ErrExist) {
+	no := &Refusal{Code: Rejected}
+	if err := in.setAside(w.ID+".hl7", raw, no); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	in.settled(ctx, w)
+	in.noted(ctx, Event{What: Aside, Source: HL7, Kind: w.Kind, Refusal: no})
 	return in.keepWaiting(ctx, rest)
 }

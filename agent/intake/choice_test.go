@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tram/store"
+	"tram/store/fhir"
 	"tram/store/record"
 )
 
@@ -123,5 +124,77 @@ func TestAChoiceThatWasCutOffDoublesNothing(t *testing.T) {
 	}
 	if left, _ := st.Waiting(); len(left) != 0 || st.counts() != "Patient 1, DiagnosticReport 1, Observation 1, DocumentReference 1" {
 		t.Errorf("%d wait, holds %s", len(left), st.counts())
+	}
+}
+
+// What was taken for the wrong person waits again, and the dose that was withdrawn stands
+// in nobody's way, not even in that of the same person.
+func TestWhatWasTakenWaitsAgain(t *testing.T) {
+	st := newStation(t)
+	st.register("p", `"name":[{"text":"x"}]`)
+	text := vxu("1", "079001", "D1")
+	day := func() Row {
+		t.Helper()
+		d, err := st.Day(st.Today())
+		if err != nil || len(d.Rows) != 1 {
+			t.Fatalf("the day: %+v, %v", d, err)
+		}
+		return d.Rows[0]
+	}
+	for round := range 2 {
+		if round == 0 {
+			st.submit(text)
+		}
+		list, err := st.Waiting()
+		if err != nil || len(list) != 1 || day().Waiting != 1 {
+			t.Fatalf("waiting %v, %v; of the day %+v", list, err, day())
+		}
+		if _, err := st.Attach(t.Context(), list[0].ID, Choice{Person: record.Key{Kind: "Patient", ID: "p"}, Who: "hoa"}); err != nil {
+			t.Fatal(err)
+		}
+		if r := day(); r.Waiting != 0 || r.Taken != round+1 {
+			t.Errorf("after it was attached: %+v", r)
+		}
+		doses := st.all("Immunization")
+		if len(doses) != round+1 {
+			t.Fatalf("round %d: holds %s", round, st.counts())
+		}
+		if round > 0 {
+			return
+		}
+		raw, ok := Original(st.all("DocumentReference")[0])
+		w, err := st.Back(raw)
+		if !ok || err != nil || w.ID != list[0].ID || w.Why != TakenBack {
+			t.Fatalf("the message of the document: %t, %+v, %v", ok, w, err)
+		}
+		st.cut(0, func() {
+			if err := st.Return(t.Context(), w); err == nil {
+				t.Error("cut off, and nothing is said")
+			}
+		})
+		if err := st.Return(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		now, err := st.s.Get(record.Key{Kind: "Immunization", ID: doses[0].Str("id")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := doses[0].With("status", fhir.NewString(withdrawn))
+		if _, err := st.s.Put(t.Context(), store.Write{Key: now.Key, Base: now.Tag(), Content: wrong.Bytes(), Author: "hoa"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOnlyWhatWasTakenHereWaitsAgain(t *testing.T) {
+	st := newStation(t)
+	other, err := st.o.Keep([]byte(strings.ReplaceAll(vxu("1", "079001", "D1"), "\n", "\r")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range []string{"", "nothing", other} {
+		if _, err := st.Back(raw); err != ErrNotTaken {
+			t.Errorf("%q: %v", raw, err)
+		}
 	}
 }

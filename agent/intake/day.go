@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"tram/store/record"
 )
@@ -26,7 +27,7 @@ type Row struct {
 	Kind    string       `json:"kind,omitempty"` // of messages; "" elsewhere
 	Taken   int          `json:"taken"`          // files or messages of the network
 	Again   int          `json:"again"`          // known already
-	Waiting int          `json:"waiting"`        // messages that were put on the waiting list
+	Waiting int          `json:"waiting"`        // messages that are on the waiting list
 	Aside   int          `json:"aside"`
 	Why     map[Code]int `json:"why,omitempty"` // of those set aside
 	New     int          `json:"new"`           // records
@@ -52,10 +53,8 @@ func (in *Intake) Day(date string) (Day, error) {
 	return d, nil
 }
 
-// count adds an event to its day's report.
+// count adds an event to its day's report. The lock is held.
 func (in *Intake) count(ctx context.Context, e Event) error {
-	in.taken.Lock()
-	defer in.taken.Unlock()
 	d, err := in.Day(in.Today())
 	if err != nil {
 		return err
@@ -74,6 +73,10 @@ func (in *Intake) count(ctx context.Context, e Event) error {
 	slices.SortFunc(d.Rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Kind, b.Kind))
 	})
+	return in.keepDay(ctx, d)
+}
+
+func (in *Intake) keepDay(ctx context.Context, d Day) error {
 	b, err := json.Marshal(d.Rows)
 	if err == nil {
 		err = in.o.SetSetting(ctx, "intake/day/"+d.Date, b)
@@ -82,6 +85,24 @@ func (in *Intake) count(ctx context.Context, e Event) error {
 		return fmt.Errorf("keep the report of a day: %w", err)
 	}
 	return nil
+}
+
+// settled takes a message that left the waiting list off the report of the day on which it
+// came, where it may stand among others of its file. A report that cannot be kept holds up
+// nothing.
+func (in *Intake) settled(ctx context.Context, w Waiting) {
+	d, err := in.Day(time.UnixMilli(w.At).In(in.o.Zone).Format(time.DateOnly))
+	for _, kind := range []string{w.Kind, "HL7", "?"} {
+		i := slices.IndexFunc(d.Rows, func(r Row) bool { return r.Kind == kind && r.Waiting > 0 })
+		if err == nil && i >= 0 {
+			d.Rows[i].Waiting--
+			err = in.keepDay(ctx, d)
+			break
+		}
+	}
+	if err != nil {
+		in.o.Log.Debug("what left the list cannot be counted", "err", err)
+	}
 }
 
 func (r *Row) add(e Event) {

@@ -95,6 +95,13 @@ func (in *Intake) finish(ctx context.Context, e Event) {
 	if e.What == Held {
 		return
 	}
+	in.taken.Lock()
+	defer in.taken.Unlock()
+	in.noted(ctx, e)
+}
+
+// noted counts an event in its day's report, for the holder of the lock.
+func (in *Intake) noted(ctx context.Context, e Event) {
 	if err := in.count(ctx, e); err != nil {
 		in.o.Log.Debug("what came in cannot be counted", "err", err)
 	}

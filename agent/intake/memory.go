@@ -98,6 +98,28 @@ func (in *Intake) remember(ctx context.Context, label string, m memory) error {
 	return nil
 }
 
+// unshelve forgets that the bytes with this label were taken.
+func (in *Intake) unshelve(ctx context.Context, label string) error {
+	short, at, err := shelved(label)
+	if err != nil {
+		return fmt.Errorf("forget file: %w", err)
+	}
+	shelf, err := in.small(at)
+	if err != nil {
+		return err
+	}
+	var rest []byte
+	for one := range slices.Chunk(shelf, labelLen) {
+		if string(one) != string(short) {
+			rest = append(rest, one...)
+		}
+	}
+	if err := in.o.SetSetting(ctx, at, rest); err != nil {
+		return fmt.Errorf("forget file: %w", err)
+	}
+	return nil
+}
+
 // shelve remembers that the bytes with this label were taken.
 func (in *Intake) shelve(ctx context.Context, label string) error {
 	short, at, err := shelved(label)

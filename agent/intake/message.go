@@ -19,6 +19,9 @@ import (
 // rawType is the media type of a message that is kept.
 const rawType = "x-application/hl7-v2+er7"
 
+// withdrawn is the status of what should never have been written.
+const withdrawn = "entered-in-error"
+
 // letter is a message of a file with what is known of it.
 type letter struct {
 	msg     *hl7v2.Message
@@ -120,6 +123,7 @@ func labelOf(m *hl7v2.Message, c *hl7v2.Content) string {
 // off between, it is repeated with the same ids. A choice is a person's, for the one message.
 func (in *Intake) deliver(ctx context.Context, letters []*letter, e Event, by Choice) (Event, error) {
 	p := in.plan()
+	p.anew = by.Who != ""
 	var waits []Waiting
 	var taken []*letter
 	for _, l := range letters {
@@ -240,7 +244,7 @@ func (p *plan) before(v *fhir.Value, subject record.Key) (was, will *fhir.Value,
 	}
 	all = slices.DeleteFunc(all, func(one *fhir.Value) bool {
 		whose, ok := strings.CutPrefix(one.Str("subject", "reference")+one.Str("patient", "reference"), "Patient/")
-		return !ok || !slices.Contains(person, whose) || keyOf(one) == keyOf(v)
+		return !ok || p.anew && one.Str("status") == withdrawn || !slices.Contains(person, whose) || keyOf(one) == keyOf(v)
 	})
 	r4 := p.in.o.R4
 	holds := func(one *fhir.Value) bool { return !match.Contradicts(r4, one, v) && match.Further(one, v) == one }

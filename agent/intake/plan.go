@@ -21,6 +21,7 @@ type plan struct {
 	named  map[numbered][]int // where in writes those with an identifier stand; none is taken off it
 	born   []Assigned
 	joined map[string][]string // the ids of Patients that are to be linked, both ways
+	anew   bool                // a person says whose it is: what was withdrawn stands for nothing
 }
 
 func (in *Intake) plan() *plan {

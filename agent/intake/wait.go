@@ -23,6 +23,9 @@ const waitingSetting = "intake/waiting"
 // ErrNotWaiting says that no such message waits: somebody saw to it already.
 var ErrNotWaiting = errors.New("no such message waits; look at the list again")
 
+// ErrNotTaken says that no such message was taken here.
+var ErrNotTaken = errors.New("no such message was taken here")
+
 // Why says why a message waits.
 type Why string
 
@@ -35,6 +38,7 @@ const (
 	OtherName   Why = "other-name"   // who has it bears another name
 	OtherBirth  Why = "other-birth"  // or was born on another day
 	OtherSex    Why = "other-sex"    // or is of another sex
+	TakenBack   Why = "taken-back"   // it was taken for somebody, and that was wrong
 )
 
 // Waiting is a message that waits until a person says whose it is.

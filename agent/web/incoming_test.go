@@ -358,3 +358,58 @@ func TestReportOfADay(t *testing.T) {
 		}
 	}
 }
+
+// A result went to the wrong person, whose the number is now too. All that it brought is
+// withdrawn in one act, and it waits for the right one.
+func TestAMessageIsTakenBack(t *testing.T) {
+	s := open(t)
+	wrong := s.born("Patient", hoa+`,"identifier":[{"system":"urn:x","value":"17"}]`, "quang")
+	at := "/incoming/" + s.wait(oru("1", hoaPID))
+	b := s.as("quang")
+	_, page, _ := b.get(at)
+	form := with(hidden(t, page, at), "act", "attach", "person", wrong.Key.ID, "remember", "1")
+	if code, _, _ := b.post(at, form); code != http.StatusSeeOther {
+		t.Fatalf("attach: %d", code)
+	}
+	letter := s.all("DocumentReference")[0].Key
+	for _, kind := range []string{"Observation", "DiagnosticReport"} {
+		_, page, _ := b.get("/record/" + s.all(kind)[0].Key.String())
+		want(t, kind, page, `<a href="/record/`+letter.String()+`">Tin đã mang mục này đến`)
+	}
+	back := "/record/" + letter.String() + "/back"
+	_, page, _ = b.get("/record/" + letter.String())
+	want(t, "the message", page, "Tin này không phải của người này?", "13,40 g/dL", "Bỏ cả mã số của tin khỏi người này: 079001", `name="numbers" value="1" checked`)
+	if code, _, _ := s.as("lan").post(back, nil); code != http.StatusForbidden {
+		t.Errorf("by a clerk: %d", code)
+	}
+	if code, _, _ := b.post(back, nil); code != http.StatusConflict || len(s.waits()) != 0 {
+		t.Errorf("a form without a version: %d, waits %v", code, s.waits())
+	}
+	if code, _, to := b.post(back, with(hidden(t, page, back), "numbers", "1")); code != http.StatusSeeOther || to != at+"?said=taken-back" {
+		t.Fatalf("taken back: %d to %s", code, to)
+	}
+	for _, kind := range []string{"Observation", "DiagnosticReport", "DocumentReference"} {
+		if st := s.all(kind); len(st) != 1 || st[0].Shown.Author != "quang" || !strings.Contains(string(st[0].Shown.Content), `"status":"entered-in-error"`) {
+			t.Errorf("%s: %s", kind, st[0].Shown.Content)
+		}
+	}
+	if now := s.content(wrong.Key); strings.Contains(now, "079001") || !strings.Contains(now, `"17"`) {
+		t.Errorf("the numbers of the wrong person: %s", now)
+	}
+	_, page, _ = b.get(at + "?said=taken-back")
+	want(t, "it waits again", page, "Đã rút tin khỏi người đó", "đã được nhận nhầm cho người khác", "13,40 g/dL")
+	if code, _, _ := b.post(back, with(hidden(t, page, at), "base", s.all("DocumentReference")[0].Tag())); code != http.StatusConflict || len(s.waits()) != 1 {
+		t.Errorf("once more: %d, waits %v", code, s.waits())
+	}
+	right := s.born("Patient", hoa, "quang")
+	_, page, _ = b.get(at)
+	if code, _, _ := b.post(at, with(hidden(t, page, at), "act", "attach", "person", right.Key.ID)); code != http.StatusSeeOther || len(s.waits()) != 0 {
+		t.Fatalf("attach to the right one: %d, waits %v", code, s.waits())
+	}
+	if n := len(s.all("Observation")); n != 2 {
+		t.Errorf("%d results, want the withdrawn one and the right one's", n)
+	}
+	if e := s.send(oru("1", hoaPID)); e.What != intake.Again {
+		t.Errorf("the same file afterwards: %+v", e)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"tram/agent/intake"
 	"tram/agent/web/show"
 	"tram/store"
 	"tram/store/audit"
@@ -35,6 +36,9 @@ type recordPage struct {
 	Stale    bool
 	Parked   record.Reason // why upstream did not take it; "" where it did
 	Can      bool          // it can be withdrawn as entered in error
+	Letter   record.Key    // the message that brought it; zero for none
+	Brought  []entryLine   // what is withdrawn with it, of a message that can wait again
+	Numbers  []string      // of that message, which the person has
 }
 
 // versionLine is one version in a record's history.
@@ -121,6 +125,25 @@ func (c *call) recordAgain(code int, stale bool) error {
 	if p.Key.Kind == "Encounter" {
 		if p.Parts, err = c.partsOf(p.Key); err != nil {
 			return err
+		}
+	}
+	if c.Incoming != nil && c.user.Role.Clinical() {
+		if p.Letter, err = c.letterOf(p.Key); err != nil {
+			return err
+		}
+		b, err := c.broughtBy(st)
+		if err != nil && !errors.Is(err, intake.ErrNotTaken) {
+			return err
+		}
+		for _, st := range b.stands {
+			l, err := c.lineOf(st)
+			if err != nil {
+				return err
+			}
+			p.Brought = append(p.Brought, l)
+		}
+		for _, n := range b.numbers {
+			p.Numbers = append(p.Numbers, n.Value)
 		}
 	}
 	p.Tab, p.Stale = "record", stale

@@ -191,6 +191,7 @@ func (w *Web) routes() {
 		"POST /record/{kind}/{id}/same":    (*call).same,
 		"POST /record/{kind}/{id}/reissue": (*call).reissue,
 		"POST /record/{kind}/{id}/wrong":   (*call).wrong,
+		"POST /record/{kind}/{id}/back":    attending((*call).takeBack),
 		"GET /record/{kind}/{id}/audit":    (*call).audit,
 		"GET /record/{kind}/{id}/vault":    (*call).recordVault,
 		"GET /waiting":                     (*call).waiting,

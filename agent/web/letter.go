@@ -1,0 +1,186 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"tram/agent/intake"
+	"tram/agent/intake/match"
+	"tram/agent/web/show"
+	"tram/store"
+	"tram/store/audit"
+	"tram/store/fhir"
+	"tram/store/query"
+	"tram/store/record"
+)
+
+// letterOf is the document of the message that brought a record; zero for none. An
+// observation stands in its report.
+func (c *call) letterOf(key record.Key) (record.Key, error) {
+	for _, by := range [][2]string{{"DiagnosticReport", "result"}, {"DocumentReference", "related"}} {
+		stands, err := c.pointing(by[0], by[1], key)
+		if err != nil {
+			return record.Key{}, err
+		}
+		if len(stands) > 0 {
+			key = stands[0].Key
+		}
+	}
+	if key.Kind != "DocumentReference" || key == c.key() {
+		return record.Key{}, nil
+	}
+	return key, nil
+}
+
+// pointing are the records of a kind whose element points to a record and that hold good.
+func (c *call) pointing(kind, param string, to record.Key) ([]*record.Stand, error) {
+	res, err := c.Store.Search(query.Query{Kind: kind, Limit: perSection, Clauses: []query.Clause{{Param: param, Values: []string{to.String()}}}})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(res.Stands, func(st *record.Stand) bool {
+		content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+		return err != nil || show.Wrong(content)
+	}), nil
+}
+
+// brought is a message that was taken, and what came of it.
+type brought struct {
+	waiting intake.Waiting // as it would wait again
+	stands  []*record.Stand
+	writes  []store.Write  // that withdraw them
+	numbers []match.Number // of the message, which its person has
+	without store.Write    // takes them from the person
+}
+
+// broughtBy is what the message brought whose document the record is, and no other message
+// did; intake.ErrNotTaken where the record is none, or was withdrawn.
+func (c *call) broughtBy(st *record.Stand) (b brought, err error) {
+	document, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return b, err
+	}
+	raw, ok := intake.Original(document)
+	if !ok || st.Shown.Deleted || show.Wrong(document) {
+		return b, intake.ErrNotTaken
+	}
+	if b.waiting, err = c.Incoming.Back(raw); err != nil {
+		return b, err
+	}
+	if err := b.withdraw(c, st.Key); err != nil {
+		return b, err
+	}
+	for _, key := range references(document.Get("context").Get("related")) {
+		others, err := c.pointing("DocumentReference", "related", key)
+		if err != nil {
+			return b, err
+		}
+		if len(others) > 1 {
+			continue
+		}
+		if err := b.withdraw(c, key); err != nil {
+			return b, err
+		}
+	}
+	who, err := record.ParseKey(document.Str("subject", "reference"))
+	if err != nil {
+		return b, nil
+	}
+	person, content, err := c.held(who.ID)
+	if err != nil || content == nil {
+		return b, err
+	}
+	var rest []*fhir.Value
+	for _, id := range items(content.Get("identifier")) {
+		n := match.Number{System: id.Str("system"), Value: id.Str("value")}
+		if slices.Contains(b.waiting.Numbers, n) {
+			b.numbers = append(b.numbers, n)
+		} else {
+			rest = append(rest, id)
+		}
+	}
+	will := content.With("identifier", nil)
+	if len(rest) > 0 {
+		will = content.With("identifier", fhir.NewArray(rest...))
+	}
+	b.without = store.Write{Key: who, Base: person.Tag(), Content: will.Bytes(), Author: c.user.User}
+	return b, nil
+}
+
+// withdraw adds a record, and the results that a report has.
+func (b *brought) withdraw(c *call, key record.Key) error {
+	st, err := c.Store.Get(key)
+	if errors.Is(err, record.ErrNotFound) || err == nil && st.Shown.Deleted {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+	if err != nil {
+		return err
+	}
+	if v, ok := c.withdrawn(content); ok {
+		b.stands = append(b.stands, st)
+		b.writes = append(b.writes, store.Write{Key: key, Base: st.Tag(), Content: v.Bytes(), Author: c.user.User})
+	}
+	for _, result := range references(content.Get("result")) {
+		if err := b.withdraw(c, result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func items(v *fhir.Value) []*fhir.Value {
+	if v == nil {
+		return nil
+	}
+	return v.Items
+}
+
+// references are the records that the References of a list point to.
+func references(list *fhir.Value) []record.Key {
+	var out []record.Key
+	for _, r := range items(list) {
+		if key, err := record.ParseKey(r.Str("reference")); err == nil {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// takeBack says that a message is not that person's for whom it was taken: what it brought
+// is withdrawn, and it waits again.
+func (c *call) takeBack() error {
+	st, err := c.get(c.key())
+	if err != nil {
+		return err
+	}
+	b, err := c.broughtBy(st)
+	if errors.Is(err, intake.ErrNotTaken) || err == nil && c.r.PostForm.Get("base") != st.Tag() {
+		return c.recordAgain(http.StatusConflict, true)
+	}
+	if err != nil {
+		return err
+	}
+	for _, st := range b.stands {
+		if st.Parked != "" {
+			return store.ErrParked
+		}
+	}
+	if c.r.PostForm.Get("numbers") != "" {
+		b.writes = append(b.writes, b.without)
+	}
+	if err := c.acted(audit.Decide, record.Key{Kind: "Binary", ID: b.waiting.Raw}); err != nil {
+		return err
+	}
+	if err := c.Incoming.Return(c.r.Context(), b.waiting); err != nil {
+		return err
+	}
+	if _, err := c.Store.Put(c.r.Context(), b.writes...); err != nil {
+		return err
+	}
+	return c.goTo("/incoming/"+b.waiting.ID, "taken-back")
+}
