@@ -370,25 +370,6 @@ func TestFormSentWithoutASessionComesBack(t *testing.T) {
 	want(t, "the form", page, "0988777666", v.Name.String())
 }
 
-func TestScriptKeepsDrafts(t *testing.T) {
-	s := open(t)
-	b := s.as("quang")
-	if code, _, _ := b.post("/draft", url.Values{"draft_path": {"/people/new"}, "name": {"Trần Văn An"}}); code != http.StatusNoContent {
-		t.Fatalf("keep: %d", code)
-	}
-	_, page, _ := b.get("/people/new")
-	want(t, "the form", page, "Trần Văn An")
-	if code, _, _ := b.post("/draft", url.Values{"draft_path": {"/staff"}}); code != http.StatusBadRequest {
-		t.Errorf("a draft of no form: %d", code)
-	}
-	if code, _, _ := b.post("/draft", nil); code != http.StatusNoContent {
-		t.Errorf("a sign of life: %d", code)
-	}
-	if code, _, _ := b.post("/draft", url.Values{"draft_path": {"/people/new"}, "name": {strings.Repeat("x", 70_000)}}); code != http.StatusRequestEntityTooLarge {
-		t.Errorf("too large: %d", code)
-	}
-}
-
 func TestProgramsNeedTheirToken(t *testing.T) {
 	s := open(t)
 	b := s.as("trang")

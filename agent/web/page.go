@@ -47,6 +47,7 @@ type view struct {
 	Version  string
 	Said     string // text key of what was just done
 	Form     bool   // something may be typed in it: it must not go away by itself
+	Unsaved  bool   // what was typed was sent, and is not saved
 	Idle     int    // seconds
 	Body     any
 }
@@ -114,13 +115,11 @@ func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(
 func (c *call) render(code int, page, title string, body any) {
 	report, kept := c.Report(), c.keptCount()
 	v := view{
-		Lang: c.lang, Title: title, Path: "/", User: c.user, Report: report, Needs: report.Conflicts + report.Parked + report.Undated + report.Messages + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
+		Lang: c.lang, Title: title, Path: c.after(localPath(c.r.URL.Path)), User: c.user, Report: report, Needs: report.Conflicts + report.Parked + report.Undated + report.Messages + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
 		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
 	}
-	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
-		v.Path = localPath(c.r.URL.Path)
-	}
 	v.Form = page == "form" || page == "mend" || page == "conflict" || page == "clock"
+	v.Unsaved = v.Form && c.r.Method == http.MethodPost
 	v.Nav, _, _ = strings.Cut(strings.TrimPrefix(c.r.URL.Path, "/"), "/")
 	if said := "said." + c.r.URL.Query().Get("said"); c.texts[c.lang][said] != "" {
 		v.Said = said

@@ -64,7 +64,7 @@ func (c *call) signinForm() error {
 	} else if !any {
 		return c.goTo("/setup", "")
 	}
-	c.render(http.StatusOK, "signin", "signin.title", signin{Next: "/people", Locked: c.locked})
+	c.render(http.StatusOK, "signin", "signin.title", signin{Next: c.after(localPath(c.r.URL.Query().Get("next"))), Locked: c.locked})
 	return nil
 }
 
@@ -190,10 +190,13 @@ func (c *call) signout() error {
 	return c.goTo("/signin", "")
 }
 
-// lock locks the session and asks for the next user.
+// lock locks the session and asks for the next user. Who was here comes back to the page.
 func (c *call) lock() error {
 	if ck, err := c.r.Cookie(cookieName); err == nil {
 		c.sessions.Lock(ck.Value)
+	}
+	if next := c.after(localPath(c.r.PostForm.Get("next"))); next != "/people" {
+		return c.goTo("/signin?next="+url.QueryEscape(next), "")
 	}
 	return c.goTo("/signin", "")
 }

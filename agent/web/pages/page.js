@@ -8,10 +8,13 @@
   try { localStorage.setItem("user", user); } catch (e) { /* no store */ }
   if (!user) { return; }
   var idle = Number(document.body.dataset.idle) * 1000;
-  var form = document.querySelector("form[data-draft]");
+  var forms = document.querySelectorAll("form[data-draft]");
+  var form = forms[0];
   var said = document.getElementById("draft-said");
   var lock = document.getElementById("lock-form");
-  var active = Date.now(), told = Date.now(), dirty = false, leaving = false;
+  var active = Date.now(), told = Date.now(), leaving = false;
+  // What was sent and not saved stands in the page alone.
+  var dirty = forms.length === 1 && document.body.dataset.unsaved === "1";
 
   // Printing is offered where there is something to print with.
   var print = document.querySelector("button[data-print]");
@@ -20,6 +23,13 @@
     print.addEventListener("click", function () { window.print(); });
   }
 
+  function say(what) {
+    if (!said) { return; }
+    said.textContent = what ? said.dataset[what] : "";
+    said.className = !what || what === "kept" ? "hint" : "fault";
+  }
+
+  // The answer tells whether what is typed is kept; none is that nobody answers.
   function send() {
     var body = new URLSearchParams();
     if (form && dirty) {
@@ -30,23 +40,35 @@
     var typed = dirty;
     dirty = false;
     told = Date.now();
-    return fetch("/draft", { method: "POST", body: body, keepalive: true }).then(function (r) {
+    // A browser refuses to carry more than 64 KiB past the end of a page.
+    return fetch("/draft", { method: "POST", body: body, keepalive: String(body).length < 60000 }).then(function (r) {
       if (r.status === 401 || r.status === 409) { // nobody, or somebody else; what is typed goes along
         leaving = true;
         if (typed) { form.submit(); } else { location.href = "/signin"; }
-      } else if (!r.ok) { dirty = typed || dirty; }
-      else if (typed && said) { said.textContent = said.dataset.text; }
+      } else if (!r.ok) { dirty = typed || dirty; if (typed) { say("refused"); } }
+      else if (typed && !dirty) { say("kept"); }
       return r;
-    }).catch(function () { dirty = typed || dirty; });
+    }).catch(function () { dirty = typed || dirty; if (typed) { say("dead"); } });
   }
 
   ["keydown", "pointerdown", "pointermove", "wheel"].forEach(function (e) {
     document.addEventListener(e, function () { active = Date.now(); }, { passive: true });
   });
-  document.querySelectorAll("form[data-draft]").forEach(function (f) {
-    f.addEventListener("input", function () { form = f; dirty = true; });
+  forms.forEach(function (f) {
+    f.addEventListener("input", function () { form = f; dirty = true; if (said && said.className === "hint") { say(""); } });
     f.addEventListener("submit", function () { leaving = true; });
   });
+  // Another form, as that of the lock or of the language, waits until what is typed is kept.
+  document.addEventListener("submit", function (e) {
+    if (leaving || !dirty || !e.target.requestSubmit) { return; }
+    e.preventDefault();
+    send().then(function (r) {
+      if (!r || leaving) { return; }
+      leaving = true;
+      e.target.requestSubmit(e.submitter);
+    });
+  });
+  window.addEventListener("pagehide", function () { if (dirty && !leaving) { send(); } });
   window.addEventListener("storage", function (e) {
     if (leaving || e.key !== "user" || e.newValue === user) { return; }
     if (dirty) { send(); } else { leaving = true; location.href = "/signin"; }
@@ -65,7 +87,11 @@
     var now = Date.now();
     if (now - active > idle - 4000) {
       leaving = true;
-      (dirty ? send() : Promise.resolve()).then(function (r) { if (!r || r.status !== 401) { lock.submit(); } });
+      var typed = dirty;
+      (typed ? send() : Promise.resolve()).then(function (r) {
+        if (typed && !r) { leaving = false; } // the page alone has it
+        else if (!r || r.status !== 401 && r.status !== 409) { lock.submit(); }
+      });
     } else if (dirty && now - told > 8000 || active > told && now - told > 60000) {
       send();
     }
