@@ -42,7 +42,6 @@ type view struct {
 	Report   status.Report
 	Severity status.Severity
 	Needs    int64 // records and entries that need a person
-	Kept     int64 // of them, entries of records that left
 	Practice bool
 	Version  string
 	Said     string // text key of what was just done
@@ -113,10 +112,13 @@ func (c *call) say(key string, args ...any) string { return c.texts[c.lang].say(
 
 // render writes a page: whole, or an error instead of half of one.
 func (c *call) render(code int, page, title string, body any) {
-	report, kept := c.Report(), c.keptCount()
+	report := c.Report()
 	v := view{
-		Lang: c.lang, Title: title, Path: c.after(localPath(c.r.URL.Path)), User: c.user, Report: report, Needs: report.Conflicts + report.Parked + report.Undated + report.Messages + kept, Kept: kept, Practice: c.Practice, Version: c.Version,
+		Lang: c.lang, Title: title, Path: c.after(localPath(c.r.URL.Path)), User: c.user, Report: report, Practice: c.Practice, Version: c.Version,
 		Severity: status.Worst(status.Judge(report, c.Now().UnixMilli()+report.Offset)), Idle: int(c.sessions.Idle().Seconds()), Body: body,
+	}
+	for _, n := range c.needs(report) {
+		v.Needs += n.N
 	}
 	v.Form = page == "form" || page == "mend" || page == "conflict" || page == "clock"
 	v.Unsaved = v.Form && c.r.Method == http.MethodPost

@@ -13,6 +13,7 @@ import (
 	"tram/store/element"
 	"tram/store/fhir"
 	"tram/store/record"
+	"tram/sync/status"
 )
 
 // parkedLine is an entry that the centre did not take, with what waits for it.
@@ -68,14 +69,46 @@ func (c *call) kept() ([]keptLine, error) {
 	return out, nil
 }
 
-// keptCount is how many entries of records that left wait for a person; the page says
-// what is wrong where they cannot be counted.
-func (c *call) keptCount() int64 {
-	n, err := c.Store.RescuedCount()
-	if err != nil {
-		c.Log.Error("cannot count what is kept", "err", err)
+// need is how much of one sort needs a person. The sort ends the key of its words.
+type need struct {
+	Sort string
+	N    int64
+}
+
+// needs counts what needs this user, of each sort of which there is something; the page
+// says what is wrong where it cannot be counted.
+func (c *call) needs(r status.Report) []need {
+	left, err := c.Store.RescuedCount()
+	all := []need{{"parked", r.Parked}, {"conflicts", r.Conflicts}, {"kept", int64(left)}, {"undated", r.Undated}, {"messages", r.Messages}}
+	if err == nil && c.user.User != "" && !c.user.Role.Clinical() {
+		all[1].N, all[2].N, err = c.fewNeeds()
+		all[4].N = 0 // what came in is clinical
 	}
-	return int64(n)
+	if err != nil {
+		c.Log.Error("cannot count what needs a person", "err", err)
+	}
+	return slices.DeleteFunc(all, func(n need) bool { return n.N == 0 })
+}
+
+// fewNeeds counts the conflicts and the entries kept that a role sees which does not see
+// every kind.
+func (c *call) fewNeeds() (conflicts, left int64, err error) {
+	stands, err := c.Store.Contested(maxConflicts)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, st := range stands {
+		if c.user.Role.Sees(st.Key.Kind) {
+			conflicts++
+		}
+	}
+	list, err := c.Store.Rescued(maxWaiting)
+	for _, it := range list {
+		if c.user.Role.Sees(it.Version.Key.Kind) {
+			left++
+		}
+	}
+	return conflicts, left, err
 }
 
 func (c *call) keptOf(it store.Rescued, names func(string) string) keptLine {

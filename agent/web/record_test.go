@@ -172,3 +172,22 @@ func TestEveryListLeavesAnEntryOfWhomItShows(t *testing.T) {
 		}
 	}
 }
+
+// Who does not see a person's clinical entries is not told that there are none, nor that
+// their conflicts need them.
+func TestClerkIsToldWhatIsNotShown(t *testing.T) {
+	s := open(t)
+	p := s.born("Patient", hoa, "quang")
+	o := s.born("Observation", `,"status":"final","code":{"text":"Mạch"},"subject":{"reference":"`+p.Key.String()+`"},"valueInteger":72`, "quang")
+	s.meet(o, edited(o, ":72", ":80"), edited(o, ":72", ":90"))
+	_, page, _ := s.as("lan").get("/person/" + p.Key.ID)
+	want(t, "the clerk's page", page, "Phần khám chữa không hiện ở đây")
+	if strings.Contains(page, "Chưa có mục nào") || strings.Contains(page, "count hot") {
+		t.Error("the clerk is told that there is nothing, or of a conflict that is not shown")
+	}
+	_, page, _ = s.as("quang").get("/person/" + p.Key.ID)
+	want(t, "the doctor's page", page, `<b class="count hot">1</b>`)
+	if strings.Contains(page, "không hiện ở đây") {
+		t.Error("the doctor is told that something is not shown")
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"tram/agent/health"
 	"tram/store"
 	"tram/store/account"
+	"tram/store/record"
 	"tram/store/storetest"
 )
 
@@ -77,4 +78,16 @@ func TestAGapOfTheJournalIsTold(t *testing.T) {
 	if strings.Contains(page, "Không thiếu gì") {
 		t.Error("it says that nothing is missing")
 	}
+}
+
+// A receipt is for what was answered, too: what the centre did not take is not said to be there.
+func TestReceiptsClaimNoMoreThanIsSo(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "quang")
+	b := s.as("quang")
+	_, page, _ := b.get("/state")
+	want(t, "the state", page, "đã nhận hoặc đã trả lời mọi mục đến số này.</p>")
+	s.refuse(record.NotFHIR, v)
+	_, page, _ = b.get("/state")
+	want(t, "the state with an entry not taken", page, "Trong đó có 1 mục trung tâm không nhận.", `href="/conflicts#parked"`)
 }

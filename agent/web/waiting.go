@@ -35,6 +35,7 @@ type waitingPage struct {
 	More    int
 	Bars    []bar
 	Day     certificate
+	Needs   []need         // what needs a person
 	Cause   *status.Health // what keeps entries here; nil where nothing does
 	CanSync bool
 	Long    *long
@@ -140,6 +141,7 @@ func (c *call) waiting() error {
 		return err
 	}
 	r := c.Report()
+	p.Needs = c.needs(r)
 	p.Cause, p.CanSync, p.Tried, p.Failed = c.cause(r), c.SyncNow != nil, r.Tried, r.Failures > 0
 	p.Long = c.long()
 	c.render(http.StatusOK, "waiting", "waiting.title", p)

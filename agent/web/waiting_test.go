@@ -41,7 +41,7 @@ func TestWaitingPageSaysWhyAndHowMany(t *testing.T) {
 	_, page, _ := b.get("/waiting?said=sync")
 	title, _ := status.Words("vi", string(status.NoLink))
 	want(t, "waiting", page, "chưa biết gửi được hay chưa", "Lần thử cuối, lúc 05/10/2026 09:00, không thành công", title,
-		`Cần bạn <b class="count hot">1</b>`, `<a href="/conflicts">1</a>`, "0 trung tâm không nhận, 1 cần chọn giá trị")
+		`Cần bạn <b class="count hot">1</b>`, `<a href="/conflicts">1</a>`, "<small>1 cần chọn giá trị</small>", "Mới chỉ ở đây")
 }
 
 // desk is the station at a stick, enrolled with a centre of its own.
