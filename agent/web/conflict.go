@@ -49,6 +49,7 @@ type lostValue struct {
 	ID     uint64
 	Key    record.Key
 	Person string
+	Whose  record.Key // the person; the record itself where that is nobody here
 	Label  string
 	Value  string
 	Won    string
@@ -94,7 +95,7 @@ func (c *call) conflicts() error {
 		if err != nil {
 			return err
 		}
-		p.Records, shown = append(p.Records, one), append(shown, st.Key)
+		p.Records, shown = append(p.Records, one), append(shown, personOr(one.PersonID, st.Key))
 	}
 	if p.Parked, err = c.parked(); err != nil {
 		return err
@@ -109,7 +110,7 @@ func (c *call) conflicts() error {
 	if p.Vault, err = c.vault(record.Key{}); err != nil {
 		return err
 	}
-	if err := c.searched(append(shown, lostKeys(p.Vault)...)); err != nil {
+	if err := c.searched(append(shown, lostOfWhom(p.Vault)...)); err != nil {
 		return err
 	}
 	// What its writer has not seen yet comes first.
@@ -305,11 +306,11 @@ func (c *call) vault(key record.Key) ([]lostValue, error) {
 	return out, nil
 }
 
-// lostKeys are the records of values that did not win.
-func lostKeys(list []lostValue) []record.Key {
+// lostOfWhom are the people whose values did not win.
+func lostOfWhom(list []lostValue) []record.Key {
 	var out []record.Key
 	for _, l := range list {
-		out = append(out, l.Key)
+		out = append(out, l.Whose)
 	}
 	return out
 }
@@ -323,7 +324,8 @@ func (c *call) lostOf(it store.VaultItem, st *record.Stand, names func(string) s
 	}
 	s := c.show[c.lang]
 	l = lostValue{ID: it.ID, User: c.user.User, Key: it.Key, Policy: it.Lost.Policy, Mine: mine(it, c.user.User), Told: slices.Contains(it.Told, c.user.User)}
-	_, l.Person = c.personOf(content)
+	id, person := c.personOf(content)
+	l.Whose, l.Person = personOr(id, it.Key), person
 	l.Label = s.Kind(it.Key.Kind)
 	if it.Lost.Path != "" {
 		l.Label += " › " + s.Path(it.Key.Kind, it.Lost.Path)

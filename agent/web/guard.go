@@ -172,7 +172,8 @@ func (c *call) acted(action audit.Action, keys ...record.Key) error {
 	return c.Store.Audit(c.r.Context(), entries...)
 }
 
-// searched leaves the audit entries of a list: one for each record of which it tells.
+// searched leaves the audit entries of a list: one for each person of whom it tells, for
+// they go over a thin link.
 func (c *call) searched(keys []record.Key) error {
 	once := map[record.Key]bool{}
 	keys = slices.DeleteFunc(keys, func(k record.Key) bool {

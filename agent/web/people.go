@@ -63,7 +63,7 @@ func (c *call) people() error {
 		return err
 	}
 	if len(p.Gave) > 0 {
-		if err := c.searched(lostKeys(p.Gave)); err != nil {
+		if err := c.searched(lostOfWhom(p.Gave)); err != nil {
 			return err
 		}
 	}
@@ -302,4 +302,12 @@ func (c *call) personOf(content *fhir.Value) (id, name string) {
 		return "", ""
 	}
 	return ids[0], c.brief(who).Name
+}
+
+// personOr is the key of a person, or of a record about whom nobody here is known.
+func personOr(id string, key record.Key) record.Key {
+	if id == "" {
+		return key
+	}
+	return record.Key{Kind: "Patient", ID: id}
 }

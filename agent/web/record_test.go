@@ -127,7 +127,7 @@ func TestNamesStandInPlaceOfNumbers(t *testing.T) {
 	want(t, "the history", page, "phần mềm khongbiet")
 }
 
-// A list that tells of people's records leaves word of each, once, with who looked.
+// A list that tells of people's records leaves word of each person, once, with who looked.
 func TestEveryListLeavesAnEntryOfWhomItShows(t *testing.T) {
 	s := open(t)
 	v := s.born("Patient", hoa, "trang")
@@ -158,8 +158,8 @@ func TestEveryListLeavesAnEntryOfWhomItShows(t *testing.T) {
 		key              record.Key
 		want             int
 	}{
-		{"quang", "/waiting", "HIV", ill.Key, 1},
-		{"lan", "/waiting", "/waiting", ill.Key, 0}, // a clerk, who is not shown it
+		{"quang", "/waiting", "HIV", p.Key, 1}, // the person and the illness
+		{"quang", "/waiting", "HIV", ill.Key, 0},
 		{"lan", "/waiting", "Hoà", p.Key, 1},
 		{"quang", "/conflicts", "0911111111", v.Key, 1},
 		{lost[0].Lost.By[0].Author, "/people", "không được dùng sau khi gộp", v.Key, 1},

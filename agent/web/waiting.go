@@ -52,7 +52,8 @@ type waitingLine struct {
 	Who    string
 	Title  string
 	Person string
-	Away   bool // the record is not here any more, and nothing is left to open
+	Whose  record.Key // the person; the record itself where that is nobody here
+	Away   bool       // the record is not here any more, and nothing is left to open
 	Stick  *stick.Trip
 }
 
@@ -197,37 +198,37 @@ func (c *call) waits(e store.Entry, names func(string) string) waitingLine {
 	if c.user.Role.Sees(e.Key.Kind) {
 		_, err := c.Store.Version(e.Key, e.Version)
 		l.Away = errors.Is(err, record.ErrNotFound)
-		l.Title, l.Person = c.titleOf(e, l.Title)
+		l.Title, l.Whose, l.Person = c.titleOf(e, l.Title)
 	}
 	return l
 }
 
-// toldOf are the records of which lines say more than the kind.
+// toldOf are the people of whom lines say more than the kind of a record.
 func (c *call) toldOf(lines ...waitingLine) []record.Key {
 	var out []record.Key
 	for _, l := range lines {
 		if !l.Away && c.user.Role.Sees(l.Key.Kind) {
-			out = append(out, l.Key)
+			out = append(out, l.Whose)
 		}
 	}
 	return out
 }
 
-// titleOf says what an entry is about.
-func (c *call) titleOf(e store.Entry, kind string) (title, person string) {
+// titleOf says what an entry is about, and whom.
+func (c *call) titleOf(e store.Entry, kind string) (title string, whose record.Key, person string) {
 	v, err := c.Store.Version(e.Key, e.Version)
 	if err != nil {
-		return kind, ""
+		return kind, e.Key, ""
 	}
 	content, err := fhir.Parse(v.Content, fhir.DefaultLimits())
 	if err != nil {
-		return kind, ""
+		return kind, e.Key, ""
 	}
-	_, person = c.personOf(content)
+	id, person := c.personOf(content)
 	if l := c.show[c.lang].Line(content); l.Title != kind && e.Key.Kind != "Patient" {
-		return kind + ": " + l.Short(), person
+		kind += ": " + l.Short()
 	}
-	return kind, person
+	return kind, personOr(id, e.Key), person
 }
 
 // bars counts the waiting entries of the last two weeks; what is older stands
