@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"tram/agent/intake/match"
 	"tram/agent/web/show"
 	"tram/store"
 	"tram/store/audit"
@@ -40,13 +41,22 @@ type samePage struct {
 	Query   string
 	Found   []store.Person
 	Sides   []side // of two that are compared
+	Pairs   []pair // what each of them says
 	Stale   bool   // one of them changed while they were looked at
 }
 
 // side is one of two records that are compared.
 type side struct {
 	ID, Name, Base string
-	Rows           []show.Row
+	content        *fhir.Value
+}
+
+// pair is what two records say of one thing, side by side.
+type pair struct {
+	Label   string
+	Of      [2][]show.Row
+	Labels  bool // the rows have labels of their own
+	Differs bool // both say something, and not the same
 }
 
 // held reads a Patient that is kept here and not deleted; nil for any other.
@@ -211,13 +221,14 @@ func (c *call) compare() error {
 		if i == 0 {
 			p.Person = c.brief(content)
 		}
-		p.Sides = append(p.Sides, side{id, c.brief(content).Name, st.Tag(), c.named(c.show[c.lang].Rows(content.With("link", nil)))})
+		p.Sides = append(p.Sides, side{id, c.brief(content).Name, st.Tag(), content})
 		p.Stale = p.Stale || c.r.Method == http.MethodPost && c.r.PostForm.Get("base-"+id) != st.Tag()
 		if now := people.Join(content, ids[1-i]); now != content {
 			writes = append(writes, store.Write{Key: st.Key, Base: st.Tag(), Content: now.Bytes(), Author: c.user.User})
 		}
 	}
 	if c.r.Method != http.MethodPost || p.Stale {
+		p.Pairs = c.pairs(p.Sides[0].content, p.Sides[1].content)
 		code := http.StatusOK
 		if p.Stale {
 			code = http.StatusConflict
@@ -231,6 +242,44 @@ func (c *call) compare() error {
 		}
 	}
 	return c.goTo("/person/"+ids[0], "joined")
+}
+
+// pairs lines up what two Patients say, in the order of the first. Who somebody is differs
+// by the rules of matching, all else where nothing of it is the same.
+func (c *call) pairs(a, b *fhir.Value) []pair {
+	s := c.show[c.lang]
+	said := func(v *fhir.Value, field string) []show.Row {
+		only := fhir.NewObject(fhir.Field{Name: "resourceType", Value: fhir.NewString("Patient")})
+		for _, name := range []string{field, "_" + field} {
+			only = only.With(name, v.Get(name))
+		}
+		return c.named(s.Rows(only))
+	}
+	var out []pair
+	done := map[string]bool{"link": true}
+	for _, f := range slices.Concat(a.Fields, b.Fields) {
+		field := strings.TrimPrefix(f.Name, "_")
+		if done[field] {
+			continue
+		}
+		done[field] = true
+		p := pair{Label: s.Element("Patient", field), Of: [2][]show.Row{said(a, field), said(b, field)}, Labels: strings.HasSuffix(strings.ToLower(field), "extension")}
+		left, right := p.Of[0], p.Of[1]
+		if len(left)+len(right) == 0 {
+			continue
+		}
+		switch field {
+		case "name", "birthDate", "gender":
+			one := func(v *fhir.Value) *fhir.Value { return fhir.NewObject(fhir.Field{Name: field, Value: v.Get(field)}) }
+			p.Differs = match.Differs(one(a), one(b)) != ""
+		default:
+			p.Differs = len(left) > 0 && len(right) > 0 && !slices.ContainsFunc(left, func(l show.Row) bool {
+				return slices.ContainsFunc(right, func(r show.Row) bool { return l.Line() == r.Line() })
+			})
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // part takes a record out of those of a person: all links between it and the others.

@@ -35,7 +35,10 @@ func TestTwoRecordsOfOnePerson(t *testing.T) {
 	_, page, _ = b.post(at+"/same", url.Values{"q": {"dn40017"}})
 	want(t, "who is sought", page, at+"/same/"+two.ID)
 	_, page, _ = b.get(at + "/same/" + two.ID)
-	want(t, "side by side", page, "001161002345", "DN-4-0017")
+	want(t, "side by side", page, `Số giấy tờ <b class="mark hot">≠ khác</b></th><td><div>001161002345</div></td><td><div>DN-4-0017</div></td>`)
+	if n := strings.Count(page, "≠ khác"); n != 1 {
+		t.Errorf("%d things differ, want the number alone", n)
+	}
 	bases := url.Values{}
 	for _, m := range regexp.MustCompile(`name="(base-[^"]*)" value="([^"]*)"`).FindAllStringSubmatch(page, -1) {
 		bases.Set(m[1], m[2])

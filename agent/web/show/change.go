@@ -113,7 +113,7 @@ func (s *Show) Fields(kind, path string, value *fhir.Value) string {
 		case e.Type == "Extension":
 			for _, x := range items(f.Value) {
 				r := s.extension(x)
-				out = append(out, r.Label+": "+r.line())
+				out = append(out, r.Label+": "+r.Line())
 			}
 		default:
 			out = append(out, s.text(e, f.Value))

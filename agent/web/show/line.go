@@ -78,7 +78,7 @@ func (s *Show) status(kind string, v *fhir.Value) string {
 	}
 	for _, x := range items(v.Get("modifierExtension")) {
 		r := s.extension(x)
-		out = append(out, r.Label+": "+r.line())
+		out = append(out, r.Label+": "+r.Line())
 	}
 	return strings.Join(slices.DeleteFunc(out, func(text string) bool { return text == "" }), ", ")
 }

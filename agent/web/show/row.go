@@ -16,14 +16,14 @@ type Row struct {
 	Rows []Row
 }
 
-// line is the row in one line.
-func (r Row) line() string {
+// Line is the row in one line.
+func (r Row) Line() string {
 	if r.Text != "" {
 		return r.Text
 	}
 	var parts []string
 	for _, below := range r.Rows {
-		parts = append(parts, strings.TrimPrefix(below.Label+": "+below.line(), ": "))
+		parts = append(parts, strings.TrimPrefix(below.Label+": "+below.Line(), ": "))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -106,7 +106,7 @@ func (s *Show) measure(typ string, v *fhir.Value) string {
 	}
 	var parts []string
 	for _, r := range s.rows(typ, v.With("code", nil)) {
-		parts = append(parts, r.Label+": "+r.line())
+		parts = append(parts, r.Label+": "+r.Line())
 	}
 	return strings.Join(parts, "; ")
 }
@@ -139,7 +139,7 @@ func (s *Show) extension(x *fhir.Value) Row {
 func (s *Show) absent(sibling *fhir.Value) string {
 	var parts []string
 	for _, x := range items(sibling.Get("extension")) {
-		parts = append(parts, s.extension(x).line())
+		parts = append(parts, s.extension(x).Line())
 	}
 	return strings.Join(parts, ", ")
 }

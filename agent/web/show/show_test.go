@@ -86,7 +86,7 @@ func TestNothingIsLeftOutOfWords(t *testing.T) {
 		var walk func(rows []Row)
 		walk = func(rows []Row) {
 			for _, r := range rows {
-				lines = append(lines, r.Label+": "+r.line())
+				lines = append(lines, r.Label+": "+r.Line())
 				walk(r.Rows)
 			}
 		}

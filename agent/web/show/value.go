@@ -31,7 +31,7 @@ func (s *Show) text(e fhir.Elem, v *fhir.Value) string {
 	}
 	var parts []string
 	for _, r := range s.rows(e.TypePath, v) {
-		if t := r.line(); t != "" {
+		if t := r.Line(); t != "" {
 			parts = append(parts, r.Label+": "+t)
 		}
 	}
