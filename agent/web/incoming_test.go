@@ -413,3 +413,14 @@ func TestAMessageIsTakenBack(t *testing.T) {
 		t.Errorf("the same file afterwards: %+v", e)
 	}
 }
+
+func TestOneIsCountedAsOne(t *testing.T) {
+	s := open(t)
+	b := s.as("quang")
+	b.post("/language", url.Values{"lang": {"en"}, "back": {"/people"}})
+	for i, text := range []string{"1 message waits for somebody to say whose it is.", "2 messages wait for somebody to say whose they are."} {
+		s.wait(oru(string(rune('1'+i)), hoaPID))
+		_, page, _ := b.get("/people")
+		want(t, "the start page", page, text)
+	}
+}

@@ -72,8 +72,8 @@ func loadTexts(lang string) (texts, error) {
 	return out, nil
 }
 
-// say is a text with its places {1}, {2} … filled in. A key without words shows
-// itself, so that a page is never silent.
+// say is a text with its places {1}, {2} … filled in; {1:entry|entries} is the word for one
+// and for many. A key without words shows itself, so that a page is never silent.
 func (t texts) say(key string, args ...any) string {
 	text, ok := t[key]
 	if !ok {
@@ -81,6 +81,18 @@ func (t texts) say(key string, args ...any) string {
 	}
 	for i, a := range args {
 		text = strings.ReplaceAll(text, "{"+strconv.Itoa(i+1)+"}", fmt.Sprint(a))
+		for {
+			before, rest, ok := strings.Cut(text, "{"+strconv.Itoa(i+1)+":")
+			words, after, closed := strings.Cut(rest, "}")
+			if !ok || !closed {
+				break
+			}
+			word, many, _ := strings.Cut(words, "|")
+			if fmt.Sprint(a) != "1" {
+				word = many
+			}
+			text = before + word + after
+		}
 	}
 	return text
 }

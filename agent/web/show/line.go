@@ -64,7 +64,7 @@ func (s *Show) status(kind string, v *fhir.Value) string {
 	if st := v.Get("status"); st != nil && st.Shape == fhir.String {
 		// What must not be done, or is not ordered yet, is not in use for being "active".
 		if !ordinary(st.Text) && (!turned || st.Text != "active") {
-			out = append(out, s.Code("status", st.Text))
+			out = append(out, s.codeOf(kind, "status", st.Text))
 		}
 	} else if st := v.Get("clinicalStatus"); st != nil {
 		out = append(out, s.concept("clinicalStatus", st))
@@ -111,6 +111,10 @@ func (s *Show) title(kind string, v *fhir.Value) string {
 		}
 		if f.Shape == fhir.Array && len(f.Items) > 0 {
 			f = f.Items[0]
+		}
+		// A class alone is an adjective: the title is what such a visit is called.
+		if t, ok := s.labels["code"]["title."+f.Str("code")]; ok && base == "class" {
+			return t
 		}
 		if t := s.text(e, f); t != "" {
 			return t

@@ -95,7 +95,9 @@ func (s *Show) row(typ string, e fhir.Elem, v *fhir.Value) Row {
 		}
 		return r
 	}
-	r.Text = s.text(e, v)
+	if r.Text = s.text(e, v); e.Type == "code" && v.Shape == fhir.String {
+		r.Text = s.codeOf(typ, e.Base, v.Text)
+	}
 	return r
 }
 
@@ -125,7 +127,7 @@ func (s *Show) choice(typ string, v *fhir.Value, base string) (*fhir.Value, fhir
 func (s *Show) extension(x *fhir.Value) Row {
 	url := x.Str("url")
 	name := url[strings.LastIndexAny(url, "/#:")+1:]
-	r := Row{Label: split(strings.ReplaceAll(strings.ReplaceAll(name, "-", " "), "_", " "))}
+	r := Row{Label: either(s.labels["extension"][name], split(strings.ReplaceAll(strings.ReplaceAll(name, "-", " "), "_", " ")))}
 	if f, e, ok := s.choice("Extension", x, "value[x]"); ok {
 		r.Text = s.text(e, f)
 	}

@@ -85,6 +85,14 @@ func (s *Show) Code(base, code string) string {
 	return w
 }
 
+// codeOf is Code for an element of one type: an order's "active" is not a medicine's.
+func (s *Show) codeOf(typ, base, code string) string {
+	if w, ok := s.labels["code"][typ+"."+base+"."+code]; ok {
+		return w
+	}
+	return s.Code(base, code)
+}
+
 func (s *Show) code(base, code string) (string, bool) {
 	for _, k := range []string{base + "." + code, code} {
 		if w, ok := s.labels["code"][k]; ok {

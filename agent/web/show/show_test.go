@@ -74,7 +74,7 @@ func TestNothingIsLeftOutOfWords(t *testing.T) {
 	s := load(t, "vi")
 	for name, c := range map[string]struct{ json, want string }{
 		"unknown element":    {`{"resourceType":"Patient","multipleBirthInteger":2}`, "Sinh đôi, sinh ba: 2"},
-		"extension":          {`{"resourceType":"Patient","extension":[{"url":"http://x/ethnic-group","valueCodeableConcept":{"text":"Kinh"}}]}`, "Ethnic group: Kinh"},
+		"extension":          {`{"resourceType":"Patient","extension":[{"url":"http://x/ethnic-group","valueCodeableConcept":{"text":"Kinh"}}]}`, "Dân tộc: Kinh"},
 		"absent with note":   {`{"resourceType":"Patient","_birthDate":{"extension":[{"url":"http://x/data-absent-reason","valueCode":"asked-unknown"}]}}`, "Ngày sinh: đã hỏi, không biết"},
 		"component":          {`{"resourceType":"Observation","component":[{"code":{"coding":[{"system":"http://loinc.org","code":"8480-6"}]},"valueQuantity":{"value":120,"unit":"mmHg"}}]}`, "Huyết áp tâm thu: 120 mmHg"},
 		"kind without words": {`{"resourceType":"SubstanceProtein","sequenceType":{"text":"x"}}`, "Sequence type: x"},
@@ -211,5 +211,38 @@ func TestBloodPressureIsReadSystolicFirst(t *testing.T) {
 		if got := s.Line(parse(t, `{"resourceType":"Observation","status":"final","component":[`+parts+`]}`)).Detail; got != want {
 			t.Errorf("%s reads %q, want %q", parts, got, want)
 		}
+	}
+}
+
+// What a certificate counts, and what a station shows, has words for every kind.
+func TestEveryKindHasWords(t *testing.T) {
+	s := load(t, "vi")
+	for _, kind := range s.r4.Kinds() {
+		if s.labels["kind"][kind] == "" {
+			t.Errorf("%s has no words", kind)
+		}
+	}
+}
+
+func TestWordsFitWhatTheyStandFor(t *testing.T) {
+	vi, en := load(t, "vi"), load(t, "en")
+	for text, want := range map[string][2]string{
+		`{"resourceType":"ServiceRequest","status":"active","intent":"order","code":{"text":"Hb"}}`:                                                           {"Hb (chờ thực hiện)", "Hb (active)"},
+		`{"resourceType":"MedicationRequest","status":"active","intent":"order","medicationCodeableConcept":{"text":"Para"}}`:                                 {"Para (đang dùng)", "Para (active)"},
+		`{"resourceType":"Flag","status":"active","code":{"text":"Ngã"}}`:                                                                                     {"Ngã (còn hiệu lực)", "Ngã (active)"},
+		`{"resourceType":"Encounter","status":"finished","class":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"AMB"}}`:                 {"Khám ngoại trú", "Outpatient visit"},
+		`{"resourceType":"DocumentReference","status":"current","type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0003","code":"R01"}]}}`: {"Tin kết quả xét nghiệm", "Message with results"},
+	} {
+		v := parse(t, text)
+		if got := [2]string{vi.Line(v).Short(), en.Line(v).Short()}; got != want {
+			t.Errorf("%s is %q, want %q", text, got, want)
+		}
+	}
+	rows := vi.Rows(parse(t, `{"resourceType":"Patient","extension":[{"url":"http://x/ethnic-group","valueString":"Ê Đê"},{"url":"http://x/occupation","valueString":"Nuôi tôm"}]}`))
+	if len(rows) != 2 || rows[0].Label != "Dân tộc" || rows[1].Label != "Nghề nghiệp" {
+		t.Errorf("extensions are %+v", rows)
+	}
+	if rows := vi.Rows(parse(t, `{"resourceType":"ServiceRequest","status":"active"}`)); rows[0].Text != "chờ thực hiện" {
+		t.Errorf("the status of an order is %q", rows[0].Text)
 	}
 }
