@@ -54,3 +54,26 @@ func TestVisitAndAllergyAreSaved(t *testing.T) {
 		t.Errorf("%d records (%v), want the person, a visit, four observations and an allergy", c.Records, err)
 	}
 }
+
+// What is wrong has the cursor, and only what may be right after all can be confirmed.
+func TestRefusedFormLeadsToWhatIsWrong(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", `,"name":[{"text":"Đặng Bé"}],"birthDate":"2026-06-01"`, "quang")
+	b := s.as("quang")
+	visit := "/person/" + v.Key.ID + "/visit"
+	_, page, _ := b.get(visit)
+	form := with(hidden(t, page, visit), "when", "05/10/2026 08:30", "pulse", "8o", "weight", "62")
+	code, page, _ := b.post(visit, form)
+	if code != http.StatusUnprocessableEntity || strings.Contains(page, `name="sure"`) {
+		t.Errorf("a value that is none can be confirmed: %d", code)
+	}
+	want(t, "the form", page, `inputmode="decimal" aria-invalid="true" aria-describedby="e-pulse" autofocus`, "không hợp với tuổi")
+	code, page, _ = b.post(visit, with(form, "pulse", "120"))
+	if code != http.StatusUnprocessableEntity || len(s.all("Encounter")) != 0 {
+		t.Errorf("an adult's weight for a baby: %d", code)
+	}
+	want(t, "asked", page, `name="sure"`, `aria-describedby="e-weight" autofocus`)
+	if code, _, _ := b.post(visit, with(form, "sure", "1")); code != http.StatusSeeOther {
+		t.Errorf("confirmed: %d", code)
+	}
+}

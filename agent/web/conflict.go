@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tram/agent/web/entry"
 	"tram/store"
 	"tram/store/element"
 	"tram/store/fhir"
@@ -23,6 +24,7 @@ type contested struct {
 	Typed  string   // another value, as it was typed
 	Other  bool     // another value can be typed
 	Fault  string
+	Ask    bool // what was typed is asked about once more
 }
 
 // candidate is one of the values with who set it.
@@ -200,7 +202,7 @@ func (c *call) conflictAgain(code int, path, typed, fault string, stale bool) er
 	head.Stale, p.recordPage = stale, head
 	for i := range p.Conflicts {
 		if p.Conflicts[i].Path == path {
-			p.Conflicts[i].Typed, p.Conflicts[i].Fault = typed, fault
+			p.Conflicts[i].Typed, p.Conflicts[i].Fault, p.Conflicts[i].Ask = typed, fault, strings.HasPrefix(fault, "doubt.")
 		}
 	}
 	c.render(code, "conflict", "conflict.title", p)
@@ -249,6 +251,9 @@ func (c *call) decide() error {
 				break
 			}
 		}
+		if doubt := c.doubt(key.Kind, path, other); d.Value != nil && doubt != "" && f.Get("sure") != other {
+			return c.conflictAgain(http.StatusUnprocessableEntity, path, other, "doubt."+doubt, false)
+		}
 	default:
 		n, err := strconv.Atoi(choice)
 		if err != nil || n < 0 || n >= len(open[i].Values) {
@@ -274,6 +279,15 @@ func (c *call) decide() error {
 	}
 	c.forget()
 	return c.goTo("/conflicts/"+key.String(), "decided")
+}
+
+// doubt is what the form of a person's details would ask about a value; "" for nothing.
+func (c *call) doubt(kind, path, typed string) string {
+	if kind != "Patient" || path != "birthDate" {
+		return ""
+	}
+	_, doubts := entry.Check(entry.PersonFields(), entry.Typed{"birth": typed}, c.Now().In(c.Zone))
+	return doubts["birth"]
 }
 
 // vault reads the values that did not win, of one record or of all.

@@ -159,7 +159,7 @@ func (c *call) newPerson() error {
 			return err
 		}
 	}
-	if f.Ask = len(doubts)+len(f.Similar) > 0; len(faults) > 0 || f.Ask && !sure {
+	if f.Ask = len(doubts)+len(f.Similar) > 0 && len(faults) == 0; len(faults) > 0 || f.Ask && !sure {
 		return c.again(f, http.StatusUnprocessableEntity)
 	}
 	return c.bear(f, "/person/"+ids[0], v)
@@ -249,7 +249,7 @@ func (c *call) editPerson() error {
 		return c.stale(f, fields, t, st, now)
 	}
 	faults, doubts := entry.Check(fields, t, c.Now().In(c.Zone))
-	f.Fields, f.Ask = filled(fields, t, faults, doubts), len(doubts) > 0
+	f.Fields, f.Ask = filled(fields, t, faults, doubts), len(doubts) > 0 && len(faults) == 0
 	if len(faults) > 0 || f.Ask && c.r.PostForm.Get("sure") == "" {
 		return c.again(f, http.StatusUnprocessableEntity)
 	}
@@ -304,8 +304,8 @@ func (c *call) stale(f form, fields []entry.Field, mine entry.Typed, st *record.
 func (c *call) addVisit() error {
 	return c.add("visit", entry.VisitFields(), entry.VisitRecords,
 		entry.Typed{"when": c.Now().In(c.Zone).Format("02/01/2006 15:04")},
-		func(t entry.Typed) (map[string]string, map[string]string) {
-			return entry.CheckVisit(t, c.Now().In(c.Zone))
+		func(who store.Person, t entry.Typed) (map[string]string, map[string]string) {
+			return entry.CheckVisit(t, who.Birth, c.Now().In(c.Zone))
 		},
 		func(patient string, ids []string, t entry.Typed) []*fhir.Value {
 			return entry.Visit(patient, c.user.Name, ids, t, c.Now().In(c.Zone))
@@ -316,7 +316,7 @@ func (c *call) addVisit() error {
 func (c *call) addAllergy() error {
 	fields := entry.AllergyFields()
 	return c.add("allergy", fields, 1, entry.Typed{"certainty": "unconfirmed"},
-		func(t entry.Typed) (map[string]string, map[string]string) {
+		func(_ store.Person, t entry.Typed) (map[string]string, map[string]string) {
 			return entry.Check(fields, t, c.Now().In(c.Zone))
 		},
 		func(patient string, ids []string, t entry.Typed) []*fhir.Value {
@@ -326,7 +326,7 @@ func (c *call) addAllergy() error {
 
 // add is a form that makes new records of a person, all in one write.
 func (c *call) add(kind string, fields []entry.Field, n int, start entry.Typed,
-	check func(entry.Typed) (faults, doubts map[string]string), write func(patient string, ids []string, t entry.Typed) []*fhir.Value) error {
+	check func(store.Person, entry.Typed) (faults, doubts map[string]string), write func(patient string, ids []string, t entry.Typed) []*fhir.Value) error {
 	if !c.user.Role.Clinical() {
 		return errForbidden
 	}
@@ -349,8 +349,8 @@ func (c *call) add(kind string, fields []entry.Field, n int, start entry.Typed,
 		return c.again(f, http.StatusOK)
 	}
 	t := typed(c.r.PostForm, fields)
-	faults, doubts := check(t)
-	f.Fields, f.Ask = filled(fields, t, faults, doubts), len(doubts) > 0
+	faults, doubts := check(f.Person, t)
+	f.Fields, f.Ask = filled(fields, t, faults, doubts), len(doubts) > 0 && len(faults) == 0
 	if len(faults) > 0 || f.Ask && c.r.PostForm.Get("sure") == "" {
 		return c.again(f, http.StatusUnprocessableEntity)
 	}

@@ -168,10 +168,10 @@ func TestCataloguesAreComplete(t *testing.T) {
 		}
 	}
 	for _, c := range []string{entry.Missing, entry.TooLong, entry.NoDate, entry.NoNumber, entry.NoChoice, entry.OneOfTwo, entry.Nothing, entry.NoMeaning,
-		entry.NoMoment, entry.NoDay, entry.NoPhone, entry.Beyond} {
+		entry.NoMoment, entry.NoDay, entry.NoYear, entry.NoPhone, entry.Beyond} {
 		used["fault."+c] = true
 	}
-	for _, c := range []string{entry.Unusual, entry.Future, entry.Swapped} {
+	for _, c := range []string{entry.Unusual, entry.Future, entry.Old, entry.Unborn, entry.Swapped} {
 		used["doubt."+c] = true
 	}
 	for _, r := range account.Roles() {
@@ -316,6 +316,14 @@ func TestConflictIsDecidedByAPerson(t *testing.T) {
 		t.Errorf("a stale decision: %d, want 409", code)
 	}
 	f = hidden(t, page, at)
+	// What the form of the person asks back is asked back here.
+	for _, sure := range []string{"", "1", "4/5/1963"} {
+		code, page, _ := b.post(at, with(f, "choice", "other", "other", "4/5/2063", "sure", sure))
+		if code != http.StatusUnprocessableEntity {
+			t.Fatalf("a birth to come, %q: %d", sure, code)
+		}
+		want(t, "asked", page, "Ngày này chưa đến", `name="sure" value="4/5/2063"`)
+	}
 	if code, _, _ := b.post(at, with(f, "choice", "other", "other", "4/5/1963")); code != http.StatusSeeOther {
 		t.Fatalf("decide: %d", code)
 	}

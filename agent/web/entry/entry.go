@@ -49,7 +49,8 @@ const (
 	TooLong   = "too-long"
 	NoDate    = "no-date"
 	NoMoment  = "no-moment"
-	NoDay     = "no-day" // a date that no calendar has, as 31/02
+	NoDay     = "no-day"  // a date that no calendar has, as 31/02
+	NoYear    = "no-year" // a date of a year that is out of reach
 	NoPhone   = "no-phone"
 	Beyond    = "beyond" // a value outside of Min and Max
 	NoNumber  = "no-number"
@@ -63,8 +64,13 @@ const (
 const (
 	Unusual = "unusual" // a value outside of Low and High
 	Future  = "future"  // a day that has not come yet
+	Old     = "old"     // a day longer ago than anybody lives
+	Unborn  = "unborn"  // a visit before the person was born
 	Swapped = "swapped" // a blood pressure whose lower value is not the lower one
 )
+
+// oldest is an age in years that nobody at a station has.
+const oldest = 120
 
 // Typed is what stands in a form's fields, by their names.
 type Typed map[string]string
@@ -108,10 +114,14 @@ func (f Field) check(text string, now time.Time) (fault, doubt string) {
 		switch day := iso[:min(10, len(iso))]; {
 		case !ok && show.NoSuchDay(text):
 			return NoDay, ""
+		case !ok && show.NoSuchYear(text):
+			return NoYear, ""
 		case !ok && f.Type == Moment:
 			return NoMoment, ""
 		case !ok:
 			return NoDate, ""
+		case day < now.AddDate(-oldest, 0, 0).Format(time.DateOnly)[:len(day)]:
+			return "", Old
 		case day <= now.Format(time.DateOnly)[:len(day)]:
 		// The PC's clock may be wrong, so a day to come is asked back only.
 		default:

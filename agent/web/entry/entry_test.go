@@ -131,7 +131,7 @@ func TestFieldsAreChecked(t *testing.T) {
 		"half pressure": {Typed{"when": "05/10/2026", "diastolic": "80"}, "systolic", OneOfTwo, ""},
 		"long":          {Typed{"when": "05/10/2026", "reason": strings.Repeat("ớ", 301)}, "reason", TooLong, ""},
 	} {
-		faults, doubts := CheckVisit(c.typed, now)
+		faults, doubts := CheckVisit(c.typed, "", now)
 		if faults[c.field] != c.fault || doubts[c.field] != c.doubt {
 			t.Errorf("%s: fault %q, doubt %q; want %q, %q", name, faults[c.field], doubts[c.field], c.fault, c.doubt)
 		}
@@ -165,6 +165,52 @@ func TestDetailsOfAPersonAreChecked(t *testing.T) {
 		faults, doubts := Check(PersonFields(), Typed{"name": "An", c.field: c.typed}, now)
 		if faults[c.field] != c.fault || len(doubts) > 0 {
 			t.Errorf("%s, %q: fault %q, doubts %v; want %q", name, c.typed, faults[c.field], doubts, c.fault)
+		}
+	}
+}
+
+// What nobody of an age weighs is asked back, and so is a visit before the birth.
+func TestVisitFitsTheAge(t *testing.T) {
+	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		birth, when, field, typed, want string
+	}{
+		"an adult's weight for a baby":    {"2026-06-01", "05/10/2026", "weight", "62", Unusual},
+		"an adult's height for a baby":    {"2026-06-01", "05/10/2026", "height", "160", Unusual},
+		"a baby":                          {"2026-06-01", "05/10/2026", "weight", "6,5", ""},
+		"a newborn":                       {"2026-10-05", "05/10/2026", "weight", "3,2", ""},
+		"a baby's weight for an adult":    {"1961-02-03", "05/10/2026", "weight", "6,5", Unusual},
+		"an adult":                        {"1961", "05/10/2026", "height", "160", ""},
+		"the day before three months":     {"2026-07-06", "05/10/2026", "weight", "10", Unusual},
+		"three months":                    {"2026-07-05", "05/10/2026", "weight", "10", ""},
+		"either end of a year":            {"2025", "05/10/2026", "weight", "15", ""},
+		"a baby then, on paper until now": {"2016-06-01", "05/10/2016", "weight", "30", Unusual},
+		"nothing is known of the birth":   {"", "05/10/2026", "weight", "3", ""},
+		"before the birth":                {"2026-06-01", "31/05/2026", "when", "", Unborn},
+		"the year before the birth":       {"2026-06-01", "2025", "when", "", Unborn},
+		"in the year of the birth":        {"2026", "01/01/2026 08:00", "when", "", ""},
+		"longer ago than anybody lives":   {"", "05/10/1830", "when", "", Old},
+	} {
+		typed := Typed{"when": c.when, "reason": "x", c.field: c.typed}
+		if c.field == "when" {
+			typed["when"] = c.when
+		}
+		faults, doubts := CheckVisit(typed, c.birth, now)
+		if len(faults) > 0 || doubts[c.field] != c.want {
+			t.Errorf("%s: faults %v, doubts %v; want %q", name, faults, doubts, c.want)
+		}
+	}
+}
+
+func TestYearsOfBirth(t *testing.T) {
+	now := time.Date(2026, 10, 5, 9, 0, 0, 0, time.UTC)
+	for typed, want := range map[string][2]string{
+		"1830": {"", Old}, "3/2/1905": {"", Old}, "1906": {"", ""}, "10/1906": {"", ""}, "09/1906": {"", Old}, "2027": {"", Future},
+		"1/1/1750": {NoYear, ""}, "1750": {NoYear, ""}, "1750-01-01": {NoYear, ""}, "31/02/1961": {NoDay, ""}, "x": {NoDate, ""},
+	} {
+		faults, doubts := Check(PersonFields(), Typed{"name": "x", "birth": typed}, now)
+		if got := [2]string{faults["birth"], doubts["birth"]}; got != want {
+			t.Errorf("born %s: %q, want %q", typed, got, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,12 @@ const (
 	diastolic = "diastolic"
 )
 
+// What is usual of these goes by the age.
+const (
+	weight = "weight"
+	height = "height"
+)
+
 // vitals lists what a station measures, in the order of the form. Low and high are
 // limits of what is usual at any age, not of what is healthy; min and max are those
 // beyond which a value is a slip of the hand.
@@ -29,8 +36,8 @@ func vitals() []vital {
 		{systolic, "8480-6", "Systolic blood pressure", "mmHg", "mm[Hg]", "70", "220", "20", "350"},
 		{diastolic, "8462-4", "Diastolic blood pressure", "mmHg", "mm[Hg]", "40", "130", "", "300"},
 		{"temperature", "8310-5", "Body temperature", "°C", "Cel", "34", "42", "25", "45"},
-		{"weight", "29463-7", "Body weight", "kg", "kg", "0.5", "200", "0.2", "400"},
-		{"height", "8302-2", "Body height", "cm", "cm", "30", "220", "15", "260"},
+		{weight, "29463-7", "Body weight", "kg", "kg", "0.5", "200", "0.2", "400"},
+		{height, "8302-2", "Body height", "cm", "cm", "30", "220", "15", "260"},
 	}
 }
 
@@ -43,13 +50,71 @@ func VisitFields() []Field {
 	return append(out, Field{Name: "note", Type: Long})
 }
 
+// growth is between what weight in kg and height in cm people are below an age in months:
+// mostly, not healthily.
+type growth struct {
+	below                                 int
+	lightest, heaviest, shortest, tallest string
+}
+
+func growths() []growth {
+	return []growth{{3, "1", "9", "35", "70"}, {12, "2.5", "14", "45", "90"}, {24, "5", "20", "60", "105"}, {60, "7", "35", "70", "130"},
+		{120, "11", "75", "90", "165"}, {180, "18", "120", "110", "195"}, {12 * oldest, "25", "200", "100", "220"}}
+}
+
+// aged are the fields with the limits of somebody's age at a visit. Of a birth that is known
+// by its year alone they are the widest of that year.
+func aged(fields []Field, birth, when string) []Field {
+	first, last, ok := days(birth)
+	day, _, isDay := days(when[:min(len(when), len(time.DateOnly))])
+	if !ok || !isDay {
+		return fields
+	}
+	of := func(born time.Time) growth {
+		all := growths()
+		months := 12*(day.Year()-born.Year()) + int(day.Month()-born.Month())
+		if day.Day() < born.Day() {
+			months--
+		}
+		i := slices.IndexFunc(all, func(g growth) bool { return months < g.below })
+		if i < 0 {
+			i = len(all) - 1
+		}
+		return all[i]
+	}
+	young, old := of(last), of(first)
+	for i := range fields {
+		switch f := &fields[i]; f.Name {
+		case weight:
+			f.Low, f.High = young.lightest, old.heaviest
+		case height:
+			f.Low, f.High = young.shortest, old.tallest
+		}
+	}
+	return fields
+}
+
+// days are the first and the last day that a FHIR date may mean.
+func days(date string) (first, last time.Time, ok bool) {
+	for layout, step := range map[string][3]int{"2006": {1, 0, 0}, "2006-01": {0, 1, 0}, time.DateOnly: {0, 0, 1}} {
+		if t, err := time.Parse(layout, date); err == nil {
+			return t, t.AddDate(step[0], step[1], step[2]-1), true
+		}
+	}
+	return first, last, false
+}
+
 // VisitRecords is how many records a visit makes at most.
 const VisitRecords = 7
 
-// CheckVisit is Check for a visit: something must be typed, and a blood pressure
-// has both its values.
-func CheckVisit(t Typed, now time.Time) (faults, doubts map[string]string) {
-	faults, doubts = Check(VisitFields(), t, now)
+// CheckVisit is Check for a visit of somebody born on a FHIR date, "" for unknown: something
+// must be typed, a blood pressure has both its values, and all fits the age.
+func CheckVisit(t Typed, birth string, now time.Time) (faults, doubts map[string]string) {
+	when, _ := show.ISOTime(t["when"], now.Location())
+	faults, doubts = Check(aged(VisitFields(), birth, when), t, now)
+	if n := min(len(when), len(birth)); when[:n] < birth[:n] && faults["when"] == "" {
+		doubts["when"] = Unborn
+	}
 	filled := t["reason"] + t["note"]
 	for _, m := range vitals() {
 		filled += t[m.name]

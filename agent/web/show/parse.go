@@ -28,7 +28,7 @@ func ISODate(typed string) (string, bool) {
 	} else if len(n) == 2 && len(f[0]) == 4 {
 		n[0], n[1] = n[1], n[0]
 	}
-	if len(n) == 0 || len(n) > 3 || n[len(n)-1] < 1800 || n[len(n)-1] > 2200 {
+	if len(n) == 0 || len(n) > 3 || n[len(n)-1] < firstYear || n[len(n)-1] > lastYear {
 		return "", false
 	}
 	switch year := n[len(n)-1]; len(n) {
@@ -41,6 +41,25 @@ func ISODate(typed string) (string, bool) {
 		_, err := time.Parse(time.DateOnly, iso)
 		return iso, err == nil
 	}
+}
+
+// firstYear and lastYear are between which a year is taken for one.
+const firstYear, lastYear = 1800, 2200
+
+// NoSuchYear reports whether a date, with or without a time behind it, is typed as one of a
+// year that is out of reach.
+func NoSuchYear(typed string) bool {
+	text, _, _ := strings.Cut(strings.TrimSpace(typed), " ")
+	f := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/-.", r) })
+	if len(f) == 0 || len(f) > 3 {
+		return false
+	}
+	for _, i := range []int{0, len(f) - 1} {
+		if y, err := strconv.ParseUint(f[i], 10, 16); err == nil && len(f[i]) == 4 && (y < firstYear || y > lastYear) {
+			return true
+		}
+	}
+	return false
 }
 
 // NoSuchDay reports whether a date, with or without a time behind it, is typed as
