@@ -32,6 +32,7 @@ type form struct {
 	Twin    record.Key // what looks like this form saved before; zero for none
 	Ask     bool       // something is asked back before it is saved
 	Stale   bool       // somebody else changed the record meanwhile
+	Open    []string   // what is in dispute, in words
 	Kept    bool       // what stands in it was typed before
 	Problem string     // code of an error that is no field's
 }
@@ -236,6 +237,13 @@ func (c *call) editPerson() error {
 		return c.leftForm("person", fields, err)
 	}
 	f := form{Kind: "person", Action: c.r.URL.Path, Cancel: "/person/" + key.ID, Person: c.brief(content), Given: entry.Given(content), Base: st.Tag()}
+	open, err := c.contested(st.Shown)
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		f.Open = append(f.Open, o.Label)
+	}
 	now := entry.ReadPerson(content, s)
 	if c.r.Method != http.MethodPost {
 		if err := c.draftOr(&f, fields, now); err != nil {

@@ -301,7 +301,9 @@ func TestConflictIsDecidedByAPerson(t *testing.T) {
 	want(t, "the history", page, "Ngày sinh: ghi khác nhau", "<li>02/03/1961 <span", "· Nguyễn Văn Quang", "<li>03/02/1962 <span", "· minh")
 	at := "/conflicts/" + v.Key.String()
 	_, page, _ = b.get(at)
-	want(t, "the conflict", page, "02/03/1961", "03/02/1962", "Nguyễn Văn Quang", "minh", "03/02/1961")
+	want(t, "the conflict", page, "02/03/1961", "03/02/1962", "Nguyễn Văn Quang", "minh (nơi khác)", "03/02/1961")
+	_, form, _ := b.get("/person/" + v.Key.ID + "/edit")
+	want(t, "the form of the details", form, "chưa ai quyết định: <b>Ngày sinh</b>", `href="`+at+`"`)
 	f := hidden(t, page, at)
 	if len(f["closes"]) != 2 {
 		t.Fatalf("the page closes %v, want two setters", f["closes"])

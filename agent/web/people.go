@@ -287,6 +287,10 @@ func (c *call) brief(content *fhir.Value) store.Person {
 // personOf is in whose compartment a record is: the id and the name.
 func (c *call) personOf(content *fhir.Value) (id, name string) {
 	ids := c.Store.R4().Patients(content)
+	// A task is in the compartment of who does it (FHIR R4), and listed with whom it is for.
+	if id, ok := strings.CutPrefix(content.Str("for", "reference"), "Patient/"); ok && content.Str("resourceType") == "Task" {
+		ids = []string{id}
+	}
 	if len(ids) == 0 {
 		return "", ""
 	}

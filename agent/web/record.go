@@ -313,7 +313,7 @@ func (c *call) audit() error {
 }
 
 // names tells who an author is: the name of staff or of a program, words for the
-// program's own, else the author as it is, as from another station.
+// program's own, else the author as it is, who has no account here.
 func (c *call) names() func(string) string {
 	known := map[string]string{"": ""}
 	if list, err := c.book.List(); err == nil {
@@ -336,7 +336,7 @@ func (c *call) names() func(string) string {
 		if id, ok := strings.CutPrefix(author, "program:"); ok {
 			return c.say("program.author", id)
 		}
-		return strings.TrimSpace(author)
+		return c.say("author.elsewhere", strings.TrimSpace(author))
 	}
 }
 

@@ -191,3 +191,15 @@ func TestClerkIsToldWhatIsNotShown(t *testing.T) {
 		t.Error("the doctor is told that something is not shown")
 	}
 }
+
+// A task belongs to whom it is for, as the list of their entries has it.
+func TestTaskLeadsBackToThePerson(t *testing.T) {
+	s := open(t)
+	p := s.born("Patient", hoa, "quang")
+	task := s.born("Task", `,"status":"requested","intent":"order","description":"Gọi lại","for":{"reference":"`+p.Key.String()+`"}`, "quang")
+	b := s.as("quang")
+	_, page, _ := b.get("/person/" + p.Key.ID)
+	want(t, "the person", page, "/record/"+task.Key.String())
+	_, page, _ = b.get("/record/" + task.Key.String())
+	want(t, "the task", page, `<a href="/person/`+p.Key.ID+`">← Đặng Thị Hoà</a>`)
+}

@@ -319,6 +319,7 @@ func (w *Web) health(rw http.ResponseWriter, r *http.Request) {
 type proofPage struct {
 	Day      string // 2026-11-27, as the form has it
 	Sections []proof.Section
+	Out      int // sticks on their way
 }
 
 // dayProof makes the certificate of the day that the address names, today's where
@@ -350,7 +351,11 @@ func (c *call) proof() error {
 	if err != nil {
 		return err
 	}
-	p := proofPage{Day: made.Day}
+	trail, err := stick.TrailOf(c.Store)
+	if err != nil {
+		return err
+	}
+	p := proofPage{Day: made.Day, Out: len(trail.Out())}
 	if p.Sections, err = proof.Sections(made, digest, c.lang, c.show[c.lang].Kind); err != nil {
 		return err
 	}

@@ -95,6 +95,8 @@ func TestWaitingPageSaysHowLongAStickIsOut(t *testing.T) {
 		b.post("/language", url.Values{"lang": {lang}, "back": {"/people"}})
 		_, page, _ := b.get("/waiting")
 		want(t, lang, page, append(texts, `<circle cx="40"`, `class="trip out"`, ">07/10<")...)
+		_, proof, _ := b.get("/waiting/proof")
+		want(t, lang, proof, texts[0])
 		if n := strings.Count(page, "<circle cx=\"") - strings.Count(page, `<circle cx="10"`); n != 10 {
 			t.Errorf("%s: %d sticks are drawn, want the last 10", lang, n)
 		}
