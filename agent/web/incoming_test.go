@@ -364,6 +364,7 @@ func TestReportOfADay(t *testing.T) {
 func TestAMessageIsTakenBack(t *testing.T) {
 	s := open(t)
 	wrong := s.born("Patient", hoa+`,"identifier":[{"system":"urn:x","value":"17"}]`, "quang")
+	visit := s.born("Encounter", `,"status":"finished","class":{"code":"AMB"},"subject":{"reference":"`+wrong.Key.String()+`"}`, "quang")
 	at := "/incoming/" + s.wait(oru("1", hoaPID))
 	b := s.as("quang")
 	_, page, _ := b.get(at)
@@ -371,7 +372,10 @@ func TestAMessageIsTakenBack(t *testing.T) {
 	if code, _, _ := b.post(at, form); code != http.StatusSeeOther {
 		t.Fatalf("attach: %d", code)
 	}
-	letter := s.all("DocumentReference")[0].Key
+	// A visit that was here before the message came is not what it brought.
+	letter, report := s.all("DocumentReference")[0].Key, s.all("DiagnosticReport")[0].Key.String()
+	s.put(store.Write{Key: letter, Base: s.all("DocumentReference")[0].Tag(), Author: "drop",
+		Content: []byte(strings.Replace(s.content(letter), `{"reference":"`+report+`"}`, `{"reference":"`+report+`"},{"reference":"`+visit.Key.String()+`"}`, 1))})
 	for _, kind := range []string{"Observation", "DiagnosticReport"} {
 		_, page, _ := b.get("/record/" + s.all(kind)[0].Key.String())
 		want(t, kind, page, `<a href="/record/`+letter.String()+`">Tin đã mang mục này đến`)
@@ -392,6 +396,9 @@ func TestAMessageIsTakenBack(t *testing.T) {
 		if st := s.all(kind); len(st) != 1 || st[0].Shown.Author != "quang" || !strings.Contains(string(st[0].Shown.Content), `"status":"entered-in-error"`) {
 			t.Errorf("%s: %s", kind, st[0].Shown.Content)
 		}
+	}
+	if s.content(visit.Key) != string(visit.Content) {
+		t.Errorf("the visit from before: %s", s.content(visit.Key))
 	}
 	if now := s.content(wrong.Key); strings.Contains(now, "079001") || !strings.Contains(now, `"17"`) {
 		t.Errorf("the numbers of the wrong person: %s", now)

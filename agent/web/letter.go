@@ -76,7 +76,7 @@ func (c *call) broughtBy(st *record.Stand) (b brought, err error) {
 		if err != nil {
 			return b, err
 		}
-		if len(others) > 1 {
+		if len(others) > 1 || !drawnAfter(key.ID, st.Key.ID) {
 			continue
 		}
 		if err := b.withdraw(c, key); err != nil {
@@ -106,6 +106,14 @@ func (c *call) broughtBy(st *record.Stand) (b brought, err error) {
 	}
 	b.without = store.Write{Key: who, Base: person.Tag(), Content: will.Bytes(), Author: c.user.User}
 	return b, nil
+}
+
+// drawnAfter reports whether an id was drawn after another, here: a record that a message
+// only added to was there before the message's document.
+func drawnAfter(id, other string) bool {
+	a, err := record.ParseName(id)
+	b, err2 := record.ParseName(other)
+	return err == nil && err2 == nil && a.Lineage == b.Lineage && a.N > b.N
 }
 
 // withdraw adds a record, and the results that a report has.
