@@ -114,7 +114,7 @@ func TestSticksOnThePage(t *testing.T) {
 	lost := t.TempDir()
 	s.write(lost)
 	bornAt(t, w.a)
-	s.says("2 written, and one more entry", nil, "read up to stick 1. 1 on their way", "Of what waits, 1 are on a stick", "On its way on stick 2", "Nothing to do: it is sent by itself.", "-"+green)
+	s.says("2 written, and one more entry", nil, "read up to stick 1. 1 on their way", "Of what waits, 1 is on a stick", "On its way on stick 2", "Nothing to do: it is sent by itself.", "-"+green)
 	s.write(s.mount)
 	s.says("3 written", nil, "2 on their way", "Of what waits, 2 are on a stick", "On its way on stick 3", "-On its way on stick 2")
 	s.centre(s.mount, status.StickGap)
