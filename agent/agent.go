@@ -33,6 +33,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/store/rest"
+	"tram/store/seal"
 	"tram/store/space"
 	"tram/sync/central"
 	"tram/sync/merge"
@@ -81,7 +82,7 @@ type Agent struct {
 
 	exchanging turns // one exchange with the centre at a time, whatever carries it
 
-	box     store.Box  // of what is kept in the folder of the identity
+	box     seal.Box   // of what is kept in the folder of the identity
 	storing sync.Mutex // who writes there
 
 	mu       sync.Mutex

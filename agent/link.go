@@ -330,6 +330,7 @@ func (a *Agent) exchange(ctx context.Context, urgent bool) (engine.Result, error
 		if carry.Sent(err) {
 			a.link.carry = ask.AfterCut()
 		}
+		a.keepAllowance(ctx)
 		return res, errCut
 	}
 	if res.Time != 0 {

@@ -393,30 +393,14 @@ func (s *Store) copySlots() error {
 	return seal.Copy(filepath.Join(s.opt.Dir, SlotsFile), s.secondSlots())
 }
 
-// Box seals small values that are kept in files of their own.
-type Box struct{ keys *seal.Keys }
-
 // Box is under the store's own keys. Reseal seals anew what was sealed in it and is kept
 // elsewhere: it is called when keys rotate, before the old ones are gone.
-func (s *Store) Box(reseal func() error) Box {
+func (s *Store) Box(reseal func() error) seal.Box {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.boxed = append(s.boxed, reseal)
-	return Box{s.keys}
+	return seal.NewBox(s.keys)
 }
-
-// Seal seals a value for a place.
-func (b Box) Seal(place string, plain []byte) ([]byte, error) {
-	return b.keys.Seal([]byte("box/"+place), plain), nil
-}
-
-// Open opens what was sealed for the place.
-func (b Box) Open(place string, sealed []byte) ([]byte, error) {
-	return b.keys.Open([]byte("box/"+place), sealed)
-}
-
-// Newest reports whether a value is sealed under the newest key.
-func (b Box) Newest(sealed []byte) bool { return b.keys.Newest(sealed) }
 
 // resealBoxed lets what is in boxes be sealed under the newest key.
 func (s *Store) resealBoxed() error {

@@ -473,3 +473,26 @@ func TestJournalStaysForWhatIsHeldAside(t *testing.T) {
 		t.Errorf("%d changes still wait for upstream, of %d segments %d are left", n, begun, segments())
 	}
 }
+
+// TestCheckWhileSomebodyWorksFindsNothing: what is counted in memory is ahead of what the
+// check began to read.
+func TestCheckWhileSomebodyWorksFindsNothing(t *testing.T) {
+	s := storetest.Open(t, store.Options{Name: "a"})
+	for range 300 {
+		born(t, s, hoa)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for ctx.Err() == nil {
+			born(t, s, hoa)
+		}
+	})
+	for range 5 {
+		if found, err := s.Check(ctx); err != nil || len(found) > 0 {
+			t.Errorf("the check finds %v, %v", found, err)
+		}
+	}
+	stop()
+	work.Wait()
+}

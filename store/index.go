@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -346,21 +345,17 @@ func (t *tx) candidates(q query.Query) [][]byte {
 		case c.Param == "_id":
 			return t.numbers(q.Kind, c.Values)
 		case c.Param == query.Compartment:
-			for _, id := range c.Values {
-				if n := t.number(record.Key{Kind: "Patient", ID: id}); n != nil {
-					prefixes = append(prefixes, join([]byte(layout.ByPatient), layout.Short(n), kind))
-				}
+			for _, n := range t.numbers("Patient", c.Values) {
+				prefixes = append(prefixes, join([]byte(layout.ByPatient), layout.Short(n), kind))
 			}
 			return t.scan(prefixes)
 		case q.Kind == "Patient":
-		case (c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, notPatient)) && !slices.ContainsFunc(c.Values, elsewhere):
-			for _, v := range c.Values {
-				if n := t.number(record.Key{Kind: "Patient", ID: strings.TrimPrefix(v, "Patient/")}); n != nil {
-					prefixes = append(prefixes, join([]byte(layout.ByPatient), layout.Short(n), kind))
-				}
+		case c.OfPeople():
+			for _, n := range t.numbers("Patient", c.People()) {
+				prefixes = append(prefixes, join([]byte(layout.ByPatient), layout.Short(n), kind))
 			}
 			return t.scan(prefixes)
-		case c.Param == "code" && p.Type == "token" && !slices.ContainsFunc(c.Values, codeless):
+		case c.Param == "code" && p.Type == "token" && c.Coded():
 			for _, v := range c.Values {
 				prefixes = append(prefixes, join([]byte(layout.ByCode), kind, t.s.codeID("", query.AfterBar(v))))
 			}
@@ -369,13 +364,6 @@ func (t *tx) candidates(q query.Query) [][]byte {
 	}
 	return t.scan([][]byte{join([]byte(layout.ByKind), kind)})
 }
-
-func notPatient(v string) bool { return !strings.HasPrefix(v, "Patient/") }
-
-// elsewhere reports whether a reference leads to a patient on another server.
-func elsewhere(v string) bool { return !record.ValidID(strings.TrimPrefix(v, "Patient/")) }
-
-func codeless(v string) bool { return query.AfterBar(v) == "" }
 
 func (t *tx) numbers(kind string, ids []string) [][]byte {
 	var out [][]byte
@@ -423,6 +411,29 @@ func (t *tx) scan(prefixes [][]byte) [][]byte {
 		out = append(out, some...)
 	}
 	return out
+}
+
+// compartment are the records about a person, what was deleted too.
+func (t *tx) compartment(patient []byte) [][]byte {
+	return t.scan([][]byte{join([]byte(layout.ByPatient), layout.Short(patient))})
+}
+
+// About lists the records in the compartments of people (FHIR R4
+// compartmentdefinition-patient.html), what was deleted too.
+func (s *Store) About(people ...string) (out []record.Key, err error) {
+	err = s.view(func(tx *tx) error {
+		for _, n := range tx.numbers("Patient", people) {
+			for _, m := range tx.compartment(n) {
+				r, err := tx.row(m)
+				if err != nil {
+					return err
+				}
+				out = append(out, r.Key)
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Person is what tells a person from others at a desk.

@@ -368,7 +368,7 @@ func (t *tx) rewrite(v *record.Version, key record.Key, to func(string) string, 
 // compartment where it is a person, and among what waits. What upstream has about its
 // own record of that id stays with that one.
 func (t *tx) referring(n []byte, key record.Key) ([]*record.Version, error) {
-	numbers := t.scan([][]byte{join([]byte(layout.ByPatient), layout.Short(n))})
+	numbers := t.compartment(n)
 	err := t.Table(layout.Own).ForEach(func(k, v []byte) error {
 		e, err := t.openOwn(k, v)
 		if err != nil {

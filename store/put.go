@@ -432,10 +432,19 @@ func (t *tx) noteParked(order uint64, parked bool) {
 	})
 }
 
-// loadOwn counts the own changes that wait, and finds those that upstream did not take.
+// loadOwn keeps in memory what readOwn finds.
 func (s *Store) loadOwn() error {
-	parked, waits := map[uint64]bool{}, map[record.Lineage]int{}
-	err := s.view(func(tx *tx) error {
+	waits, parked, err := s.readOwn()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked, s.waits = parked, waits
+	return err
+}
+
+// readOwn counts the own changes that wait, and finds those that upstream did not take.
+func (s *Store) readOwn() (waits map[record.Lineage]int, parked map[uint64]bool, err error) {
+	waits, parked = map[record.Lineage]int{}, map[uint64]bool{}
+	err = s.view(func(tx *tx) error {
 		return tx.Table(layout.Own).ForEach(func(k, v []byte) error {
 			e, err := tx.openOwn(k, v)
 			if err == nil && e.Verdict == record.Parked {
@@ -445,10 +454,7 @@ func (s *Store) loadOwn() error {
 			return err
 		})
 	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.parked, s.waits = parked, waits
-	return err
+	return waits, parked, err
 }
 
 // waiting are the lineages of which own changes wait.

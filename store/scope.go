@@ -250,7 +250,7 @@ func (t *tx) rescope(old, now *record.Version) error {
 	if err != nil {
 		return err
 	}
-	if was != nil && !bytes.Equal(was, of) {
+	if was != nil && (now.Deleted || !bytes.Equal(was, of)) {
 		_, left, err := t.findScope(was)
 		if err != nil {
 			return err
@@ -259,7 +259,7 @@ func (t *tx) rescope(old, now *record.Version) error {
 			return err
 		}
 	}
-	if of == nil {
+	if of == nil || now.Deleted {
 		return nil
 	}
 	return t.holdBy(of, stations)
@@ -300,12 +300,7 @@ func (t *tx) holdBy(patient []byte, stations []string) error {
 
 // offerCompartment brings a person's records into the feeds they belong in.
 func (t *tx) offerCompartment(patient []byte) error {
-	var members [][]byte
-	prefix := join([]byte(layout.ByPatient), layout.Short(patient))
-	c := t.Table(layout.Index).Cursor()
-	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		members = append(members, layout.Long(k))
-	}
+	members := t.compartment(patient)
 	slices.SortFunc(members, bytes.Compare) // as they came: the person before what is about them
 	for _, n := range members {
 		r, err := t.row(n)
@@ -436,14 +431,12 @@ func (t *tx) grant(patient record.Key, station, author string) (bool, error) {
 // findScope finds the record that names a person's stations, one that is not deleted
 // where there is one, and which it names.
 func (t *tx) findScope(patient []byte) (key record.Key, stations []string, err error) {
-	prefix := join([]byte(layout.ByPatient), layout.Short(patient), t.s.kindID("Basic"))
-	c := t.Table(layout.Index).Cursor()
-	for k, _ := c.Seek(prefix); len(k) > len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		r, err := t.row(layout.Long(k))
+	for _, n := range t.scan([][]byte{join([]byte(layout.ByPatient), layout.Short(patient), t.s.kindID("Basic"))}) {
+		r, err := t.row(n)
 		if err != nil {
 			return key, nil, err
 		}
-		v, err := t.shown(layout.Long(k), r)
+		v, err := t.shown(n, r)
 		if err != nil {
 			return key, nil, err
 		}

@@ -376,6 +376,12 @@ func TestScopeRecordThatNamesAnotherOpensNothing(t *testing.T) {
 	if got := scopeOf(t, c, q.Key); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("the other is held by %v, want a, as their own record says", got)
 	}
+	id := c.NewID()
+	put(t, c, store.Write{Key: key("Basic", id), Author: "admin", Content: scope.Content(id, p.Key.ID, []string{"b"})})
+	put(t, c, store.Write{Key: key("Basic", id), Base: store.Any, Author: "admin", Delete: true})
+	if got := scopeOf(t, c, p.Key); len(got) != 2 {
+		t.Errorf("a second record is deleted, and the first does not count: %v", got)
+	}
 	write([]byte(strings.Replace(string(v.Content), scope.Code, "other", 1)))
 	if got := scopeOf(t, c, p.Key); len(got) != 0 {
 		t.Errorf("what is no scope record any more keeps the person with %v", got)

@@ -23,7 +23,7 @@ import (
 	"sync"
 	"time"
 
-	"tram/store"
+	"tram/store/seal"
 )
 
 // Options say where is listened and what is shown.
@@ -34,7 +34,7 @@ type Options struct {
 	// is kept in Dir, sealed in Box.
 	CertFile, KeyFile string
 	Dir               string
-	Box               store.Box
+	Box               seal.Box
 	// Handler makes what answers, once it is known under which address programs ask,
 	// "https://192.168.1.10:8643"; own reports whether a name is the station's.
 	Handler func(base string, own func(r *http.Request, host string) bool) (http.Handler, error)

@@ -122,8 +122,8 @@ func (b *Blobs) Has(id string) bool {
 	return err == nil
 }
 
-// Get writes the attachment to w. It fails when the attachment is not whole, which is set
-// aside then; what was written until then must not be used.
+// Get writes the attachment to w. It fails when the attachment is not whole, or another's; a
+// damaged file is set aside then. What was written until then must not be used.
 func (b *Blobs) Get(id string, w io.Writer) error {
 	f, err := b.open(id)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"tram/store/people"
+	"tram/store/record"
 )
 
 // maxWays bounds how often one query goes through all people.
@@ -17,6 +18,26 @@ func (c Clause) Escaped() bool {
 
 // AfterBar is the code of a token "system|code".
 func AfterBar(v string) string { return v[strings.LastIndexByte(v, '|')+1:] }
+
+// Coded reports whether each value of a token has a code.
+func (c Clause) Coded() bool {
+	return !slices.ContainsFunc(c.Values, func(v string) bool { return AfterBar(v) == "" })
+}
+
+// OfPeople reports whether a clause wants what is about patients here.
+func (c Clause) OfPeople() bool {
+	of := c.Param == "patient" || c.Param == "subject" && !slices.ContainsFunc(c.Values, func(v string) bool { return !strings.HasPrefix(v, "Patient/") })
+	return of && !slices.ContainsFunc(c.People(), func(id string) bool { return !record.ValidID(id) })
+}
+
+// People are the ids of the patients that a clause wants; no id where one is elsewhere.
+func (c Clause) People() []string {
+	out := slices.Clone(c.Values)
+	for i, v := range out {
+		out[i] = strings.TrimPrefix(v, "Patient/")
+	}
+	return out
+}
 
 // Names are the folded texts of each clause of a query that people.Index answers by
 // itself, and whether it does: one for people by nothing but their names. It then

@@ -10,9 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"tram/store"
 	"tram/store/audit"
-	"tram/store/query"
 	"tram/store/record"
 	"tram/store/seal"
 	"tram/sync/trust"
@@ -81,7 +79,7 @@ func (c *Centre) writeActs(name string, text []byte) error {
 
 // writeSealed writes once more where keys rotated meanwhile: who seals anew what is there
 // may not have seen the file.
-func writeSealed(box store.Box, path, place string, text []byte) error {
+func writeSealed(box seal.Box, path, place string, text []byte) error {
 	for {
 		sealed, err := box.Seal(place, text)
 		if err == nil {
@@ -93,7 +91,7 @@ func writeSealed(box store.Box, path, place string, text []byte) error {
 	}
 }
 
-func readSealed(box store.Box, path, place string) ([]byte, error) {
+func readSealed(box seal.Box, path, place string) ([]byte, error) {
 	sealed, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -119,7 +117,7 @@ func segmentsIn(dir, replica string) ([]string, error) {
 
 // Reseal seals anew what lies sealed beside the records in a data folder: the authority, and
 // what was handed in of the audit. What does not open stays as it is.
-func Reseal(dir string, box store.Box) error {
+func Reseal(dir string, box seal.Box) error {
 	if err := trust.Reseal(authorityDir(dir), box); err != nil {
 		return err
 	}
@@ -210,31 +208,22 @@ func (c *Centre) Acts(replica, person string) ([]Act, error) {
 	return out, nil
 }
 
-// recordsOf are the records of a person, those that links join with it, and what is in their
-// compartments (FHIR R4 compartmentdefinition-patient.html); none where person is "".
+// recordsOf are the records of a person, those that links join with it, and what is about them, deleted
+// or not; none where person is "".
 func (c *Centre) recordsOf(person string) (map[record.Key]bool, error) {
 	if person == "" {
 		return nil, nil
 	}
 	ids := append(c.store.Linked(person), person)
+	all, err := c.store.About(ids...)
 	out := map[record.Key]bool{}
 	for _, id := range ids {
 		out[record.Key{Kind: "Patient", ID: id}] = true
 	}
-	for _, kind := range c.r4.Kinds() {
-		q := query.Query{Kind: kind, Limit: query.MaxLimit, Clauses: []query.Clause{{Param: query.Compartment, Values: ids}}}
-		for more := true; more; more = q.Page != "" {
-			found, err := c.store.Search(q)
-			if err != nil {
-				return nil, err
-			}
-			for _, st := range found.Stands {
-				out[st.Key] = true
-			}
-			q.Page = found.Next
-		}
+	for _, key := range all {
+		out[key] = true
 	}
-	return out, nil
+	return out, err
 }
 
 func (c *Centre) segment(name string) (seg audit.Segment, entries []audit.Entry, err error) {

@@ -63,13 +63,21 @@ func TestActsOfAPersonAreThoseOfItsRecords(t *testing.T) {
 		seg.After = audit.LinkText(seg.After, audit.Entry{}, text).Chain
 	}
 	must(t, acts{s.Centre}.Keep(t.Context(), "tram-a", seg))
-	for _, id := range []string{k.ID, twin.ID} {
-		list, err := s.Acts("", id)
-		must(t, err)
-		if len(list) != 2 || list[0].Key != test || list[1].Key != twin {
-			t.Errorf("of %s: %+v", id, list)
+	listed := func(when string) {
+		t.Helper()
+		for _, id := range []string{k.ID, twin.ID} {
+			list, err := s.Acts("", id)
+			must(t, err)
+			if len(list) != 2 || list[0].Key != test || list[1].Key != twin {
+				t.Errorf("%s, of %s: %+v", when, id, list)
+			}
 		}
 	}
+	listed("there")
+	_, err = a.Store.Put(t.Context(), store.Write{Key: test, Base: store.Any, Author: "lan", Delete: true})
+	must(t, err)
+	a.sync()
+	listed("deleted")
 }
 
 // A file that does not open stands for what it held, and stops neither the others nor the

@@ -29,6 +29,7 @@ import (
 	"tram/store/fhir"
 	"tram/store/record"
 	"tram/store/scope"
+	"tram/store/seal"
 	"tram/sync/carry"
 	"tram/sync/engine"
 	"tram/sync/merge"
@@ -60,7 +61,7 @@ type Centre struct {
 	authority *trust.Authority
 	merger    *merge.Merger
 	r4        *fhir.R4
-	box       store.Box // of what is kept beside the records
+	box       seal.Box // of what is kept beside the records
 
 	// above gives the key of the receipts that come down; nil at the centre itself.
 	above func() ed25519.PublicKey

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -323,9 +324,15 @@ func TestFolders(t *testing.T) {
 	keys := map[string]record.Key{}
 	for name, s := range w.stations {
 		keys[name] = s.born(t, name)
-		for range 2 {
-			_, err := stick.Write(ctx, dir, name, s)
+		if _, err := stick.Write(ctx, filepath.Join(dir, "not there"), name, s); err == nil {
+			t.Error("a stick that is not there is written")
+		}
+		for n := range 2 {
+			file, err := stick.Write(ctx, dir, name, s)
 			must(t, err)
+			if want := fmt.Sprintf("-up-%d.tram", n+1); !strings.HasSuffix(file, want) {
+				t.Errorf("%s is written, want a name that ends in %s: what was not written has no number", file, want)
+			}
 		}
 	}
 	secret := filepath.Join(t.TempDir(), "secret")
