@@ -9,7 +9,8 @@ import (
 )
 
 // Orphan is Merge where incoming's base is lost, and with it the word on what was settled
-// on the way: what incoming saw of head, and does not have any more, is among the lost values.
+// on the way: what incoming saw of head, and has another value for, is among the lost values.
+// A merge removes nothing, so that what is not there any more was removed by a person.
 func (m *Merger) Orphan(head, incoming *record.Version) (Outcome, error) {
 	out, err := m.Merge(nil, head, incoming)
 	if err != nil {
