@@ -17,25 +17,58 @@ import (
 
 // letterOf is the document of the message that brought a record; zero for none. An
 // observation stands in its report.
-func (c *call) letterOf(key record.Key) (record.Key, error) {
-	for _, by := range [][2]string{{"DiagnosticReport", "result"}, {"DocumentReference", "related"}} {
-		stands, err := c.pointing(by[0], by[1], key)
+func (c *call) letterOf(key record.Key, content *fhir.Value) (record.Key, error) {
+	if !slices.Contains([]string{"Observation", "DiagnosticReport", "Immunization", "Encounter"}, key.Kind) {
+		return record.Key{}, nil // no message brings it
+	}
+	about := c.ofPeople(content)
+	in := []record.Key{key}
+	if key.Kind == "Observation" {
+		reports, err := c.pointing("DiagnosticReport", "result", key, about)
 		if err != nil {
 			return record.Key{}, err
 		}
-		if len(stands) > 0 {
-			key = stands[0].Key
+		for _, st := range reports {
+			in = append(in, st.Key)
 		}
 	}
-	if key.Kind != "DocumentReference" || key == c.key() {
-		return record.Key{}, nil
+	for _, key := range in {
+		letters, err := c.pointing("DocumentReference", "related", key, about)
+		if err != nil {
+			return record.Key{}, err
+		}
+		for _, st := range letters {
+			document, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+			if err != nil {
+				return record.Key{}, err
+			}
+			if _, ok := intake.Original(document); ok && drawnAfter(key.ID, st.Key.ID) {
+				return st.Key, nil
+			}
+		}
 	}
-	return key, nil
+	return record.Key{}, nil
 }
 
-// pointing are the records of a kind whose element points to a record and that hold good.
-func (c *call) pointing(kind, param string, to record.Key) ([]*record.Stand, error) {
-	res, err := c.Store.Search(query.Query{Kind: kind, Limit: perSection, Clauses: []query.Clause{{Param: param, Values: []string{to.String()}}}})
+// ofPeople asks for what is about the people of a record, under all records of theirs: by this
+// the store finds the few that are; without it, it would read all of a kind.
+func (c *call) ofPeople(content *fhir.Value) query.Clause {
+	out := query.Clause{Param: "patient"}
+	for _, id := range c.Store.R4().Patients(content) {
+		for _, one := range append(c.Store.Linked(id), id) {
+			out.Values = append(out.Values, "Patient/"+one)
+		}
+	}
+	return out
+}
+
+// pointing are the records of a kind about some people whose element points to a record and
+// that hold good; none where there is nobody.
+func (c *call) pointing(kind, param string, to record.Key, about query.Clause) ([]*record.Stand, error) {
+	if len(about.Values) == 0 {
+		return nil, nil
+	}
+	res, err := c.Store.Search(query.Query{Kind: kind, Limit: perSection, Clauses: []query.Clause{about, {Param: param, Values: []string{to.String()}}}})
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +104,9 @@ func (c *call) broughtBy(st *record.Stand) (b brought, err error) {
 	if err := b.withdraw(c, st.Key); err != nil {
 		return b, err
 	}
+	about := c.ofPeople(document)
 	for _, key := range references(document.Get("context").Get("related")) {
-		others, err := c.pointing("DocumentReference", "related", key)
+		others, err := c.pointing("DocumentReference", "related", key, about)
 		if err != nil {
 			return b, err
 		}

@@ -128,7 +128,11 @@ func (c *call) recordAgain(code int, stale bool) error {
 		}
 	}
 	if c.Incoming != nil && c.user.Role.Clinical() {
-		if p.Letter, err = c.letterOf(p.Key); err != nil {
+		content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
+		if err != nil {
+			return err
+		}
+		if p.Letter, err = c.letterOf(p.Key, content); err != nil {
 			return err
 		}
 		b, err := c.broughtBy(st)
