@@ -382,7 +382,7 @@ func TestAMessageIsTakenBack(t *testing.T) {
 	}
 	back := "/record/" + letter.String() + "/back"
 	_, page, _ = b.get("/record/" + letter.String())
-	want(t, "the message", page, "Tin này không phải của người này?", "13,40 g/dL", "Bỏ cả mã số của tin khỏi người này: 079001", `name="numbers" value="1" checked`)
+	want(t, "the message", page, "Tin này không phải của người này?", "Điện thoại, địa chỉ và những gì khác", "13,40 g/dL", "Bỏ cả mã số của tin khỏi người này: 079001", `name="numbers" value="1" checked`)
 	if code, _, _ := s.as("lan").post(back, nil); code != http.StatusForbidden {
 		t.Errorf("by a clerk: %d", code)
 	}

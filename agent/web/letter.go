@@ -78,6 +78,10 @@ func (c *call) pointing(kind, param string, to record.Key, about query.Clause) (
 	}), nil
 }
 
+// errMerge says of a message that it joined two numbers: it is not taken back, for what it
+// did is undone where people are parted.
+var errMerge = errors.New("the message joined two numbers of a person")
+
 // brought is a message that was taken, and what came of it.
 type brought struct {
 	waiting intake.Waiting // as it would wait again
@@ -88,7 +92,8 @@ type brought struct {
 }
 
 // broughtBy is what the message brought whose document the record is, and no other message
-// did; intake.ErrNotTaken where the record is none, or was withdrawn.
+// did; intake.ErrNotTaken where the record is none, or was withdrawn. What it added to the
+// person stays.
 func (c *call) broughtBy(st *record.Stand) (b brought, err error) {
 	document, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
 	if err != nil {
@@ -100,6 +105,9 @@ func (c *call) broughtBy(st *record.Stand) (b brought, err error) {
 	}
 	if b.waiting, err = c.Incoming.Back(raw); err != nil {
 		return b, err
+	}
+	if letterKind(b.waiting.Kind) == "letter.merge" {
+		return b, errMerge
 	}
 	if err := b.withdraw(c, st.Key); err != nil {
 		return b, err
@@ -193,15 +201,15 @@ func references(list *fhir.Value) []record.Key {
 	return out
 }
 
-// takeBack says that a message is not that person's for whom it was taken: what it brought
-// is withdrawn, and it waits again.
+// takeBack says that a message is not that person's for whom it was taken: the records that
+// it brought are withdrawn, and it waits again.
 func (c *call) takeBack() error {
 	st, err := c.get(c.key())
 	if err != nil {
 		return err
 	}
 	b, err := c.broughtBy(st)
-	if errors.Is(err, intake.ErrNotTaken) || err == nil && c.r.PostForm.Get("base") != st.Tag() {
+	if errors.Is(err, intake.ErrNotTaken) || errors.Is(err, errMerge) || err == nil && c.r.PostForm.Get("base") != st.Tag() {
 		return c.recordAgain(http.StatusConflict, true)
 	}
 	if err != nil {

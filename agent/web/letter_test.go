@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -67,4 +68,23 @@ func TestOnlyTheMessageThatBroughtARecordIsNamed(t *testing.T) {
 	}
 	_, page, _ := b.get("/record/" + report.String())
 	want(t, "the report", page, `<a href="/record/`+letter.String()+`">`+broughtHere)
+}
+
+// A message that joined two numbers is not taken back: the two are parted on the page of the
+// person, and the page says so.
+func TestAMergeIsPartedAndNotTakenBack(t *testing.T) {
+	s := open(t)
+	b := s.as("quang")
+	an := s.born("Patient", hoa, "quang")
+	letter := s.taken(b, an.Key, "MSH|^~\\&|HIS|BVH|Tram|TYT|20261005080000||ADT^A40|2|P|2.5\r"+hoaPID+"\rMRG|079002^^^BYT\r")
+	at := "/record/" + letter.String()
+	_, page, _ := b.get(at)
+	want(t, "the merge", page, "tách hai hồ sơ", `<a href="/person/`+an.Key.ID+`">Đến trang`)
+	if strings.Contains(page, at+"/back") {
+		t.Error("a merge is offered to be taken back")
+	}
+	f := url.Values{"base": {s.all("DocumentReference")[0].Tag()}}
+	if code, _, _ := b.post(at+"/back", f); code != http.StatusConflict || len(s.waits()) != 0 {
+		t.Errorf("a merge taken back: %d, waits %v", code, s.waits())
+	}
 }

@@ -37,6 +37,7 @@ type recordPage struct {
 	Parked   record.Reason // why upstream did not take it; "" where it did
 	Can      bool          // it can be withdrawn as entered in error
 	Letter   record.Key    // the message that brought it; zero for none
+	Merged   bool          // it is a message that joined two numbers
 	Brought  []entryLine   // what is withdrawn with it, of a message that can wait again
 	Numbers  []string      // of that message, which the person has
 }
@@ -136,7 +137,7 @@ func (c *call) recordAgain(code int, stale bool) error {
 			return err
 		}
 		b, err := c.broughtBy(st)
-		if err != nil && !errors.Is(err, intake.ErrNotTaken) {
+		if p.Merged = errors.Is(err, errMerge); err != nil && !p.Merged && !errors.Is(err, intake.ErrNotTaken) {
 			return err
 		}
 		for _, st := range b.stands {
