@@ -181,15 +181,10 @@ func (c *call) contested(v *record.Version) ([]contested, error) {
 }
 
 // conflict shows the open conflicts of one record, side by side.
-func (c *call) conflict() error {
-	kept, err := c.book.Draft(c.user.User, c.r.URL.Path)
-	if err != nil {
-		return err
-	}
-	return c.conflictAgain(http.StatusOK, kept.Get("path"), kept.Get("other"), "", false)
-}
+func (c *call) conflict() error { return c.conflictAgain(http.StatusOK, "", "", "", false) }
 
-// conflictAgain shows the conflicts of a record, with what was typed at path.
+// conflictAgain shows the conflicts of a record, with what was typed at path, and what the
+// draft has for another one.
 func (c *call) conflictAgain(code int, path, typed, fault string, stale bool) error {
 	head, st, err := c.recordHead()
 	if err != nil {
@@ -200,9 +195,16 @@ func (c *call) conflictAgain(code int, path, typed, fault string, stale bool) er
 		return err
 	}
 	head.Stale, p.recordPage = stale, head
+	kept, err := c.book.Draft(c.user.User, c.r.URL.Path)
+	if err != nil {
+		return err
+	}
 	for i := range p.Conflicts {
-		if p.Conflicts[i].Path == path {
-			p.Conflicts[i].Typed, p.Conflicts[i].Fault, p.Conflicts[i].Ask = typed, fault, strings.HasPrefix(fault, "doubt.")
+		switch one := &p.Conflicts[i]; one.Path {
+		case path:
+			one.Typed, one.Fault, one.Ask = typed, fault, strings.HasPrefix(fault, "doubt.")
+		case kept.Get("path"):
+			one.Typed = kept.Get("other")
 		}
 	}
 	c.render(code, "conflict", "conflict.title", p)
@@ -277,7 +279,12 @@ func (c *call) decide() error {
 	if err := c.sawOwn(made[0]); err != nil {
 		return err
 	}
-	c.forget()
+	// A page of several conflicts has one draft, which may be that of another.
+	if kept, err := c.book.Draft(c.user.User, c.r.URL.Path); err != nil {
+		c.Log.Warn("a draft stays though it was saved", "err", err)
+	} else if kept.Get("path") == path {
+		c.forget()
+	}
 	return c.goTo("/conflicts/"+key.String(), "decided")
 }
 

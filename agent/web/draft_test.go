@@ -58,3 +58,38 @@ func TestLockLeadsBackToTheForm(t *testing.T) {
 		b.post("/signin", url.Values{"user": {"quang"}, "pin": {pin}})
 	}
 }
+
+// A record with two open conflicts has one page: what was typed for the one stays when the
+// other is decided, or is asked about again.
+func TestDecidingOneConflictKeepsWhatIsTypedForAnother(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "lan")
+	both := func(birth, gender string) []byte {
+		return []byte(strings.NewReplacer("1961-02-03", birth, `"female"`, gender).Replace(string(v.Content)))
+	}
+	s.meet(v, both("1961-03-02", `"male"`), both("1962-02-03", `"other"`))
+	b := s.as("quang")
+	at := "/conflicts/" + v.Key.String()
+	_, page, _ := b.get(at)
+	i, j := strings.Index(page, `name="path" value="birthDate"`), strings.Index(page, `name="path" value="gender"`)
+	if i < 0 || j < 0 {
+		t.Fatal("the page does not show two conflicts")
+	}
+	form := hidden(t, page[j-200:], at)
+	if code, _, _ := b.post("/draft", url.Values{"draft_path": {at}, "path": {"birthDate"}, "choice": {"other"}, "other": {"4/5/1963"}}); code != http.StatusNoContent {
+		t.Fatalf("keep: %d", code)
+	}
+	_, page, _ = b.post(at, form)
+	want(t, "nothing chosen for the one", page, `value="4/5/1963"`)
+	if code, _, _ := b.post(at, with(form, "choice", "0")); code != http.StatusSeeOther {
+		t.Fatalf("decide: %d", code)
+	}
+	_, page, _ = b.get(at)
+	want(t, "the other", page, `value="4/5/1963"`)
+	if code, _, _ := b.post(at, with(hidden(t, page, at), "choice", "other", "other", "4/5/1963")); code != http.StatusSeeOther {
+		t.Fatalf("decide the other: %d", code)
+	}
+	if _, page, _ = b.get(at); strings.Contains(page, "4/5/1963") {
+		t.Error("the draft stays after it was decided")
+	}
+}
