@@ -51,19 +51,23 @@
     }).catch(function () { dirty = typed || dirty; if (typed) { say("dead"); } });
   }
 
+  // What is typed stands in the page alone: nobody answered, or nothing was kept.
+  function alone(r) { return !r || !r.ok && r.status !== 401 && r.status !== 409; }
+
   ["keydown", "pointerdown", "pointermove", "wheel"].forEach(function (e) {
     document.addEventListener(e, function () { active = Date.now(); }, { passive: true });
   });
   forms.forEach(function (f) {
     f.addEventListener("input", function () { form = f; dirty = true; if (said && said.className === "hint") { say(""); } });
-    f.addEventListener("submit", function () { leaving = true; });
+    f.addEventListener("submit", function () { if (f === form || !dirty) { leaving = true; } });
   });
-  // Another form, as that of the lock or of the language, waits until what is typed is kept.
+  // Another form, as that of the lock, of the language or of another conflict, waits until
+  // what is typed is kept.
   document.addEventListener("submit", function (e) {
     if (leaving || !dirty || !e.target.requestSubmit) { return; }
     e.preventDefault();
     send().then(function (r) {
-      if (!r || leaving) { return; }
+      if (leaving || alone(r)) { return; }
       leaving = true;
       e.target.requestSubmit(e.submitter);
     });
@@ -89,7 +93,7 @@
       leaving = true;
       var typed = dirty;
       (typed ? send() : Promise.resolve()).then(function (r) {
-        if (typed && !r) { leaving = false; } // the page alone has it
+        if (typed && alone(r)) { leaving = false; }
         else if (!r || r.status !== 401 && r.status !== 409) { lock.submit(); }
       });
     } else if (dirty && now - told > 8000 || active > told && now - told > 60000) {
