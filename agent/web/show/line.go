@@ -16,7 +16,7 @@ type Line struct {
 	Wrong  bool   // entered in error
 }
 
-// Short is what a record is about, never without how it stands with it.
+// Short is what a record is about, with how it stands with it where that is not the ordinary.
 func (l Line) Short() string {
 	if l.Status == "" {
 		return l.Title
