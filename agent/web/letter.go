@@ -210,7 +210,7 @@ func (c *call) takeBack() error {
 	}
 	b, err := c.broughtBy(st)
 	if errors.Is(err, intake.ErrNotTaken) || errors.Is(err, errMerge) || err == nil && c.r.PostForm.Get("base") != st.Tag() {
-		return c.recordAgain(http.StatusConflict, true)
+		return c.recordAgain(http.StatusConflict, true, "")
 	}
 	if err != nil {
 		return err
@@ -226,7 +226,12 @@ func (c *call) takeBack() error {
 	if err := c.acted(audit.Decide, record.Key{Kind: "Binary", ID: b.waiting.Raw}); err != nil {
 		return err
 	}
-	if err := c.Incoming.Return(c.r.Context(), b.waiting); err != nil {
+	err = c.Incoming.Return(c.r.Context(), b.waiting)
+	var no *intake.Refusal
+	if errors.As(err, &no) {
+		return c.recordAgain(http.StatusConflict, false, no.Text(c.lang))
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := c.Store.Put(c.r.Context(), b.writes...); err != nil {

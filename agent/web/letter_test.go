@@ -1,12 +1,14 @@
 package web_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"tram/agent/intake"
 	"tram/store"
 	"tram/store/record"
 )
@@ -87,4 +89,30 @@ func TestAMergeIsPartedAndNotTakenBack(t *testing.T) {
 	if code, _, _ := b.post(at+"/back", f); code != http.StatusConflict || len(s.waits()) != 0 {
 		t.Errorf("a merge taken back: %d, waits %v", code, s.waits())
 	}
+}
+
+// Where the list of what waits is full, taking back is refused in words, and nothing is
+// withdrawn.
+func TestNothingIsTakenBackOntoAFullList(t *testing.T) {
+	s := open(t)
+	b := s.as("quang")
+	letter := s.taken(b, s.born("Patient", hoa, "quang").Key, oru("1", hoaPID))
+	full := make([]intake.Waiting, intake.MaxWaiting)
+	for i := range full {
+		full[i] = intake.Waiting{ID: fmt.Sprint(i), Why: intake.Unknown}
+	}
+	list, err := json.Marshal(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.SetSetting(t.Context(), "intake/waiting", list); err != nil {
+		t.Fatal(err)
+	}
+	at, was := "/record/"+letter.String(), s.content(letter)
+	_, page, _ := b.get(at)
+	code, page, _ := b.post(at+"/back", hidden(t, page, at+"/back"))
+	if code != http.StatusConflict || s.content(letter) != was {
+		t.Errorf("%d, and the message now: %s", code, s.content(letter))
+	}
+	want(t, "the page", page, "Đã có 500 tin đang chờ")
 }

@@ -34,6 +34,7 @@ type recordPage struct {
 	Versions []versionLine
 	Looks    []lookLine
 	Stale    bool
+	Fault    string        // in words
 	Parked   record.Reason // why upstream did not take it; "" where it did
 	Can      bool          // it can be withdrawn as entered in error
 	Letter   record.Key    // the message that brought it; zero for none
@@ -109,9 +110,9 @@ func (c *call) recordHead() (recordPage, *record.Stand, error) {
 }
 
 // record shows one record in words, or as it is kept.
-func (c *call) record() error { return c.recordAgain(http.StatusOK, false) }
+func (c *call) record() error { return c.recordAgain(http.StatusOK, false, "") }
 
-func (c *call) recordAgain(code int, stale bool) error {
+func (c *call) recordAgain(code int, stale bool, fault string) error {
 	p, st, err := c.recordHead()
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (c *call) recordAgain(code int, stale bool) error {
 			p.Numbers = append(p.Numbers, n.Value)
 		}
 	}
-	p.Tab, p.Stale = "record", stale
+	p.Tab, p.Stale, p.Fault = "record", stale, fault
 	c.render(code, "record", "record.title", p)
 	return nil
 }
@@ -375,7 +376,7 @@ func (c *call) wrong() error {
 		return record.ErrDeleted
 	}
 	if c.r.PostForm.Get("base") != st.Tag() {
-		return c.recordAgain(http.StatusConflict, true)
+		return c.recordAgain(http.StatusConflict, true, "")
 	}
 	content, err := fhir.Parse(st.Shown.Content, fhir.DefaultLimits())
 	if err != nil {
@@ -387,7 +388,7 @@ func (c *call) wrong() error {
 	}
 	_, err = c.Store.Put(c.r.Context(), store.Write{Key: key, Base: st.Tag(), Content: v.Bytes(), Author: c.user.User})
 	if errors.Is(err, record.ErrStale) {
-		return c.recordAgain(http.StatusConflict, true)
+		return c.recordAgain(http.StatusConflict, true, "")
 	}
 	if err != nil {
 		return err
