@@ -83,16 +83,13 @@ const maxLooked = 2000
 // conflicts lists everything that needs a person: what upstream did not take, what
 // two people wrote differently, and values that gave way by rule.
 func (c *call) conflicts() error {
-	stands, err := c.Store.Contested(maxConflicts)
+	stands, err := c.open()
 	if err != nil {
 		return err
 	}
 	var p conflictsPage
 	var shown []record.Key
 	for _, st := range stands {
-		if !c.user.Role.Sees(st.Key.Kind) {
-			continue
-		}
 		one, err := c.conflictOf(st)
 		if err != nil {
 			return err
@@ -127,6 +124,19 @@ func (c *call) conflicts() error {
 	})
 	c.render(http.StatusOK, "conflicts", "conflicts.title", p)
 	return nil
+}
+
+// open are the records with an open conflict, of the kinds that the user sees alone: others
+// would take their places.
+func (c *call) open() ([]*record.Stand, error) {
+	if c.user.Role.Clinical() {
+		return c.Store.Contested(maxConflicts)
+	}
+	kinds := slices.DeleteFunc(c.Store.R4().Kinds(), func(kind string) bool { return !c.user.Role.Sees(kind) })
+	if len(kinds) == 0 {
+		return nil, nil
+	}
+	return c.Store.Contested(maxConflicts, kinds...)
 }
 
 // conflictOf reads the open conflicts of a record.

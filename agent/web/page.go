@@ -30,6 +30,7 @@ type call struct {
 	cookie  string
 	locked  account.Account  // whose session it is, also while it is locked
 	clocks  *health.Sessions // when the clock was wrong; nil until it is asked for
+	counted []need           // what needs the user; nil until it is asked for
 }
 
 // view is what every page is made of.

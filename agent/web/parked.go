@@ -78,6 +78,13 @@ type need struct {
 // needs counts what needs this user, of each sort of which there is something; the page
 // says what is wrong where it cannot be counted.
 func (c *call) needs(r status.Report) []need {
+	if c.counted == nil {
+		c.counted = c.countNeeds(r)
+	}
+	return c.counted
+}
+
+func (c *call) countNeeds(r status.Report) []need {
 	left, err := c.Store.RescuedCount()
 	all := []need{{"parked", r.Parked}, {"conflicts", r.Conflicts}, {"kept", int64(left)}, {"undated", r.Undated}, {"messages", r.Messages}}
 	if err == nil && c.user.User != "" && !c.user.Role.Clinical() {
@@ -93,14 +100,9 @@ func (c *call) needs(r status.Report) []need {
 // fewNeeds counts the conflicts and the entries kept that a role sees which does not see
 // every kind.
 func (c *call) fewNeeds() (conflicts, left int64, err error) {
-	stands, err := c.Store.Contested(maxConflicts)
+	stands, err := c.open()
 	if err != nil {
 		return 0, 0, err
-	}
-	for _, st := range stands {
-		if c.user.Role.Sees(st.Key.Kind) {
-			conflicts++
-		}
 	}
 	list, err := c.Store.Rescued(maxWaiting)
 	for _, it := range list {
@@ -108,7 +110,7 @@ func (c *call) fewNeeds() (conflicts, left int64, err error) {
 			left++
 		}
 	}
-	return conflicts, left, err
+	return int64(len(stands)), left, err
 }
 
 func (c *call) keptOf(it store.Rescued, names func(string) string) keptLine {
