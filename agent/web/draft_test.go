@@ -59,6 +59,19 @@ func TestLockLeadsBackToTheForm(t *testing.T) {
 	}
 }
 
+// Every page with a draft says how it is kept, and has the words that cover it where it is
+// refused.
+func TestFormsSayWhetherTheyAreKept(t *testing.T) {
+	s := open(t)
+	v := s.born("Patient", hoa, "lan")
+	s.meet(v, edited(v, "1961-02-03", "1961-03-02"), edited(v, "1961-02-03", "1962-02-03"))
+	b := s.as("quang")
+	for _, at := range []string{"/people/new", "/person/" + v.Key.ID + "/edit", "/conflicts/" + v.Key.String()} {
+		_, page, _ := b.get(at)
+		want(t, at, page, "data-draft", `id="draft-said"`, `data-refused="Chưa giữ được bản nháp.`, `data-covered="Màn hình đã khoá.`)
+	}
+}
+
 // A record with two open conflicts has one page: what was typed for the one stays when the
 // other is decided, or is asked about again.
 func TestDecidingOneConflictKeepsWhatIsTypedForAnother(t *testing.T) {

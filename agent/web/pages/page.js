@@ -54,6 +54,33 @@
   // What is typed stands in the page alone: nobody answered, or nothing was kept.
   function alone(r) { return !r || !r.ok && r.status !== 401 && r.status !== 409; }
 
+  // The screen is locked and the page covered, until its user has signed in again in another
+  // tab: then what is typed stands there as before.
+  function cover() {
+    var over = document.createElement("p");
+    leaving = true;
+    over.className = "fault cover";
+    over.textContent = document.body.dataset.covered;
+    document.body.appendChild(over);
+    document.body.classList.add("covered");
+    function back() {
+      fetch("/draft", { method: "POST", body: new URLSearchParams({ form_user: user }) }).then(function (r) {
+        if (r.status !== 204 || !over.parentNode) { return; }
+        window.removeEventListener("focus", back);
+        document.body.classList.remove("covered");
+        over.remove();
+        active = told = Date.now();
+        leaving = false;
+      }).catch(function () { /* stays covered */ });
+    }
+    (function shut() {
+      fetch("/lock", { method: "POST", body: new URLSearchParams() }).then(function (r) {
+        if (!r.ok) { throw r; }
+        window.addEventListener("focus", back);
+      }).catch(function () { setTimeout(shut, 5000); });
+    })();
+  }
+
   ["keydown", "pointerdown", "pointermove", "wheel"].forEach(function (e) {
     document.addEventListener(e, function () { active = Date.now(); }, { passive: true });
   });
@@ -67,7 +94,8 @@
     if (leaving || !dirty || !e.target.requestSubmit) { return; }
     e.preventDefault();
     send().then(function (r) {
-      if (leaving || alone(r)) { return; }
+      if (leaving) { return; }
+      if (alone(r)) { if (r && e.target === lock) { cover(); } return; }
       leaving = true;
       e.target.requestSubmit(e.submitter);
     });
@@ -93,7 +121,8 @@
       leaving = true;
       var typed = dirty;
       (typed ? send() : Promise.resolve()).then(function (r) {
-        if (typed && alone(r)) { leaving = false; }
+        if (typed && !r) { leaving = false; }
+        else if (typed && alone(r)) { cover(); }
         else if (!r || r.status !== 401 && r.status !== 409) { lock.submit(); }
       });
     } else if (dirty && now - told > 8000 || active > told && now - told > 60000) {
