@@ -226,15 +226,18 @@ func Read(ctx context.Context, dir, replica string, s Asker) ([]Outcome, error) 
 // Write puts the next request onto the stick mounted at dir, in place of this
 // replica's earlier ones there, and returns its name.
 func Write(ctx context.Context, dir, replica string, s Asker) (string, error) {
-	p, err := enter(dir, true) // before a number is given
-	if err != nil {
+	if _, err := os.Stat(dir); err != nil { // before a number is given
 		return "", fmt.Errorf("write to the stick: %w", err)
 	}
-	defer p.root.Close()
 	f, err := s.Make(ctx)
 	if err != nil {
 		return "", err
 	}
+	p, err := enter(dir, true)
+	if err != nil {
+		return "", fmt.Errorf("write to the stick: %w", err)
+	}
+	defer p.root.Close()
 	e, ok := entryOf(f.Name)
 	if !ok || e.replica != replica || e.dir != up {
 		return "", fmt.Errorf("write to the stick: a file without a name")
