@@ -447,3 +447,33 @@ func TestWhoHearsOfATwinMakesNoFork(t *testing.T) {
 		t.Errorf("r writes %s, under the lineage that a speaks for", v.Name)
 	}
 }
+
+// r asks by a stick, as the lineage that it was before its image was resumed;  a's X reaches
+// the centre, and the answer to the stick brings it: r takes another lineage before it writes.
+func TestWhoTakesInWhatATwinMadeMakesNoFork(t *testing.T) {
+	w, a, r, k, _ := twice(t)
+	ask, serve := w.halves(r)
+	var request []*wire.Frame
+	for f, err := ask.Next(); err == nil; f, err = ask.Next() {
+		request = append(request, f)
+	}
+	request[0].Hello.Life = "lifebeforeimage2"
+	a.edit(t, k, hoa+phone("0911"))
+	w.sync("a")
+	for _, f := range request {
+		if err := serve.Take(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.pump(ask, serve, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.edit(t, k, hoa+phone("0922"))
+	if r.Lineage() == a.Lineage() {
+		t.Errorf("r writes under %s, of which a's version came down", r.Lineage())
+	}
+	w.sync("r", "a")
+	w.want(k, "0922")
+	a.atRest(t)
+	r.atRest(t)
+}

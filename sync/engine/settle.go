@@ -44,6 +44,9 @@ func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
 	if len(st.Arrived) > 0 && st.Cursor == nil {
 		return fmt.Errorf("%w: changes without a cursor", wire.ErrNonsense)
 	}
+	if err := a.o.Replica.Recover(ctx, record.Recovery{Highest: a.drawnElsewhere(st)}); err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
 	for try := 1; ; try++ {
 		err := a.apply(ctx, st, before)
 		if err == nil || !errors.Is(err, record.ErrMoved) || try == tries {
@@ -53,6 +56,19 @@ func (a *Ask) commit(ctx context.Context, cursor *record.Cursor) error {
 			return err
 		}
 	}
+}
+
+// drawnElsewhere is how far what came down saw this replica's present lineage: beyond what
+// was drawn here a twin is at work, of which the welcome of a request from before it began
+// did not tell (replication.md, rule 2).
+func (a *Ask) drawnElsewhere(st record.Stretch) []record.Name {
+	top := record.Name{Lineage: a.st.Lives[0]}
+	for _, in := range st.Arrived {
+		if in.Version != nil {
+			top.N = max(top.N, in.Version.Seen[top.Lineage])
+		}
+	}
+	return []record.Name{top}
 }
 
 // adopts reports whether a cursor is the one that ends a comparison of its feed.
