@@ -201,11 +201,8 @@ func (r *replica) knows(res engine.Result, up known) {
 }
 
 // undisturbed reports whether an upstream, and the centre above it, have lived one life:
-// then no tree below may ever differ, whatever links did and whoever else was put back. A
-// database made anew begins its feeds anew.
-func (w *world) undisturbed(up *replica) bool {
-	return w.model.restores == 0 && up.put+up.remade+w.centre.remade == 0
-}
+// then no tree below may ever differ, whatever links did and whoever else was put back.
+func (w *world) undisturbed(up *replica) bool { return w.model.restores == 0 && up.put == 0 }
 
 // exchange runs one exchange, which may go wrong as named.
 func (w *world) exchange(r *replica, how string, rng *rand.Rand) engine.Result {

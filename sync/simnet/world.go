@@ -43,14 +43,12 @@ type replica struct {
 	name   string   // by which its upstream knows it
 	up     *replica // its upstream; nil for the centre
 	put    int      // how often it was put back
-	remade int      // how often its database was made anew
 	dir    string
 	ahead  int64 // of its clock before the true one, ms
 	offset int64 // as it was measured in the last exchange
 	carry  *engine.Carry
 	asked  wire.After // what is known after its last request
 	doubt  bool       // about its clock
-	anew   bool       // its database is made anew when it opens
 	left   int        // how many more writes its disk takes; below zero all
 	copies []state    // oldest first
 	known
@@ -161,7 +159,7 @@ func (w *world) Read(b []byte) (int, error) {
 func (w *world) open(r *replica, dir string) error { return w.openWith(r, dir, w) }
 
 func (w *world) openWith(r *replica, dir string, random io.Reader) error {
-	s, err := store.Open(store.Options{Dir: dir, Name: r.name, Top: r.name == "centre", R4: w.o.R4, Random: random, Rebuild: r.anew, Clock: func() record.Stamp {
+	s, err := store.Open(store.Options{Dir: dir, Name: r.name, Top: r.name == "centre", R4: w.o.R4, Random: random, Clock: func() record.Stamp {
 		w.now += 1000
 		return record.Stamp{Unix: w.now + r.ahead, Offset: r.offset, Doubt: r.doubt}
 	}})

@@ -5,12 +5,8 @@ import (
 	"encoding/base32"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-
-	"tram/store/layout"
 )
 
 const resumedTwice = "image resumed twice"
@@ -37,7 +33,6 @@ func actions() []action {
 		{"bad sync", 10, (*world).badSync},
 		{"late arrival", 4, func(w *world, rng *rand.Rand) bool { return w.arrive(rng) }},
 		{"kill", 4, (*world).kill},
-		{"database made anew", 3, (*world).rebuild},
 		{"copy", 3, (*world).copyState},
 		{"station restored", 2, (*world).restoreStation},
 		{"centre restored", 1, (*world).restoreCentre},
@@ -78,24 +73,6 @@ func (w *world) kill(rng *rand.Rand) bool {
 	r := w.anyone(rng)
 	w.reopen(r, w.copyOf(r.dir))
 	w.say("%-7s is killed, and starts again", r.label)
-	w.greenIsTrue()
-	return true
-}
-
-// rebuild lets a replica make its database anew, of what is good of it and the journal, or
-// of the journal alone.
-func (w *world) rebuild(rng *rand.Rand) bool {
-	r := w.anyone(rng)
-	dir := w.copyOf(r.dir)
-	how := "of what it was"
-	if rng.IntN(3) == 0 {
-		how = "of its journal"
-		w.fail(os.Remove(filepath.Join(dir, layout.DatabaseFile)))
-	}
-	r.anew = true
-	w.reopen(r, dir)
-	r.anew, r.remade = false, r.remade+1
-	w.say("%-7s makes its database anew, %s", r.label, how)
 	w.greenIsTrue()
 	return true
 }
