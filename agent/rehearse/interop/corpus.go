@@ -27,13 +27,14 @@ type file struct {
 // item is one resource of a file: where it stood, what it must come to, and what
 // is wrong with it at either station.
 type item struct {
-	entry  int // of a Bundle, from 1; 0 for a file of one resource
-	source map[string]any
-	url    string // fullUrl of the entry
-	key    string // Kind/id as the station keeps it
-	given  bool   // the station gave the id
-	want   map[string]any
-	fault  [stations]string
+	entry   int // of a Bundle, from 1; 0 for a file of one resource
+	source  map[string]any
+	url     string // fullUrl of the entry
+	key     string // Kind/id as the station keeps it
+	given   bool   // the station gave the id
+	want    map[string]any
+	fault   [stations]string
+	private bool // may be about somebody whom it does not name: it stays where it came from
 }
 
 // stations is how many stations a file comes out of.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tram/store/fhir"
+	"tram/store/query"
 	"tram/sync/status"
 )
 
@@ -78,8 +79,8 @@ func (t *trial) arrive(ctx context.Context, all int64) error {
 	return nil
 }
 
-// patients are the ids of all people in whose compartments the records are: some of
-// the examples are about people who are not among them.
+// patients are the ids of all people whom the records are about: some of the examples are
+// about people who are not among them. It notes which may be about somebody and name nobody.
 func (t *trial) patients() ([]string, error) {
 	r4, err := fhir.Load()
 	if err != nil {
@@ -95,7 +96,8 @@ func (t *trial) patients() ([]string, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", f.name, err)
 			}
-			out = append(out, r4.Patients(v)...)
+			found := query.FoundBy(r4, v)
+			it.private, out = found.Private, append(out, found.People...)
 		}
 	}
 	slices.Sort(out)

@@ -183,6 +183,9 @@ func (t *trial) read(ctx context.Context, station int) error {
 					return ctx.Err()
 				case err != nil:
 					it.fault[station] = err.Error()
+				case found && it.private && station > 0:
+					it.fault[station] = "is at another station, and may be about somebody"
+				case !found && it.private && station > 0:
 				case !found:
 					it.fault[station] = "is not there"
 				default:
