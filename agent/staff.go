@@ -23,8 +23,8 @@ const setupSetting = "set-up code"
 // setupCode is what the page asks for before it makes the first account: the same at every
 // start until there is one, and "" then.
 func (a *Agent) setupCode(ctx context.Context) (string, error) {
-	any, err := account.New(a.store, time.Now, account.Cost{}).Any()
-	if err != nil || any {
+	some, err := account.New(a.store, time.Now, account.Cost{}).Any()
+	if err != nil || some {
 		return "", err
 	}
 	var code string
